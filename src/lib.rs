@@ -1,0 +1,8 @@
+//! Strowger: a SIP telephony server with contact-centre queues.
+//!
+//! The map in code: modules stand in the order of their rank. A module names only modules of a lower rank; equal ranks never
+//! see each other, `switch` introduces them. `tests/architecture.rs` holds this table against the code. ARCHITECTURE.md tells
+//! the story of one call through these rooms.
+
+// rank 0
+pub mod base;
