@@ -6,3 +6,6 @@
 
 // rank 0
 pub mod base;
+
+// rank 1
+pub mod event;

@@ -1,0 +1,155 @@
+//! Facts about calls, registrations and trunks, as published on the event stream.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::call_record::{Direction, Party};
+use crate::base::Ulid;
+
+/// What happened to a call or to one of its legs.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(tag = "type", rename_all = "kebab-case")]
+pub enum CallFact {
+    /// A call began.
+    Started {
+        /// The call.
+        #[schema(value_type = String)]
+        call: Ulid,
+        /// Where it came from.
+        direction: Direction,
+        /// Who calls.
+        from: Party,
+        /// Whom the caller asked for.
+        to: Party,
+    },
+    /// The first ringing of a party was reported.
+    Ringing {
+        /// The call.
+        #[schema(value_type = String)]
+        call: Ulid,
+        /// The leg that rings.
+        #[schema(value_type = String)]
+        leg: Ulid,
+        /// Who is rung.
+        party: Party,
+    },
+    /// A leg was answered.
+    Answered {
+        /// The call.
+        #[schema(value_type = String)]
+        call: Ulid,
+        /// The leg that answered.
+        #[schema(value_type = String)]
+        leg: Ulid,
+        /// Who answered.
+        party: Party,
+    },
+    /// Two legs hear each other.
+    Bridged {
+        /// The call.
+        #[schema(value_type = String)]
+        call: Ulid,
+        /// The caller's leg.
+        #[schema(value_type = String)]
+        a: Ulid,
+        /// The other leg.
+        #[schema(value_type = String)]
+        b: Ulid,
+    },
+    /// A party put the other on hold.
+    Held {
+        /// The call.
+        #[schema(value_type = String)]
+        call: Ulid,
+        /// The leg that holds.
+        #[schema(value_type = String)]
+        leg: Ulid,
+    },
+    /// A party took the other off hold.
+    Resumed {
+        /// The call.
+        #[schema(value_type = String)]
+        call: Ulid,
+        /// The leg that resumed.
+        #[schema(value_type = String)]
+        leg: Ulid,
+    },
+    /// No audio from a leg although it is due.
+    OneWayAudio {
+        /// The call.
+        #[schema(value_type = String)]
+        call: Ulid,
+        /// The leg that is not heard.
+        #[schema(value_type = String)]
+        leg: Ulid,
+        /// What was expected and what was seen, in words.
+        detail: String,
+    },
+    /// A leg is over.
+    LegEnded {
+        /// The call.
+        #[schema(value_type = String)]
+        call: Ulid,
+        /// The leg.
+        #[schema(value_type = String)]
+        leg: Ulid,
+        /// Final status of its INVITE; 200 when it had been answered.
+        status: u16,
+    },
+    /// The call is over; its record follows in the journal.
+    Ended {
+        /// The call.
+        #[schema(value_type = String)]
+        call: Ulid,
+        /// Who ended it and why.
+        ended_by: String,
+    },
+}
+
+/// What happened to a binding.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(tag = "type", rename_all = "kebab-case")]
+pub enum RegistrationFact {
+    /// A device registered.
+    Added {
+        /// `user@domain`.
+        #[schema(value_type = String)]
+        aor: Arc<str>,
+        /// Its contact URI.
+        #[schema(value_type = String)]
+        contact: Arc<str>,
+    },
+    /// A device is gone.
+    Removed {
+        /// `user@domain`.
+        #[schema(value_type = String)]
+        aor: Arc<str>,
+        /// Its contact URI.
+        #[schema(value_type = String)]
+        contact: Arc<str>,
+        /// `unregistered`, `expired`, `replaced`, `connection closed`.
+        reason: String,
+    },
+}
+
+/// What happened to a trunk.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(tag = "type", rename_all = "kebab-case")]
+pub enum TrunkFact {
+    /// It answers.
+    Up {
+        /// The trunk's name.
+        #[schema(value_type = String)]
+        trunk: Arc<str>,
+    },
+    /// It does not answer or refuses.
+    Down {
+        /// The trunk's name.
+        #[schema(value_type = String)]
+        trunk: Arc<str>,
+        /// Why we think so.
+        reason: String,
+    },
+}

@@ -1,0 +1,10 @@
+//! Rank 1: the published facts about calls, legs, registrations and trunks, and the call record.
+//!
+//! Goes in: nothing. Comes out: plain serialisable data, the same in the journal, in SQL, in the API and on the event stream.
+//! It knows no machine that produces the facts; queue and agent facts are the ACD's own (`acd::AcdEvent`).
+
+pub mod call_record;
+pub mod fact;
+
+pub use call_record::{CallRecord, Direction, LegRecord, Outcome, Party};
+pub use fact::{CallFact, RegistrationFact, TrunkFact};
