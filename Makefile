@@ -1,0 +1,50 @@
+# The two that everyone needs: `make run` serves the shipped example, `make test` proves it. `make help` lists the rest.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+CARGO ?= cargo
+CONFIG ?= .
+# How long each fuzz target runs.
+SECONDS_EACH ?= 30
+
+.PHONY: help run build test deps lint fmt bench fuzz prompts image clean
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
+
+run: build ## build the release and serve the shipped example (CONFIG=DIR for another configuration)
+	./target/release/strowger run --config $(CONFIG)
+
+build: ## build the release
+	$(CARGO) build --release
+
+deps: ## install what the tests need and is missing (apt; root or sudo)
+	scripts/test-deps.sh
+
+test: deps ## everything that is automated: format, unit, simulation, the real binary under SIPp and baresip
+	$(CARGO) fmt --check
+	$(CARGO) test --release
+
+lint: ## format and clippy, warnings are errors
+	$(CARGO) fmt --check
+	$(CARGO) clippy --all-targets -- -D warnings
+
+fmt: ## format the code
+	$(CARGO) fmt
+
+bench: build ## microbenches, then CPU per operation beside Kamailio and rtpengine
+	scripts/test-deps.sh bench
+	$(CARGO) bench
+	@if [ -x benches/peers/run ]; then benches/peers/run; fi
+
+fuzz: ## run every fuzz target for SECONDS_EACH seconds, on stable
+	scripts/fuzz.sh $(SECONDS_EACH)
+
+prompts: ## make the default prompts and music again
+	scripts/test-deps.sh prompts
+	prompts/build.sh
+
+image: ## build the container image
+	docker build -t strowger .
+
+clean: ## remove what was built
+	$(CARGO) clean
