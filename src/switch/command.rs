@@ -1,0 +1,166 @@
+//! What people and programs ask of a running switch, and what it answers. The API and the command line are built on this.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::view::{CallView, QueueDetail, RegistrationView, StatusView, TrunkView, WorkDetail};
+use crate::acd;
+use crate::base::Ulid;
+
+/// A question or an order.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Command {
+    /// The switch as a whole.
+    Status,
+    /// All bindings.
+    Registrations,
+    /// All trunks with their health and channels.
+    Trunks,
+    /// All live calls.
+    Calls,
+    /// One live call.
+    Call {
+        /// Its id.
+        id: Ulid,
+    },
+    /// Rings `from`'s devices and, when they answer, calls `to` on their behalf.
+    Originate {
+        /// The extension that calls; its devices ring first.
+        from: Arc<str>,
+        /// What it would have dialled.
+        to: Arc<str>,
+    },
+    /// Ends a call.
+    Hangup {
+        /// Its id.
+        id: Ulid,
+    },
+    /// All queues with their live figures.
+    Queues,
+    /// One queue with its waiting items.
+    Queue {
+        /// Its name.
+        name: Arc<str>,
+    },
+    /// All agents.
+    Agents,
+    /// One agent.
+    Agent {
+        /// Its extension.
+        extension: Arc<str>,
+    },
+    /// Logs an agent in or out.
+    AgentSession {
+        /// Its extension.
+        extension: Arc<str>,
+        /// In, or out.
+        logged_in: bool,
+    },
+    /// Sets an agent ready or not ready.
+    AgentStatus {
+        /// Its extension.
+        extension: Arc<str>,
+        /// Ready, or not.
+        ready: bool,
+        /// Why not.
+        reason: Option<Arc<str>>,
+    },
+    /// Ends an agent's wrap-up now.
+    EndWrap {
+        /// Its extension.
+        extension: Arc<str>,
+    },
+    /// All open work items.
+    Work,
+    /// One work item with its journey and the reasons for where it is.
+    WorkItem {
+        /// Its id.
+        id: Ulid,
+    },
+    /// Why an agent is or is not offered work.
+    WhyAgent {
+        /// Its extension.
+        extension: Arc<str>,
+    },
+    /// No new calls from now on.
+    Drain,
+}
+
+/// What came of a command.
+pub type Reply = Result<Answer, Refusal>;
+
+/// The answer to a command that was taken.
+#[derive(Clone, Debug, Serialize)]
+#[serde(untagged)]
+pub enum Answer {
+    /// Done; there is nothing to show.
+    Done,
+    /// To [`Command::Status`] and [`Command::Drain`].
+    Status(Box<StatusView>),
+    /// To [`Command::Registrations`].
+    Registrations(Vec<RegistrationView>),
+    /// To [`Command::Trunks`].
+    Trunks(Vec<TrunkView>),
+    /// To [`Command::Calls`].
+    Calls(Vec<CallView>),
+    /// To [`Command::Call`] and [`Command::Originate`].
+    Call(Box<CallView>),
+    /// To [`Command::Queues`].
+    Queues(Vec<acd::QueueView>),
+    /// To [`Command::Queue`].
+    Queue(Box<QueueDetail>),
+    /// To [`Command::Agents`].
+    Agents(Vec<acd::AgentView>),
+    /// To [`Command::Agent`] and the agent's orders.
+    Agent(Box<acd::AgentView>),
+    /// To [`Command::Work`].
+    Work(Vec<acd::WorkItemView>),
+    /// To [`Command::WorkItem`].
+    WorkItem(Box<WorkDetail>),
+    /// To [`Command::WhyAgent`].
+    Decisions(Vec<acd::Decision>),
+}
+
+/// Why a command was not taken. `code` is stable, `detail` is for people (RFC 9457).
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, ToSchema)]
+pub struct Refusal {
+    /// HTTP status that fits.
+    pub status: u16,
+    /// Stable word for programs.
+    #[schema(value_type = String)]
+    pub code: &'static str,
+    /// What was wrong and what to do.
+    pub detail: String,
+}
+
+impl Refusal {
+    /// 404: there is no such thing.
+    pub fn not_found(what: &str, which: &str) -> Self {
+        Refusal {
+            status: 404,
+            code: "not_found",
+            detail: format!("there is no {what} `{which}`"),
+        }
+    }
+
+    /// 409: not in this state.
+    pub fn conflict(code: &'static str, detail: impl Into<String>) -> Self {
+        Refusal {
+            status: 409,
+            code,
+            detail: detail.into(),
+        }
+    }
+
+    /// 503: not now.
+    pub fn unavailable(code: &'static str, detail: impl Into<String>) -> Self {
+        Refusal {
+            status: 503,
+            code,
+            detail: detail.into(),
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! What the journal keeps: enough to be the same switch after a kill, nothing that can be derived.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::acd::{AcdEvent, AcdRecord};
+use crate::base::{Ulid, WallTime};
+use crate::event::{CallFact, CallRecord, RegistrationFact, TrunkFact};
+
+/// A published fact with its place in the order of all facts.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Event {
+    /// Gap-free, rising by one, kept across restarts.
+    pub seq: u64,
+    /// When it happened.
+    pub at: WallTime,
+    /// What happened.
+    pub fact: Fact,
+}
+
+/// A fact by the room that it comes from.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Fact {
+    /// About a call.
+    Call(CallFact),
+    /// About a device.
+    Registration(RegistrationFact),
+    /// About a trunk.
+    Trunk(TrunkFact),
+    /// About a queue, an agent or a work item.
+    Acd(AcdEvent),
+    /// The server started, was reloaded, drains or stops.
+    Server {
+        /// What it did.
+        what: Arc<str>,
+    },
+}
+
+/// A binding as the journal keeps it.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct BindingRecord {
+    /// `user@domain`.
+    pub aor: Arc<str>,
+    /// The contact URI; the binding's key together with `aor`.
+    pub contact: Arc<str>,
+    /// Name of the profile that it came through.
+    pub profile: Arc<str>,
+    /// `UDP` or `TCP`.
+    pub transport: Arc<str>,
+    /// Our address.
+    pub local: SocketAddr,
+    /// The device's address.
+    pub remote: SocketAddr,
+    /// Quality, 0 to 1000 (RFC 3261 §20.10).
+    pub q: u16,
+    /// When it ends.
+    pub expires_at: WallTime,
+    /// When it began.
+    pub registered_at: WallTime,
+    /// `+sip.instance` (RFC 5626 §4.1).
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub instance: Option<Arc<str>>,
+    /// `reg-id` (RFC 5626 §4.2).
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub reg_id: Option<u32>,
+    /// Call-ID of the REGISTER.
+    pub call_id: Arc<str>,
+    /// CSeq number of the REGISTER.
+    pub cseq: u32,
+    /// What the device calls itself.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub user_agent: Option<Arc<str>>,
+    /// Path values (RFC 3327).
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub path: Vec<Arc<str>>,
+    /// The contact's host differs from the source address.
+    #[serde(default)]
+    pub behind_nat: bool,
+}
+
+/// One entry of the journal.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Record {
+    /// A binding was added or refreshed.
+    Bound(BindingRecord),
+    /// A binding is gone.
+    Unbound {
+        /// `user@domain`.
+        aor: Arc<str>,
+        /// The contact URI.
+        contact: Arc<str>,
+    },
+    /// A call began: written before its first INVITE is forwarded. Closed by `CallClosed`, or by reconciliation.
+    CallOpened(Box<CallRecord>),
+    /// The caller was answered: written before the 200 leaves.
+    CallAnswered {
+        /// The call.
+        id: Ulid,
+        /// When.
+        at: WallTime,
+    },
+    /// A call is over.
+    CallClosed(Box<CallRecord>),
+    /// A sign of life while calls are up, once a second: where reconciliation closes what was open.
+    Alive {
+        /// When.
+        at: WallTime,
+    },
+    /// A published fact.
+    Event(Event),
+    /// State of queues and agents.
+    Acd(AcdRecord),
+    /// Snapshot only: the number of the last event.
+    Seq(u64),
+}

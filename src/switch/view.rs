@@ -1,0 +1,150 @@
+//! What the switch shows of itself: plain data, made on request, stored nowhere.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::acd;
+use crate::base::{Ulid, WallTime};
+use crate::event::{Direction, Party};
+
+/// The switch as a whole.
+#[derive(Clone, PartialEq, Debug, Serialize, ToSchema)]
+pub struct StatusView {
+    /// Version of the program.
+    pub version: &'static str,
+    /// `starting`, `ready`, `draining` or `degraded`.
+    pub state: &'static str,
+    /// When this process started.
+    #[schema(value_type = String)]
+    pub started_at: WallTime,
+    /// Sequence number of the newest event.
+    pub seq: u64,
+    /// Live calls.
+    pub calls: usize,
+    /// Live legs.
+    pub legs: usize,
+    /// Devices registered now.
+    pub registrations: usize,
+    /// Live transactions.
+    pub transactions: usize,
+    /// RTP ports in use.
+    pub ports: usize,
+    /// Armed timers.
+    pub timers: usize,
+    /// Calls since the start.
+    pub calls_total: u64,
+    /// Work items waiting now.
+    pub waiting: usize,
+    /// False while the journal cannot be written.
+    pub store_ok: bool,
+}
+
+/// One binding of an address of record.
+#[derive(Clone, PartialEq, Debug, Serialize, ToSchema)]
+pub struct RegistrationView {
+    /// `user@domain`.
+    #[schema(value_type = String)]
+    pub aor: Arc<str>,
+    /// The device's contact URI.
+    #[schema(value_type = String)]
+    pub contact: Arc<str>,
+    /// `UDP` or `TCP`.
+    pub transport: &'static str,
+    /// The address it registered from.
+    pub source: String,
+    /// What the device calls itself.
+    #[schema(value_type = Option<String>)]
+    pub user_agent: Option<Arc<str>>,
+    /// When the binding ends unless it is refreshed.
+    #[schema(value_type = String)]
+    pub expires_at: WallTime,
+    /// False while the flow is known to be dead.
+    pub healthy: bool,
+}
+
+/// One trunk.
+#[derive(Clone, PartialEq, Debug, Serialize, ToSchema)]
+pub struct TrunkView {
+    /// Its name.
+    #[schema(value_type = String)]
+    pub name: Arc<str>,
+    /// `up`, `down` or `unknown` (not pinged).
+    pub state: &'static str,
+    /// Calls through it now.
+    pub channels: u32,
+    /// Most calls through it, if capped.
+    pub max_channels: Option<u32>,
+    /// Gateways in order.
+    pub proxies: Vec<String>,
+    /// Round trip of the last OPTIONS, in milliseconds.
+    pub ping_ms: Option<f64>,
+}
+
+/// One leg of a live call.
+#[derive(Clone, PartialEq, Debug, Serialize, ToSchema)]
+pub struct LegView {
+    /// Its id.
+    #[schema(value_type = String)]
+    pub id: Ulid,
+    /// `caller`, `callee` or `agent`.
+    pub role: &'static str,
+    /// The party.
+    pub party: Party,
+    /// `calling`, `ringing`, `answered`, `held`, `ending`.
+    pub state: &'static str,
+    /// The address it is signalled with.
+    pub peer: String,
+    /// Codec in use.
+    pub codec: Option<String>,
+}
+
+/// A live call.
+#[derive(Clone, PartialEq, Debug, Serialize, ToSchema)]
+pub struct CallView {
+    /// Its id.
+    #[schema(value_type = String)]
+    pub id: Ulid,
+    /// Where it came from.
+    pub direction: Direction,
+    /// Who calls.
+    pub from: Party,
+    /// Whom the caller asked for.
+    pub to: Party,
+    /// `routing`, `ringing`, `answered`, `queued`, `bridged`, `ending`.
+    pub state: &'static str,
+    /// When the first INVITE came.
+    #[schema(value_type = String)]
+    pub started_at: WallTime,
+    /// When the caller was answered.
+    #[schema(value_type = Option<String>)]
+    pub answered_at: Option<WallTime>,
+    /// The work item, while it is in a queue or with an agent.
+    #[schema(value_type = Option<String>)]
+    pub work: Option<Ulid>,
+    /// Its legs.
+    pub legs: Vec<LegView>,
+}
+
+/// A queue and who waits in it.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct QueueDetail {
+    /// The queue and its figures.
+    #[serde(flatten)]
+    pub queue: acd::QueueView,
+    /// Waiting items in the order in which they will be served.
+    pub waiting: Vec<acd::WorkItemView>,
+}
+
+/// A work item, its way so far and the decisions about it.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct WorkDetail {
+    /// The item.
+    #[serde(flatten)]
+    pub item: acd::WorkItemView,
+    /// What happened to it, in order.
+    pub journey: Vec<acd::JourneyEntry>,
+    /// The last decisions about it, with the reason for each candidate.
+    pub why: Vec<acd::Decision>,
+}
