@@ -9,3 +9,6 @@ pub mod base;
 
 // rank 1
 pub mod event;
+
+// rank 8
+pub mod io;

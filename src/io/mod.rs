@@ -1,0 +1,7 @@
+//! Rank 8: the shell. Sockets, clocks, entropy, threads and tasks: everything that touches the world lives here.
+//!
+//! Goes in: datagrams, connections, signals. Comes out: the core's effects, carried out. It decides nothing about calls.
+
+#![allow(clippy::disallowed_methods, clippy::disallowed_types)] // the shell is where clocks and threads belong
+
+pub mod batch;
