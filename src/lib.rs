@@ -9,6 +9,11 @@ pub mod base;
 
 // rank 1
 pub mod event;
+pub mod rtp;
+pub mod sdp;
+
+// rank 4
+pub mod media;
 
 // rank 8
 pub mod io;

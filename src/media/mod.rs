@@ -1,0 +1,20 @@
+//! Rank 4: what is done with audio. The control half decides for the switch; the packet half is run by the media workers.
+//!
+//! Control half: [`offer`], [`answer`] and [`accept`] (RFC 3264) turn session descriptions into a [`MediaPlan`]; [`Ports`] hands
+//! out RTP ports; [`MediaCommand`] and [`MediaEvent`] are all that crosses between switch and workers.
+//! Packet half: pure steps `(now, packet) -> packet`, without sockets or clocks: source policy and latching, relay, player, DTMF,
+//! watch, statistics.
+//! It knows no SIP message, no call, no thread.
+
+mod command;
+mod negotiate;
+mod plan;
+mod ports;
+
+pub mod codec;
+
+pub use codec::{Codec, Payload};
+pub use command::{MediaCommand, MediaEvent, SourcePolicy, StreamId, StreamStatistics};
+pub use negotiate::{MediaRefusal, accept, answer, offer, payloads_of};
+pub use plan::{LocalMedia, MediaPlan};
+pub use ports::Ports;

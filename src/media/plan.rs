@@ -1,0 +1,56 @@
+//! Our side of a description, and what was negotiated.
+
+use std::net::{IpAddr, SocketAddr};
+
+use serde::{Deserialize, Serialize};
+
+use super::codec::{Codec, Payload};
+use crate::sdp::Direction;
+
+/// What we say of ourselves in an offer or answer: one audio stream.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct LocalMedia {
+    /// Address that the peer sends to.
+    pub address: IpAddr,
+    /// RTP port, even; RTCP is one above.
+    pub port: u16,
+    /// Session id of the `o=` line, constant for a dialog.
+    pub session_id: u64,
+    /// Version of the `o=` line; the caller adds one for each changed description.
+    pub version: u64,
+    /// Codecs in order of preference, with `telephone-event` where wanted.
+    pub payloads: Vec<Payload>,
+    /// What we want; an answer may get less.
+    pub direction: Direction,
+}
+
+/// What one completed offer/answer means for a stream.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct MediaPlan {
+    /// Where to send RTP. `None`: nowhere (`c=0.0.0.0`).
+    pub remote_rtp: Option<SocketAddr>,
+    /// Where to send RTCP.
+    pub remote_rtcp: Option<SocketAddr>,
+    /// As agreed, with the numbers to send; the first is the one we send when we make audio. `telephone-event` is among them.
+    pub payloads: Vec<Payload>,
+    /// The same codecs with the numbers that the peer sends; equal to `payloads` unless the peer chose numbers of its own
+    /// (RFC 3264 §5.1).
+    pub receive: Vec<Payload>,
+    /// The number of `telephone-event` to send, if agreed.
+    pub telephone_event: Option<u8>,
+    /// Milliseconds of audio per packet that the peer asks for, 10–60; 20 when it does not say.
+    pub ptime_ms: u8,
+    /// As seen from us.
+    pub direction: Direction,
+    /// The peer put us on hold: `sendonly`, `inactive` or `c=0.0.0.0` from it.
+    pub remote_hold: bool,
+}
+
+impl MediaPlan {
+    /// The codec that we would encode to when we make audio: the first agreed G.711.
+    pub fn g711(&self) -> Option<&Payload> {
+        self.payloads
+            .iter()
+            .find(|payload| matches!(payload.codec, Codec::Pcmu | Codec::Pcma))
+    }
+}

@@ -1,0 +1,162 @@
+//! Hands out RTP ports: random choice, and a rest before a port is given out again.
+
+use std::collections::VecDeque;
+use std::ops::RangeInclusive;
+
+use crate::base::{Duration, Entropy, Instant, Now};
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Free,
+    InUse,
+    Resting,
+}
+
+/// The even ports of a range, each with the odd one above it for RTCP. Keep the range out of the kernel's `ip_local_port_range`.
+pub struct Ports {
+    first: u16,
+    places: Vec<Place>,
+    free: Vec<u16>,
+    resting: VecDeque<(Instant, u16)>,
+    in_use: usize,
+    rest: Duration,
+    entropy: Entropy,
+}
+
+impl Ports {
+    /// Pairs wholly within `range`. `quarantine` is how long a freed pair rests (default `base::limits::PORT_QUARANTINE`), so that
+    /// packets of an old call never reach a new one.
+    pub fn new(range: RangeInclusive<u16>, quarantine: Duration, entropy: Entropy) -> Ports {
+        let first = u32::from(*range.start()).max(2).next_multiple_of(2);
+        let end = u32::from(*range.end());
+        let count = if end > first {
+            (end - first).div_ceil(2)
+        } else {
+            0
+        } as usize;
+        let first = first.min(u32::from(u16::MAX)) as u16;
+        Ports {
+            first,
+            places: vec![Place::Free; count],
+            free: (0..count as u16).collect(),
+            resting: VecDeque::new(),
+            in_use: 0,
+            rest: quarantine,
+            entropy,
+        }
+    }
+
+    /// An even port whose pair nobody has; `None` when all are taken or resting (the call is refused with 503).
+    pub fn take(&mut self, now: Now) -> Option<u16> {
+        while let Some((until, index)) = self.resting.front().copied() {
+            if until > now.mono {
+                break;
+            }
+            self.resting.pop_front();
+            self.places[usize::from(index)] = Place::Free;
+            self.free.push(index);
+        }
+        if self.free.is_empty() {
+            return None;
+        }
+        let pick = self.entropy.below(self.free.len() as u64) as usize;
+        let index = self.free.swap_remove(pick);
+        self.places[usize::from(index)] = Place::InUse;
+        self.in_use += 1;
+        Some(self.first + 2 * index)
+    }
+
+    /// Gives a port back after `MediaEvent::Closed` or `Failed`. Ports that were not taken are ignored.
+    pub fn give_back(&mut self, now: Now, port: u16) {
+        let Some(distance) = port.checked_sub(self.first) else {
+            return;
+        };
+        let index = distance / 2;
+        let Some(place) = self.places.get_mut(usize::from(index)) else {
+            return;
+        };
+        if distance % 2 == 1 || *place != Place::InUse {
+            return;
+        }
+        *place = Place::Resting;
+        self.in_use -= 1;
+        self.resting.push_back((now.mono + self.rest, index));
+    }
+
+    /// Pairs in use: zero when no call is left.
+    pub fn in_use(&self) -> usize {
+        self.in_use
+    }
+
+    /// Pairs in all.
+    pub fn capacity(&self) -> usize {
+        self.places.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> Now {
+        Now {
+            mono: Instant::from_nanos(seconds * 1_000_000_000),
+            ..Now::default()
+        }
+    }
+
+    fn ports(range: RangeInclusive<u16>) -> Ports {
+        Ports::new(range, Duration::from_secs(10), Entropy::from_number(1))
+    }
+
+    #[test]
+    fn every_pair_of_the_range_is_given_once() {
+        let mut ports = ports(20_001..=20_010);
+        let mut taken: Vec<u16> = std::iter::from_fn(|| ports.take(at(0))).collect();
+        assert_eq!(ports.in_use(), 4);
+        taken.sort_unstable();
+        assert_eq!(taken, [20_002, 20_004, 20_006, 20_008]);
+    }
+
+    #[test]
+    fn pair_needs_its_odd_port_within_the_range() {
+        assert_eq!(ports(20_000..=20_000).capacity(), 0);
+        assert_eq!(ports(20_000..=20_001).capacity(), 1);
+        assert_eq!(ports(65_534..=65_535).take(at(0)), Some(65_534));
+        assert_eq!(ports(65_535..=65_535).capacity(), 0);
+        #[allow(clippy::reversed_empty_ranges)]
+        let empty = ports(9..=1);
+        assert_eq!(empty.capacity(), 0);
+    }
+
+    #[test]
+    fn freed_port_rests_before_it_is_given_again() {
+        let mut ports = ports(20_000..=20_001);
+        let port = ports.take(at(0)).expect("one pair");
+        ports.give_back(at(5), port);
+        assert_eq!(ports.in_use(), 0);
+        assert_eq!(ports.take(at(14)), None);
+        assert_eq!(ports.take(at(15)), Some(port));
+    }
+
+    #[test]
+    fn port_given_back_twice_is_free_once() {
+        let mut ports = ports(20_000..=20_003);
+        let port = ports.take(at(0)).expect("a pair");
+        ports.give_back(at(0), port);
+        ports.give_back(at(0), port);
+        ports.give_back(at(0), port + 1);
+        ports.give_back(at(0), 7);
+        assert!(ports.take(at(20)).is_some());
+        assert!(ports.take(at(20)).is_some());
+        assert_eq!(ports.take(at(20)), None);
+        assert_eq!(ports.in_use(), 2);
+    }
+
+    #[test]
+    fn order_of_ports_is_not_predictable_from_the_range() {
+        let mut ports = ports(20_000..=29_999);
+        let run: Vec<u16> = (0..10).filter_map(|_| ports.take(at(0))).collect();
+        assert!(run.windows(2).any(|pair| pair[1] != pair[0] + 2));
+    }
+}
