@@ -15,5 +15,8 @@ pub mod sdp;
 // rank 4
 pub mod media;
 
+// rank 5
+pub mod acd;
+
 // rank 8
 pub mod io;

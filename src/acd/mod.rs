@@ -1,0 +1,33 @@
+//! Rank 5: the automatic call distributor: queues, agents, strategies, AgentOffers, wrap-up, overflow, counters.
+//!
+//! Goes in: [`AcdCommand`] and the time. Comes out: [`AcdEffect`]. One writer owns all of it; a match step runs after every
+//! command that frees an agent or adds a work item, and costs O(log n) in waiting work items and the queues of that agent.
+//! It knows no SIP, no calls and no audio: agents are extensions, work items are numbers, and the switch does what the effects
+//! say. It reads no clock: deadlines are asked for with `Acd::next_deadline`.
+
+mod command;
+mod effect;
+mod event;
+mod metrics;
+mod record;
+mod settings;
+mod strategy;
+mod view;
+
+pub use command::{
+    AcdCommand, AgentStatus, CallerInfo, EndedBy, OfferId, OfferOutcome, SkillNeed, Withdrawal,
+    WorkItemId, WrapEndedBy,
+};
+pub use effect::{AcdEffect, CancelReason, LeaveWhy, WaitBand};
+pub use event::{AcdEvent, AgentDisplay, OfferResult, WrapEnd};
+pub use metrics::{AgentCounters, OfferCounters, QueueCounters, QueueMetrics};
+pub use record::{AcdRecord, AgentRecord, ItemRecord, QueueRecord, WrapRecord};
+pub use settings::{
+    AcdSettings, AgentSettings, Announce, AssignmentSettings, OverflowRule, OverflowWhen,
+    QueueSettings, Rona, RonaAction, ServiceLevel,
+};
+pub use strategy::Strategy;
+pub use view::{
+    AgentView, AssignmentView, Candidate, Decision, ItemState, JourneyEntry, QueueView,
+    WorkItemView,
+};
