@@ -20,3 +20,4 @@ pub mod acd;
 
 // rank 8
 pub mod io;
+pub mod store;

@@ -29,10 +29,10 @@ const RANKS: &[(&str, u8)] = &[
     ("config", 6),
     ("switch", 7),
     ("store", 8),
-    ("io", 8),
-    ("api", 8),
     ("sim", 8),
-    ("cli", 9),
+    ("io", 9),
+    ("api", 10),
+    ("cli", 11),
 ];
 
 /// Modules up to this rank decide and do no I/O. `config` (6) is the one exception that may read files: it turns them into settings.

@@ -1,4 +1,4 @@
-//! Rank 8: the shell. Sockets, clocks, entropy, threads and tasks: everything that touches the world lives here.
+//! Rank 9: the shell. Sockets, clocks, entropy, threads and tasks: everything that touches the world lives here.
 //!
 //! Goes in: datagrams, connections, signals. Comes out: the core's effects, carried out. It decides nothing about calls.
 
