@@ -6,7 +6,9 @@ use bytes::Bytes;
 
 use crate::base::{Duration, Entropy, Instant};
 
+mod incoming;
 pub mod order;
+mod outgoing;
 pub mod phone;
 pub mod scanner;
 mod session;

@@ -1,0 +1,172 @@
+//! A trace as a ladder: one column per party, one arrow per message, the virtual time in milliseconds in front.
+
+use std::fmt::Write as _;
+
+use super::media::{MediaOrder, millis};
+use super::trace::{Happening, Trace};
+use super::wire::{self, Text};
+
+const WIDTH: usize = 32;
+
+/// What a ladder shows.
+pub struct Ladder<'a> {
+    /// Peers by name, in the order of their columns; the server stands where `server` is found.
+    pub columns: &'a [&'a str],
+    /// Names of all peers of the world, by number.
+    pub names: &'a [String],
+    /// Shows what the media plane was told, too.
+    pub media: bool,
+}
+
+/// The name of the server's column.
+pub const SERVER: &str = "strowger";
+
+fn label(bytes: &[u8]) -> String {
+    let Ok(text) = Text::parse(bytes) else {
+        return format!("{} bytes that are no SIP", bytes.len());
+    };
+    let (number, about) = text.cseq().unwrap_or((0, String::new()));
+    let mut label = match (text.method(), text.status()) {
+        (Some(method), _) => {
+            let user = wire::user_of(text.uri().unwrap_or(""));
+            match (method, text.to_tag().is_empty()) {
+                ("INVITE", true) => format!("INVITE {user} {number}"),
+                (_, _) => format!("{method} {number}"),
+            }
+        }
+        (None, Some(status)) => {
+            let reason = text.start.splitn(3, ' ').nth(2).unwrap_or("");
+            format!("{status} {reason} ({number} {about})")
+        }
+        _ => text.start.clone(),
+    };
+    if text.get("Authorization").is_some() || text.get("Proxy-Authorization").is_some() {
+        label.push_str(" +auth");
+    }
+    if let Some(port) = wire::sdp_port(&text.body) {
+        match wire::sdp_direction(&text.body) {
+            _ if port == 0 => label.push_str(" sdp:refused"),
+            "sendrecv" => label.push_str(" sdp"),
+            other => {
+                let _ = write!(label, " sdp:{other}");
+            }
+        }
+    }
+    label
+}
+
+impl Ladder<'_> {
+    /// Draws the whole trace.
+    pub fn draw(&self, trace: &Trace) -> String {
+        let mut out = String::new();
+        let _ = write!(out, "{:>9} ", "ms");
+        for name in self.columns {
+            let _ = write!(out, "{name:<WIDTH$}");
+        }
+        out = out.trim_end().to_string();
+        out.push('\n');
+        for (at, happening) in trace.entries() {
+            let line = match happening {
+                Happening::PeerSent { actor, bytes, .. } => {
+                    self.arrow(self.column_of(*actor), self.column(SERVER), &label(bytes))
+                }
+                Happening::NodeSent {
+                    actor: Some(actor),
+                    bytes,
+                    ..
+                } => self.arrow(self.column(SERVER), self.column_of(*actor), &label(bytes)),
+                Happening::NodeSent {
+                    actor: None,
+                    path,
+                    bytes,
+                } => Some(format!("* to nobody at {}: {}", path.remote, label(bytes))),
+                Happening::MediaOrder(order) if self.media => Some(format!("* {}", told(order))),
+                Happening::Crash => Some("* the server dies".to_string()),
+                Happening::Restart(_) => Some("* the server is back".to_string()),
+                Happening::Healing => Some("* healing".to_string()),
+                Happening::Note(text) => Some(format!("* {text}")),
+                Happening::Log(true, text) => Some(format!("* fault: {text}")),
+                _ => None,
+            };
+            if let Some(line) = line {
+                let _ = writeln!(out, "{:>9} {}", millis(*at), line.trim_end());
+            }
+        }
+        out
+    }
+
+    fn column(&self, name: &str) -> Option<usize> {
+        self.columns.iter().position(|c| *c == name)
+    }
+
+    fn column_of(&self, actor: usize) -> Option<usize> {
+        self.column(self.names.get(actor)?)
+    }
+
+    fn arrow(&self, from: Option<usize>, to: Option<usize>, label: &str) -> Option<String> {
+        let (from, to) = (from?, to?);
+        let (left, right) = (from.min(to), from.max(to));
+        let mut line = String::new();
+        for column in 0..self.columns.len() {
+            line.push('|');
+            if column >= left && column < right {
+                let span = if column == left {
+                    WIDTH * (right - left) - 1
+                } else {
+                    continue_span()
+                };
+                if column == left {
+                    let body = format!(" {label} ");
+                    let fill = span.saturating_sub(body.chars().count() + 1);
+                    let before = fill / 2;
+                    let dashes = |n: usize| "-".repeat(n);
+                    if from < to {
+                        let _ = write!(line, "{}{body}{}>", dashes(before), dashes(fill - before));
+                    } else {
+                        let _ = write!(line, "<{}{body}{}", dashes(before), dashes(fill - before));
+                    }
+                } else {
+                    line.pop();
+                }
+            } else {
+                line.push_str(&" ".repeat(WIDTH - 1));
+            }
+        }
+        Some(line)
+    }
+}
+
+/// Columns inside a long arrow are drawn by the arrow itself.
+fn continue_span() -> usize {
+    0
+}
+
+fn told(order: &MediaOrder) -> String {
+    match order {
+        MediaOrder::Open { stream, .. } => format!("media: open {stream}"),
+        MediaOrder::Agree {
+            stream,
+            remote,
+            due,
+        } => format!(
+            "media: agree {stream} with {}{}",
+            remote.map_or("nobody".to_string(), |r| r.to_string()),
+            if *due { "" } else { ", nothing due" }
+        ),
+        MediaOrder::Join { a, b } => format!("media: join {a} and {b}"),
+        MediaOrder::Part { stream } => format!("media: part {stream}"),
+        MediaOrder::Play {
+            stream,
+            files,
+            repeat,
+            ..
+        } => format!(
+            "media: play {} to {stream}{}",
+            files.join(", "),
+            if *repeat { " over and over" } else { "" }
+        ),
+        MediaOrder::Stop { stream } => format!("media: stop {stream}"),
+        MediaOrder::Echo { stream } => format!("media: echo {stream}"),
+        MediaOrder::Close { stream } => format!("media: close {stream}"),
+    }
+}

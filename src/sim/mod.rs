@@ -1,0 +1,13 @@
+//! Rank 8: the virtual world in which the shipped core runs: clock, network, peers, checkers, ladders, all from one seed.
+//!
+//! Goes in: a seed, or a script. Comes out: a trace with its hash, the first broken promise in a sentence, a ladder. The peers
+//! are written without any use of the core's own SIP code. It knows nothing of sockets, files or threads.
+
+pub mod actors;
+pub mod ladder;
+pub mod media;
+pub mod network;
+pub mod node;
+pub mod trace;
+pub mod wire;
+pub mod world;

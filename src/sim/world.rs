@@ -1,0 +1,753 @@
+//! The virtual world: one clock, one heap of events in total order, one seed. Peers and a server talk through a simulated network.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde_json::Value;
+
+use super::actors::{Actor, Context, Deed, Order, Packet, Reminder};
+use super::media::{MediaPlane, MediaReport, MediaTimer};
+use super::network::Link;
+use super::node::{Node, NodeEffect, NodeInput, NodeMaker, Path};
+use super::trace::{Happening, Trace};
+use crate::base::{Duration, Entropy, Instant, Now, WallTime};
+
+/// Where in the handling of a batch the server dies.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum CrashPoint {
+    /// Between two batches.
+    Between,
+    /// The next batch was decided, and nothing of it was written or sent.
+    BeforeWrite,
+    /// The next batch was written, and nothing of it was sent.
+    AfterWrite,
+}
+
+enum Event {
+    ToNode(NodeInput),
+    ToNodeFrom { actor: usize, path: Path, bytes: Bytes },
+    ToActor { actor: usize, packet: Packet },
+    Remind { actor: usize, life: u32, reminder: Reminder },
+    Order { actor: usize, order: Order },
+    ActorClosed { actor: usize },
+    Media { life: u32, timer: MediaTimer },
+    MediaReport { life: u32, report: MediaReport },
+    Wake(Instant),
+    Crash { point: CrashPoint, down: Duration },
+    Restart,
+    Command { id: u64, command: Value },
+    Partition { actor: usize, until: Instant },
+    HealNetwork,
+}
+
+struct Queued {
+    at: Instant,
+    sequence: u64,
+    event: Event,
+}
+
+impl PartialEq for Queued {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+impl Eq for Queued {}
+impl PartialOrd for Queued {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl Ord for Queued {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.at, self.sequence).cmp(&(other.at, other.sequence))
+    }
+}
+
+struct Peer {
+    actor: Box<dyn Actor>,
+    link: Link,
+    entropy: Entropy,
+}
+
+struct Connection {
+    actor: usize,
+    peer: SocketAddr,
+    server: SocketAddr,
+    to_node: Instant,
+    to_actor: Instant,
+}
+
+/// The world.
+pub struct World {
+    now: Instant,
+    wall: WallTime,
+    heap: BinaryHeap<Reverse<Queued>>,
+    sequence: u64,
+    entropy: Entropy,
+    peers: Vec<Peer>,
+    owners: BTreeMap<SocketAddr, usize>,
+    server_addresses: Vec<SocketAddr>,
+    maker: NodeMaker,
+    node: Option<Box<dyn Node>>,
+    boots: u32,
+    armed: Option<Instant>,
+    doomed: Option<(CrashPoint, Duration)>,
+    journal: Vec<Arc<str>>,
+    connections: BTreeMap<u64, Connection>,
+    next_connection: u64,
+    media: MediaPlane,
+    trace: Trace,
+    complaints: Vec<String>,
+    at_once: u32,
+}
+
+impl World {
+    /// A world at nine o'clock on a Monday, with one server at `server_addresses` that is not yet running.
+    pub fn new(seed: u64, server_addresses: Vec<SocketAddr>, maker: NodeMaker) -> World {
+        World {
+            now: Instant::ZERO,
+            wall: WallTime::from_millis(1_772_442_000_000),
+            heap: BinaryHeap::new(),
+            sequence: 0,
+            entropy: Entropy::from_number(seed),
+            peers: Vec::new(),
+            owners: BTreeMap::new(),
+            server_addresses,
+            maker,
+            node: None,
+            boots: 0,
+            armed: None,
+            doomed: None,
+            journal: Vec::new(),
+            connections: BTreeMap::new(),
+            next_connection: 1,
+            media: MediaPlane::default(),
+            trace: Trace::new(),
+            complaints: Vec::new(),
+            at_once: 0,
+        }
+    }
+
+    /// Adds a peer behind `link` and returns its number.
+    pub fn add(&mut self, actor: Box<dyn Actor>, link: Link) -> usize {
+        let number = self.peers.len();
+        for address in actor.addresses() {
+            self.owners.insert(address, number);
+        }
+        let entropy = self.entropy.fork();
+        self.peers.push(Peer {
+            actor,
+            link,
+            entropy,
+        });
+        number
+    }
+
+    /// Starts the server with an empty journal.
+    pub fn boot(&mut self) {
+        let now = self.now();
+        self.node = Some((self.maker)(now, self.boots));
+        self.boots += 1;
+        self.batch(vec![NodeInput::Ready]);
+    }
+
+    /// Tells a peer something `after` this instant.
+    pub fn order_after(&mut self, after: Duration, actor: usize, order: Order) {
+        self.push(self.now + after, Event::Order { actor, order });
+    }
+
+    /// Gives the server an API command `after` this instant.
+    pub fn command_after(&mut self, after: Duration, id: u64, command: Value) {
+        self.push(self.now + after, Event::Command { id, command });
+    }
+
+    /// Kills the server `after` this instant; it comes back `down` later.
+    pub fn crash_after(&mut self, after: Duration, point: CrashPoint, down: Duration) {
+        self.push(self.now + after, Event::Crash { point, down });
+    }
+
+    /// Cuts a peer off `after` this instant for `length`.
+    pub fn partition_after(&mut self, after: Duration, actor: usize, length: Duration) {
+        let from = self.now + after;
+        self.push(
+            from,
+            Event::Partition {
+                actor,
+                until: from + length,
+            },
+        );
+    }
+
+    /// Trouble ends `after` this instant: links become perfect and every peer is told to behave and to hang up.
+    pub fn heal_after(&mut self, after: Duration) {
+        self.push(self.now + after, Event::HealNetwork);
+    }
+
+    /// Lets time pass until `length` from now.
+    pub fn run_for(&mut self, length: Duration) {
+        let end = self.now + length;
+        while self.complaints.is_empty() {
+            match self.heap.peek() {
+                Some(Reverse(next)) if next.at <= end => {}
+                _ => break,
+            }
+            let Some(Reverse(next)) = self.heap.pop() else {
+                break;
+            };
+            if next.at == self.now {
+                self.at_once += 1;
+                if self.at_once > 200_000 {
+                    self.complaints
+                        .push("time stands still: events follow each other at one instant for ever".into());
+                }
+            } else {
+                self.at_once = 0;
+            }
+            self.now = next.at;
+            self.happen(next.event);
+        }
+        self.now = self.now.max(end);
+    }
+
+    /// Both clocks.
+    pub fn now(&self) -> Now {
+        Now {
+            mono: self.now,
+            wall: self.wall + (self.now - Instant::ZERO),
+        }
+    }
+
+    /// Everything that happened.
+    pub fn trace(&self) -> &Trace {
+        &self.trace
+    }
+
+    /// The server, while it runs.
+    pub fn node(&mut self) -> Option<&mut (dyn Node + 'static)> {
+        self.node.as_deref_mut()
+    }
+
+    /// The media plane.
+    pub fn media(&self) -> &MediaPlane {
+        &self.media
+    }
+
+    /// The journal as it was written.
+    pub fn journal(&self) -> &[Arc<str>] {
+        &self.journal
+    }
+
+    /// Names of the peers, by number.
+    pub fn names(&self) -> Vec<String> {
+        self.peers
+            .iter()
+            .map(|p| p.actor.name().to_string())
+            .collect()
+    }
+
+    /// Which peers write what no peer should.
+    pub fn hostile(&self) -> Vec<bool> {
+        self.peers.iter().map(|p| p.actor.is_hostile()).collect()
+    }
+
+    /// What peers still wait for.
+    pub fn unfinished(&self) -> Vec<String> {
+        self.peers
+            .iter()
+            .flat_map(|p| p.actor.unfinished())
+            .collect()
+    }
+
+    /// What went wrong with the world itself or was seen by its media plane.
+    pub fn complaints(&self) -> Vec<String> {
+        let mut all = self.complaints.clone();
+        all.extend(self.media.complaints.iter().cloned());
+        all
+    }
+
+    fn push(&mut self, at: Instant, event: Event) {
+        self.sequence += 1;
+        self.heap.push(Reverse(Queued {
+            at,
+            sequence: self.sequence,
+            event,
+        }));
+    }
+
+    fn happen(&mut self, event: Event) {
+        match event {
+            Event::ToNode(input) => self.node_batch(input),
+            Event::ToNodeFrom { actor, path, bytes } => {
+                if self.node.is_none() {
+                    return; // datagrams to a dead process are lost
+                }
+                self.trace.push(
+                    self.now,
+                    Happening::NodeReceived {
+                        actor,
+                        path,
+                        bytes: bytes.clone(),
+                    },
+                );
+                self.node_batch(NodeInput::Received { path, bytes });
+            }
+            Event::ToActor { actor, packet } => {
+                self.trace.push(
+                    self.now,
+                    Happening::PeerReceived {
+                        actor,
+                        from: packet.from,
+                        bytes: packet.bytes.clone(),
+                    },
+                );
+                self.with_actor(actor, |a, c| a.receive(c, &packet));
+            }
+            Event::Remind {
+                actor, reminder, ..
+            } => self.with_actor(actor, |a, c| a.remind(c, reminder)),
+            Event::Order { actor, order } => {
+                if let Order::Call(to, _) = &order {
+                    self.trace.push(
+                        self.now,
+                        Happening::Note(format!("{} calls {to}", self.peers[actor].actor.name())),
+                    );
+                }
+                self.with_actor(actor, |a, c| a.order(c, order));
+            }
+            Event::ActorClosed { actor } => self.with_actor(actor, |a, c| a.closed(c)),
+            Event::Media { life, timer } => {
+                if life == self.boots {
+                    let mut later = Vec::new();
+                    let report = self.media.timer(&timer, &mut later);
+                    self.media_later(later);
+                    self.report(report);
+                }
+            }
+            Event::MediaReport { life, report } => {
+                if life == self.boots {
+                    self.report(Some(report));
+                }
+            }
+            Event::Wake(at) => {
+                if self.armed == Some(at) {
+                    self.armed = None;
+                    self.node_batch(NodeInput::Tick);
+                }
+            }
+            Event::Crash { point, down } => {
+                if self.node.is_some() && self.doomed.is_none() {
+                    match point {
+                        CrashPoint::Between => self.crash(down),
+                        _ => self.doomed = Some((point, down)),
+                    }
+                }
+            }
+            Event::Restart => self.restart(),
+            Event::Command { id, command } => {
+                self.trace
+                    .push(self.now, Happening::Command(id, command.clone()));
+                self.node_batch(NodeInput::Command { id, command });
+            }
+            Event::Partition { actor, until } => {
+                self.trace.push(
+                    self.now,
+                    Happening::Note(format!("{} is cut off", self.peers[actor].actor.name())),
+                );
+                let link = &mut self.peers[actor].link;
+                link.down_until = link.down_until.max(until);
+            }
+            Event::HealNetwork => {
+                self.trace.push(self.now, Happening::Healing);
+                for number in 0..self.peers.len() {
+                    let link = &mut self.peers[number].link;
+                    *link = Link::perfect(link.latency_min);
+                    self.with_actor(number, |a, c| a.order(c, Order::Heal));
+                }
+            }
+        }
+    }
+
+    fn report(&mut self, report: Option<MediaReport>) {
+        if let Some(report) = report
+            && self.node.is_some()
+        {
+            self.trace
+                .push(self.now, Happening::MediaReport(report.clone()));
+            self.node_batch(NodeInput::Media(report));
+        }
+    }
+
+    /// One input and all others for the server that are due at this very instant make one batch, as the shell reads them.
+    fn node_batch(&mut self, first: NodeInput) {
+        let mut inputs = vec![first];
+        while inputs.len() < 32 {
+            match self.heap.peek() {
+                Some(Reverse(next))
+                    if next.at == self.now && matches!(next.event, Event::ToNodeFrom { .. }) => {}
+                _ => break,
+            }
+            if let Some(Reverse(Queued {
+                event: Event::ToNodeFrom { actor, path, bytes },
+                ..
+            })) = self.heap.pop()
+            {
+                self.trace.push(
+                    self.now,
+                    Happening::NodeReceived {
+                        actor,
+                        path,
+                        bytes: bytes.clone(),
+                    },
+                );
+                inputs.push(NodeInput::Received { path, bytes });
+            }
+        }
+        self.batch(inputs);
+    }
+
+    fn batch(&mut self, inputs: Vec<NodeInput>) {
+        let now = self.now();
+        let Some(node) = self.node.as_mut() else {
+            return;
+        };
+        let mut fx = Vec::new();
+        for input in inputs {
+            node.handle(now, input, &mut fx);
+        }
+        let deadline = node.next_deadline();
+        if let Some((CrashPoint::BeforeWrite, down)) = self.doomed {
+            self.crash(down);
+            return;
+        }
+        for effect in &fx {
+            if let NodeEffect::Journal(record) = effect {
+                self.journal.push(record.clone());
+            }
+        }
+        if let Some((_, down)) = self.doomed {
+            self.crash(down);
+            return;
+        }
+        for effect in fx {
+            self.effect(effect);
+        }
+        if let Some(at) = deadline {
+            let at = at.max(self.now);
+            if self.armed.is_none_or(|armed| at < armed) {
+                self.armed = Some(at);
+                self.push(at, Event::Wake(at));
+            }
+        }
+    }
+
+    fn effect(&mut self, effect: NodeEffect) {
+        match effect {
+            NodeEffect::Send { path, bytes } => self.node_sends(path, bytes),
+            NodeEffect::Close { connection } => self.close(connection, false),
+            NodeEffect::Media(order) => {
+                self.trace
+                    .push(self.now, Happening::MediaOrder(order.clone()));
+                let mut later = Vec::new();
+                self.media.order(&order, &mut later);
+                self.media_later(later);
+            }
+            NodeEffect::Journal(_) => {}
+            NodeEffect::Event(value) => self.trace.push(self.now, Happening::Event(value)),
+            NodeEffect::Reply { id, reply } => {
+                self.trace.push(self.now, Happening::Reply(id, reply));
+            }
+            NodeEffect::Log { fault, text } => {
+                self.trace.push(self.now, Happening::Log(fault, text));
+            }
+        }
+    }
+
+    fn media_later(&mut self, later: Vec<(Duration, MediaTimer)>) {
+        let life = self.boots;
+        for (after, timer) in later {
+            self.push(self.now + after, Event::Media { life, timer });
+        }
+    }
+
+    fn crash(&mut self, down: Duration) {
+        self.trace.push(self.now, Happening::Crash);
+        self.node = None;
+        self.doomed = None;
+        self.armed = None;
+        self.media.crash();
+        for connection in self.connections.keys().copied().collect::<Vec<_>>() {
+            self.close(connection, false);
+        }
+        self.push(self.now + down, Event::Restart);
+    }
+
+    fn restart(&mut self) {
+        let now = self.now();
+        self.trace
+            .push(self.now, Happening::Restart(self.journal.len()));
+        self.node = Some((self.maker)(now, self.boots));
+        self.boots += 1;
+        let mut inputs: Vec<NodeInput> = self
+            .journal
+            .iter()
+            .map(|record| NodeInput::Restore(record.clone()))
+            .collect();
+        inputs.push(NodeInput::Ready);
+        self.batch(inputs);
+    }
+
+    fn with_actor(
+        &mut self,
+        number: usize,
+        act: impl FnOnce(&mut Box<dyn Actor>, &mut Context<'_>),
+    ) {
+        let mut deeds = Vec::new();
+        let Some(peer) = self.peers.get_mut(number) else {
+            return;
+        };
+        let mut context = Context {
+            now: self.now,
+            entropy: &mut peer.entropy,
+            deeds: &mut deeds,
+        };
+        act(&mut peer.actor, &mut context);
+        for deed in deeds {
+            self.deed(number, deed);
+        }
+    }
+
+    fn deed(&mut self, actor: usize, deed: Deed) {
+        match deed {
+            Deed::Send {
+                local,
+                remote,
+                stream,
+                bytes,
+            } => self.actor_sends(actor, local, remote, stream, Bytes::from(bytes)),
+            Deed::Remind { after, reminder } => self.push(
+                self.now + after,
+                Event::Remind {
+                    actor,
+                    life: 0,
+                    reminder,
+                },
+            ),
+            Deed::Reset => {
+                let own: Vec<u64> = self
+                    .connections
+                    .iter()
+                    .filter(|(_, c)| c.actor == actor)
+                    .map(|(id, _)| *id)
+                    .collect();
+                for id in own {
+                    self.close(id, true);
+                }
+                self.push(self.now, Event::ActorClosed { actor });
+            }
+            Deed::Speak(address) => self.media.speak(address),
+            Deed::Mute(address) => self.media.mute(address),
+            Deed::Press(address, digit) => {
+                if let Some(report) = self.media.press(address, digit) {
+                    let life = self.boots;
+                    self.push(
+                        self.now + Duration::from_millis(60),
+                        Event::MediaReport { life, report },
+                    );
+                }
+            }
+            Deed::Note(text) => self.trace.push(self.now, Happening::Note(text)),
+        }
+    }
+
+    fn actor_sends(
+        &mut self,
+        actor: usize,
+        local: SocketAddr,
+        remote: SocketAddr,
+        stream: bool,
+        bytes: Bytes,
+    ) {
+        self.trace.push(
+            self.now,
+            Happening::PeerSent {
+                actor,
+                to: remote,
+                stream,
+                bytes: bytes.clone(),
+            },
+        );
+        let to_server = self.server_addresses.contains(&remote);
+        if stream && to_server {
+            let Some(id) = self.connection_between(actor, remote, None) else {
+                self.push(self.now, Event::ActorClosed { actor });
+                return;
+            };
+            let link = self.peers[actor].link.clone();
+            let Some(connection) = self.connections.get_mut(&id) else {
+                return;
+            };
+            let at = link.stream(self.now, connection.to_node, &mut self.entropy);
+            connection.to_node = at;
+            let path = Path {
+                stream: true,
+                local: connection.server,
+                remote: connection.peer,
+                connection: Some(id),
+            };
+            self.push(at, Event::ToNodeFrom { actor, path, bytes });
+            return;
+        }
+        for at in self.peers[actor].link.datagram(self.now, &mut self.entropy) {
+            let event = if to_server {
+                let path = Path {
+                    stream: false,
+                    local: remote,
+                    remote: local,
+                    connection: None,
+                };
+                Event::ToNodeFrom {
+                    actor,
+                    path,
+                    bytes: bytes.clone(),
+                }
+            } else if let Some(other) = self.owners.get(&remote) {
+                Event::ToActor {
+                    actor: *other,
+                    packet: Packet {
+                        from: local,
+                        stream,
+                        bytes: bytes.clone(),
+                    },
+                }
+            } else {
+                return;
+            };
+            self.push(at, event);
+        }
+    }
+
+    fn node_sends(&mut self, path: Path, bytes: Bytes) {
+        let by_connection = path
+            .connection
+            .and_then(|id| self.connections.get(&id))
+            .map(|c| c.actor);
+        let actor = by_connection.or_else(|| self.owners.get(&path.remote).copied());
+        self.trace.push(
+            self.now,
+            Happening::NodeSent {
+                actor,
+                path,
+                bytes: bytes.clone(),
+            },
+        );
+        if !self.server_addresses.contains(&path.local) {
+            self.complaints.push(format!(
+                "the server sent from {}, which is not its address",
+                path.local
+            ));
+            return;
+        }
+        if path.stream {
+            let id = match path.connection {
+                Some(id) => self.connections.contains_key(&id).then_some(id),
+                None => actor.and_then(|a| self.connection_between(a, path.local, Some(path.remote))),
+            };
+            let Some(id) = id else {
+                self.push(
+                    self.now + Duration::from_millis(1),
+                    Event::ToNode(NodeInput::SendFailed { path }),
+                );
+                return;
+            };
+            let Some(connection) = self.connections.get_mut(&id) else {
+                return;
+            };
+            let actor = connection.actor;
+            let link = self.peers[actor].link.clone();
+            let at = link.stream(self.now, connection.to_actor, &mut self.entropy);
+            connection.to_actor = at;
+            let packet = Packet {
+                from: path.local,
+                stream: true,
+                bytes,
+            };
+            self.push(at, Event::ToActor { actor, packet });
+            return;
+        }
+        let Some(actor) = actor else { return };
+        for at in self.peers[actor].link.datagram(self.now, &mut self.entropy) {
+            let packet = Packet {
+                from: path.local,
+                stream: false,
+                bytes: bytes.clone(),
+            };
+            self.push(at, Event::ToActor { actor, packet });
+        }
+    }
+
+    /// The open connection between a peer and a server address, or a new one if both are there.
+    fn connection_between(
+        &mut self,
+        actor: usize,
+        server: SocketAddr,
+        peer: Option<SocketAddr>,
+    ) -> Option<u64> {
+        let listening = |a: SocketAddr| self.peers.get(actor).is_some_and(|p| p.actor.addresses().contains(&a));
+        let known = self.connections.iter().find(|(_, c)| {
+            c.actor == actor && c.server == server && peer.is_none_or(|p| c.peer == p || listening(p))
+        });
+        if let Some((id, _)) = known {
+            return Some(*id);
+        }
+        self.node.as_ref()?;
+        if let Some(peer) = peer
+            && !listening(peer)
+        {
+            return None;
+        }
+        let id = self.next_connection;
+        self.next_connection += 1;
+        let own = self.peers.get(actor)?.actor.addresses().first().copied()?;
+        let ephemeral = 40_000 + u16::try_from(id % 20_000).unwrap_or(0);
+        self.connections.insert(
+            id,
+            Connection {
+                actor,
+                peer: peer.unwrap_or(SocketAddr::new(own.ip(), ephemeral)),
+                server,
+                to_node: self.now,
+                to_actor: self.now,
+            },
+        );
+        Some(id)
+    }
+
+    /// A connection ends; who did not end it is told.
+    fn close(&mut self, id: u64, by_peer: bool) {
+        let Some(connection) = self.connections.remove(&id) else {
+            return;
+        };
+        if by_peer {
+            let path = Path {
+                stream: true,
+                local: connection.server,
+                remote: connection.peer,
+                connection: Some(id),
+            };
+            self.push(
+                self.now + Duration::from_millis(5),
+                Event::ToNode(NodeInput::Closed { path }),
+            );
+        } else {
+            self.push(
+                self.now + Duration::from_millis(5),
+                Event::ActorClosed {
+                    actor: connection.actor,
+                },
+            );
+        }
+    }
+}
