@@ -21,3 +21,6 @@ pub mod acd;
 // rank 8
 pub mod io;
 pub mod store;
+
+// rank 8
+pub mod sim;

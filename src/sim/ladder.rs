@@ -106,39 +106,20 @@ impl Ladder<'_> {
     fn arrow(&self, from: Option<usize>, to: Option<usize>, label: &str) -> Option<String> {
         let (from, to) = (from?, to?);
         let (left, right) = (from.min(to), from.max(to));
-        let mut line = String::new();
-        for column in 0..self.columns.len() {
-            line.push('|');
-            if column >= left && column < right {
-                let span = if column == left {
-                    WIDTH * (right - left) - 1
-                } else {
-                    continue_span()
-                };
-                if column == left {
-                    let body = format!(" {label} ");
-                    let fill = span.saturating_sub(body.chars().count() + 1);
-                    let before = fill / 2;
-                    let dashes = |n: usize| "-".repeat(n);
-                    if from < to {
-                        let _ = write!(line, "{}{body}{}>", dashes(before), dashes(fill - before));
-                    } else {
-                        let _ = write!(line, "<{}{body}{}", dashes(before), dashes(fill - before));
-                    }
-                } else {
-                    line.pop();
-                }
-            } else {
-                line.push_str(&" ".repeat(WIDTH - 1));
-            }
+        let gap = format!("|{}", " ".repeat(WIDTH - 1));
+        let mut line = gap.repeat(left);
+        line.push('|');
+        let body = format!(" {label} ");
+        let fill = (WIDTH * (right - left) - 2).saturating_sub(body.chars().count());
+        let (before, after) = ("-".repeat(fill / 2), "-".repeat(fill - fill / 2));
+        if from < to {
+            let _ = write!(line, "{before}{body}{after}>");
+        } else {
+            let _ = write!(line, "<{before}{body}{after}");
         }
+        line.push_str(&gap.repeat(self.columns.len() - right));
         Some(line)
     }
-}
-
-/// Columns inside a long arrow are drawn by the arrow itself.
-fn continue_span() -> usize {
-    0
 }
 
 fn told(order: &MediaOrder) -> String {

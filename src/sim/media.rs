@@ -148,8 +148,9 @@ impl MediaPlane {
         match order {
             MediaOrder::Open { stream, local } => {
                 if let Some(other) = self.ports.insert(*local, *stream) {
-                    self.complaints
-                        .push(format!("stream {stream} was opened on {local}, where stream {other} still is"));
+                    self.complaints.push(format!(
+                        "stream {stream} was opened on {local}, where stream {other} still is"
+                    ));
                 }
                 let fresh = Stream {
                     local: Some(*local),
@@ -172,7 +173,10 @@ impl MediaPlane {
                 place.due = *due;
                 place.agreed += 1;
                 let agreed = place.agreed;
-                later.push((Duration::from_millis(40), MediaTimer::Latch(*stream, agreed)));
+                later.push((
+                    Duration::from_millis(40),
+                    MediaTimer::Latch(*stream, agreed),
+                ));
                 later.push((SILENCE, MediaTimer::Silence(*stream, agreed)));
             }
             MediaOrder::Join { a, b } => {

@@ -40,8 +40,7 @@ impl Phone {
         if let Some((user, password)) = self.settings.challenge.clone()
             && !proves(request, &user, &password)
         {
-            let mut response =
-                Text::response(request, 407, "Proxy Authentication Required", &tag);
+            let mut response = Text::response(request, 407, "Proxy Authentication Required", &tag);
             response.push(
                 "Proxy-Authenticate",
                 &format!(
@@ -239,12 +238,24 @@ impl Phone {
         let update = request.method() == Some("UPDATE");
         let Some(session) = self.session_of(request, true) else {
             let tag = context.token();
-            self.reply(context, request, 481, "Call/Transaction Does Not Exist", &tag);
+            self.reply(
+                context,
+                request,
+                481,
+                "Call/Transaction Does Not Exist",
+                &tag,
+            );
             return;
         };
         let tag = session.local_tag.clone();
         if session.stage != Stage::Talking && !(update && session.stage == Stage::Early) {
-            self.reply(context, request, 481, "Call/Transaction Does Not Exist", &tag);
+            self.reply(
+                context,
+                request,
+                481,
+                "Call/Transaction Does Not Exist",
+                &tag,
+            );
             return;
         }
         let cseq = request.cseq().map_or(0, |(n, _)| n);
@@ -284,7 +295,13 @@ impl Phone {
         let cseq = request.cseq().map_or(0, |(n, _)| n);
         let Some(session) = self.session_of(request, true) else {
             let tag = context.token();
-            self.reply(context, request, 481, "Call/Transaction Does Not Exist", &tag);
+            self.reply(
+                context,
+                request,
+                481,
+                "Call/Transaction Does Not Exist",
+                &tag,
+            );
             return;
         };
         let (id, tag) = (session.id, session.local_tag.clone());
@@ -302,7 +319,13 @@ impl Phone {
             .map(|s| s.id)
         else {
             let tag = context.token();
-            self.reply(context, request, 481, "Call/Transaction Does Not Exist", &tag);
+            self.reply(
+                context,
+                request,
+                481,
+                "Call/Transaction Does Not Exist",
+                &tag,
+            );
             return;
         };
         let tag = self

@@ -403,7 +403,12 @@ impl Phone {
         self.offer_again(context, id, direction);
     }
 
-    pub(super) fn offer_again(&mut self, context: &mut Context<'_>, id: u64, direction: &'static str) {
+    pub(super) fn offer_again(
+        &mut self,
+        context: &mut Context<'_>,
+        id: u64,
+        direction: &'static str,
+    ) {
         let (via, contact) = (self.via(context), self.contact());
         let Some(session) = self.sessions.get_mut(&id) else {
             return;

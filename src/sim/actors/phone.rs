@@ -218,7 +218,12 @@ impl Phone {
         }
     }
 
-    pub(super) fn register(&mut self, context: &mut Context<'_>, expires: u32, challenge: Option<(&str, bool)>) {
+    pub(super) fn register(
+        &mut self,
+        context: &mut Context<'_>,
+        expires: u32,
+        challenge: Option<(&str, bool)>,
+    ) {
         self.registration.cseq += 1;
         let uri = format!("sip:{}", self.settings.domain);
         let aor = format!("<sip:{}@{}>", self.settings.user, self.settings.domain);
@@ -251,7 +256,9 @@ impl Phone {
         challenge: &str,
         proxy: bool,
     ) -> bool {
-        let nonce = wire::auth_param(challenge, "nonce").unwrap_or("").to_string();
+        let nonce = wire::auth_param(challenge, "nonce")
+            .unwrap_or("")
+            .to_string();
         if nonce == self.nonce {
             self.nonce_count += 1;
         } else {
@@ -299,7 +306,13 @@ impl Phone {
             .map(|c| (c.to_string(), proxy))
     }
 
-    fn registered(&mut self, context: &mut Context<'_>, response: &Text, request: &Text, fresh: bool) {
+    fn registered(
+        &mut self,
+        context: &mut Context<'_>,
+        response: &Text,
+        request: &Text,
+        fresh: bool,
+    ) {
         let status = response.status().unwrap_or(0);
         if status < 200 || !fresh {
             return;
@@ -335,9 +348,10 @@ impl Phone {
                 if had && !stale {
                     self.registration.refused += 1;
                     if self.registration.refused >= 2 {
-                        context
-                            .deeds
-                            .push(Deed::Note(format!("{} gives up registering", self.settings.name)));
+                        context.deeds.push(Deed::Note(format!(
+                            "{} gives up registering",
+                            self.settings.name
+                        )));
                         return;
                     }
                 }
@@ -466,7 +480,11 @@ impl Actor for Phone {
                 }
             }
             Reminder::Abandon(id) => {
-                if self.sessions.get(&id).is_some_and(|s| s.stage == Stage::Early) {
+                if self
+                    .sessions
+                    .get(&id)
+                    .is_some_and(|s| s.stage == Stage::Early)
+                {
                     self.over(context, id, "no final response to a cancelled INVITE");
                 }
             }

@@ -32,7 +32,14 @@ impl Scanner {
     fn probe(&mut self, context: &mut Context<'_>) {
         self.sent += 1;
         let methods = [
-            "OPTIONS", "REGISTER", "INVITE", "SUBSCRIBE", "MESSAGE", "BYE", "REFER", "NOSUCH",
+            "OPTIONS",
+            "REGISTER",
+            "INVITE",
+            "SUBSCRIBE",
+            "MESSAGE",
+            "BYE",
+            "REFER",
+            "NOSUCH",
         ];
         let pick = |entropy: &mut crate::base::Entropy, of: usize| {
             usize::try_from(entropy.below(of as u64)).unwrap_or(0)
@@ -44,9 +51,16 @@ impl Scanner {
         let mut request = Text::request(method, &uri)
             .with(
                 "Via",
-                &format!("SIP/2.0/UDP {};branch=z9hG4bK{}", self.address, context.token()),
+                &format!(
+                    "SIP/2.0/UDP {};branch=z9hG4bK{}",
+                    self.address,
+                    context.token()
+                ),
             )
-            .with("From", &format!("<sip:{user}@pbx.example.com>;tag={}", context.token()))
+            .with(
+                "From",
+                &format!("<sip:{user}@pbx.example.com>;tag={}", context.token()),
+            )
             .with("To", &format!("<{uri}>"))
             .with("Call-ID", &context.token())
             .with("CSeq", &format!("1 {method}"))

@@ -130,7 +130,9 @@ impl Transactions {
 
     /// True when the request has had a provisional response and no final one.
     pub(super) fn may_cancel(&self, key: &str) -> bool {
-        self.client.get(key).is_some_and(|c| c.provisional && !c.done)
+        self.client
+            .get(key)
+            .is_some_and(|c| c.provisional && !c.done)
     }
 
     pub(super) fn resend(&mut self, context: &mut Context<'_>, key: &str) {
@@ -190,8 +192,7 @@ impl Transactions {
         client.done = true;
         if client.request.about() == "INVITE" && status >= 300 {
             let ack = client.ack.get_or_insert_with(|| {
-                let mut ack =
-                    Text::request("ACK", client.request.uri().unwrap_or("sip:invalid"));
+                let mut ack = Text::request("ACK", client.request.uri().unwrap_or("sip:invalid"));
                 for name in ["Via", "From", "Call-ID", "Route"] {
                     for value in client.request.all(name) {
                         ack.push(name, value);
