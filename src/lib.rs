@@ -13,10 +13,15 @@ pub mod rtp;
 pub mod sdp;
 
 // rank 4
+pub mod directory;
 pub mod media;
 
 // rank 5
 pub mod acd;
+pub mod dialplan;
+
+// rank 6
+pub mod config;
 
 // rank 8
 pub mod io;

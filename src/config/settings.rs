@@ -1,0 +1,327 @@
+//! The settings of a server, checked: what `load` makes of a configuration directory.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::network::Network;
+use super::problem::Problem;
+use crate::acd;
+use crate::base::{Duration, Secret};
+use crate::dialplan::{Dialplan, Steps};
+use crate::directory::{Directory, NumberFormat, Place};
+use crate::media::Codec;
+
+/// Everything that the files say. Cheap to clone: what is large is behind `Arc`.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The configuration directory.
+    pub directory_path: PathBuf,
+    /// `[server]`
+    pub server: ServerSettings,
+    /// `[http]`
+    pub http: HttpSettings,
+    /// `[store]`
+    pub store: StoreSettings,
+    /// `[media]`
+    pub media: MediaSettings,
+    /// `[log]`
+    pub log: LogSettings,
+    /// `sip-profiles/*.toml`, in the order of the file names.
+    pub profiles: Vec<Arc<SipProfile>>,
+    /// `dialplans/*.toml`
+    pub dialplan: Arc<Dialplan>,
+    /// `directory/*.toml`
+    pub directory: Arc<Directory>,
+    /// `queues/*.toml`, in the order of the file names.
+    pub queues: Vec<Arc<QueueSettings>>,
+    /// What is legal but surely wrong.
+    pub warnings: Vec<Problem>,
+}
+
+impl Settings {
+    /// The profile with this name.
+    pub fn profile(&self, name: &str) -> Option<&Arc<SipProfile>> {
+        self.profiles.iter().find(|profile| &*profile.name == name)
+    }
+
+    /// The queue with this name.
+    pub fn queue(&self, name: &str) -> Option<&Arc<QueueSettings>> {
+        self.queues.iter().find(|queue| &*queue.acd.name == name)
+    }
+
+    /// All trunks, in the order of the files.
+    pub fn trunks(&self) -> impl Iterator<Item = &Arc<Trunk>> {
+        self.profiles.iter().flat_map(|profile| &profile.trunks)
+    }
+
+    /// The trunk with this name.
+    pub fn trunk(&self, name: &str) -> Option<&Arc<Trunk>> {
+        self.trunks().find(|trunk| &*trunk.name == name)
+    }
+
+    /// Queues and agents as the ACD wants them. Agents are the users whom a queue names.
+    pub fn acd(&self) -> acd::AcdSettings {
+        let serves = |extension: &str| {
+            self.queues
+                .iter()
+                .any(|queue| queue.acd.agents.iter().any(|a| &*a.agent == extension))
+        };
+        acd::AcdSettings {
+            queues: self.queues.iter().map(|queue| queue.acd.clone()).collect(),
+            agents: self
+                .directory
+                .users()
+                .filter(|user| serves(&user.extension))
+                .map(|user| acd::AgentSettings {
+                    skills: user
+                        .skills
+                        .iter()
+                        .map(|(skill, level)| (skill.clone(), *level))
+                        .collect(),
+                    max_concurrent_calls: user.max_concurrent_calls,
+                    ..acd::AgentSettings::of(user.extension.clone(), user.name.clone())
+                })
+                .collect(),
+        }
+    }
+}
+
+/// `[server]`
+#[derive(Debug, Clone, PartialEq)]
+pub struct ServerSettings {
+    /// SIP domain and digest realm.
+    pub domain: Arc<str>,
+    /// Database, journal, recordings. Default `var`, relative to the configuration directory.
+    pub data_dir: PathBuf,
+    /// What SDP and Contact advertise. Default: automatic.
+    pub public_address: PublicAddress,
+    /// Ports for RTP and RTCP. Default 20000–29999.
+    pub rtp_ports: RtpPorts,
+    /// Zone of hours and announcements that name none. Default UTC.
+    pub time_zone: Arc<str>,
+    /// How long running calls may finish after SIGTERM. Default 2 h.
+    pub drain_timeout: Duration,
+}
+
+/// What SDP and Contact advertise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum PublicAddress {
+    /// The address on which the profile listens; for the unspecified address, the one that the kernel would send from.
+    #[default]
+    Auto,
+    /// This one (behind a one-to-one NAT).
+    Address(IpAddr),
+}
+
+/// A range of UDP ports, both ends included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RtpPorts {
+    /// Lowest port.
+    pub first: u16,
+    /// Highest port.
+    pub last: u16,
+}
+
+/// `[http]`
+#[derive(Debug, Clone, PartialEq)]
+pub struct HttpSettings {
+    /// Where the API listens. Default 127.0.0.1:8080.
+    pub listen: SocketAddr,
+}
+
+/// `[store]`
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoreSettings {
+    /// The SQLite file. Default `DATA-DIR/strowger.db`.
+    pub sqlite: PathBuf,
+    /// When an answer may leave. Default: written.
+    pub journal: JournalMode,
+}
+
+/// How safe the journal is before an answer leaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum JournalMode {
+    /// Handed to the kernel: survives the end of the process.
+    #[default]
+    Written,
+    /// On the disk: survives the end of the power.
+    Sync,
+}
+
+/// `[media]`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MediaSettings {
+    /// Media workers; `None`: as many as the machine suggests. Range 1–64.
+    pub workers: Option<u16>,
+}
+
+/// `[log]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogSettings {
+    /// `error`, `warn`, `info`, `debug`, `trace`. Default `info`.
+    pub level: Arc<str>,
+    /// Default: text.
+    pub format: LogFormat,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs: one object a line.
+    Json,
+}
+
+/// A SIP transport.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Transport {
+    /// Datagrams.
+    Udp,
+    /// A byte stream.
+    Tcp,
+}
+
+impl Transport {
+    /// The name as it stands in a Via header.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Transport::Udp => "UDP",
+            Transport::Tcp => "TCP",
+        }
+    }
+}
+
+/// One address on which a profile listens. Port 0 lets the system choose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ListenAddress {
+    /// How.
+    pub transport: Transport,
+    /// Where.
+    pub address: SocketAddr,
+}
+
+impl std::fmt::Display for ListenAddress {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let transport = self.transport.as_str().to_ascii_lowercase();
+        write!(f, "{transport}:{}", self.address)
+    }
+}
+
+/// How a profile knows who is calling.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProfileAuth {
+    /// Every request proves itself by digest (RFC 3261 §22).
+    Digest,
+    /// The source address belongs to a trunk of the profile.
+    Trunk,
+    /// Nobody asks. Loopback only, unless `insecure` is set.
+    None,
+}
+
+/// `sip-profiles/*.toml`: a listening identity.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SipProfile {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its name before a rename.
+    pub was: Option<Arc<str>>,
+    /// Where it listens; at least one.
+    pub listen: Vec<ListenAddress>,
+    /// Context in which its calls start.
+    pub dialplan: Arc<str>,
+    /// How callers are known.
+    pub auth: ProfileAuth,
+    /// Whether `auth = "none"` is allowed beyond loopback. Default: false.
+    pub insecure: bool,
+    /// In order of preference. Default: opus, g722, pcma, pcmu.
+    pub codecs: Vec<Codec>,
+    /// Instead of the server's; `None`: the server's.
+    pub public_address: Option<PublicAddress>,
+    /// Networks behind it, in file order.
+    pub trunks: Vec<Arc<Trunk>>,
+    /// Where it is defined.
+    pub place: Place,
+}
+
+/// User name and password for digest challenges of the other side.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrunkCredentials {
+    /// User name.
+    pub username: Arc<str>,
+    /// Password.
+    pub password: Secret,
+}
+
+/// Where our number stands in calls to a trunk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum CallerIdHeader {
+    /// P-Asserted-Identity (RFC 3325).
+    #[default]
+    Pai,
+    /// Remote-Party-ID.
+    Rpid,
+    /// From.
+    From,
+    /// P-Asserted-Identity, and Diversion (RFC 5806) for calls that were forwarded.
+    DiversionAware,
+}
+
+/// `[[trunk]]`: a peer that leads to another network.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Trunk {
+    /// Its name, unique over all profiles.
+    pub name: Arc<str>,
+    /// Its name before a rename.
+    pub was: Option<Arc<str>>,
+    /// Name of its profile.
+    pub profile: Arc<str>,
+    /// SIP URIs to send to, tried in order; empty: calls only come from it.
+    pub proxy: Vec<Arc<str>>,
+    /// Source addresses taken as this trunk. Default: those of `proxy` that are addresses.
+    pub from: Vec<Network>,
+    /// Domain of From and To in requests to it; `None`: the host of the proxy.
+    pub domain: Option<Arc<str>>,
+    /// For challenges: of `register`, or of `auth` where nothing is registered.
+    pub credentials: Option<TrunkCredentials>,
+    /// Registers there with this expiry; `None`: does not register. Default expiry 10 min, range 1 min – 24 h.
+    pub register: Option<Duration>,
+    /// Calls at a time, both directions; `None`: no limit.
+    pub max_channels: Option<u32>,
+    /// New calls a second towards it; `None`: no limit.
+    pub max_cps: Option<u32>,
+    /// How it writes numbers. Default `+E164`.
+    pub number_format: NumberFormat,
+    /// Where our number stands. Default P-Asserted-Identity.
+    pub caller_id: CallerIdHeader,
+    /// Time between OPTIONS to each proxy; `None`: none are sent. Default 30 s when it has a proxy.
+    pub options_ping: Option<Duration>,
+    /// Where it is defined.
+    pub place: Place,
+}
+
+impl Trunk {
+    /// True when a request from `source` is taken as this trunk's.
+    pub fn takes(&self, source: IpAddr) -> bool {
+        self.from.iter().any(|network| network.contains(source))
+    }
+}
+
+/// `queues/*.toml`
+#[derive(Debug, Clone, PartialEq)]
+pub struct QueueSettings {
+    /// What the ACD needs to know.
+    pub acd: acd::QueueSettings,
+    /// Its name before a rename.
+    pub was: Option<Arc<str>>,
+    /// What waiting callers hear. Default `default`.
+    pub music: Arc<str>,
+    /// Steps of the overflow rules, by the index of `acd.overflow`.
+    pub overflow: Vec<Steps>,
+    /// Whether an agent who declines must say why. Default: false.
+    pub decline_reason_required: bool,
+    /// Where it is defined.
+    pub place: Place,
+}

@@ -1,0 +1,98 @@
+//! Rank 4: people, extensions, devices, skills and numbers.
+//!
+//! Goes in: users that `config` read from `directory/*.toml`. Comes out: look-ups by extension and by E.164 number, and the
+//! conversion between E.164 and what a carrier writes (`NumberFormat`). It does not know who is registered (registrar), who
+//! works in a queue (acd), or what a role may do.
+
+pub mod number;
+pub mod place;
+pub mod user;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+pub use number::{NumberFormat, e164};
+pub use place::Place;
+pub use user::{Device, Password, Role, User};
+
+/// Everybody that the files define. Cheap to share: users are behind `Arc`.
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct Directory {
+    users: Vec<Arc<User>>,
+    by_extension: BTreeMap<Arc<str>, usize>,
+    by_number: BTreeMap<Arc<str>, usize>,
+}
+
+impl Directory {
+    /// A directory of `users`. Where two users share an extension or a number the first keeps it; `config` reports the second.
+    pub fn new(users: Vec<Arc<User>>) -> Self {
+        let mut by_extension = BTreeMap::new();
+        let mut by_number = BTreeMap::new();
+        for (index, user) in users.iter().enumerate() {
+            by_extension.entry(user.extension.clone()).or_insert(index);
+            if let Some(number) = &user.number {
+                by_number.entry(number.clone()).or_insert(index);
+            }
+        }
+        Directory {
+            users,
+            by_extension,
+            by_number,
+        }
+    }
+
+    /// The user with this extension (case-sensitive, like the user part of a SIP URI, RFC 3261 §19.1.4).
+    pub fn user(&self, extension: &str) -> Option<&Arc<User>> {
+        self.users.get(*self.by_extension.get(extension)?)
+    }
+
+    /// The user whose direct number this is, in `+E164` form.
+    pub fn by_number(&self, e164: &str) -> Option<&Arc<User>> {
+        self.users.get(*self.by_number.get(e164)?)
+    }
+
+    /// All users, in the order of the files.
+    pub fn users(&self) -> impl ExactSizeIterator<Item = &Arc<User>> {
+        self.users.iter()
+    }
+
+    /// Number of users.
+    pub fn len(&self) -> usize {
+        self.users.len()
+    }
+
+    /// True when nobody is defined.
+    pub fn is_empty(&self) -> bool {
+        self.users.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn user(extension: &str, number: Option<&str>) -> Arc<User> {
+        Arc::new(User {
+            number: number.map(Arc::from),
+            ..User::new(extension, "Nobody Real")
+        })
+    }
+
+    #[test]
+    fn users_are_found_by_extension_and_by_number() {
+        let directory = Directory::new(vec![
+            user("1001", Some("+442071831001")),
+            user("1002", None),
+        ]);
+        assert_eq!(&*directory.user("1002").expect("there").extension, "1002");
+        assert_eq!(
+            &*directory
+                .by_number("+442071831001")
+                .expect("there")
+                .extension,
+            "1001"
+        );
+        assert!(directory.user("1003").is_none());
+        assert!(directory.by_number("442071831001").is_none());
+    }
+}
