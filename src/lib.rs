@@ -11,6 +11,7 @@ pub mod base;
 pub mod event;
 pub mod rtp;
 pub mod sdp;
+pub mod sip;
 
 // rank 4
 pub mod directory;

@@ -1,0 +1,3 @@
+//! Header fields: the table of names, and one file per family of values.
+
+pub mod name;

@@ -1,0 +1,16 @@
+//! Bytes to SIP messages and back (RFC 3261 §7, §25).
+//!
+//! In: a datagram, or what [`stream::StreamFramer`] cut from a connection. Out: a [`Message`], which is its buffer and the
+//! places of its headers in it; values are parsed when asked for, and serialising gives the same bytes back. [`Builder`]
+//! writes new messages, [`edit`] changes parsed ones. Deliberately unknown here: sockets, transactions, dialogs, what a
+//! header means for a call.
+
+pub mod error;
+pub mod header;
+pub mod method;
+pub mod status;
+
+pub use error::{Fault, ParseError, Salvaged};
+pub use header::name::Name;
+pub use method::Method;
+pub use status::StatusCode;
