@@ -1,0 +1,83 @@
+//! What the tests of the real binary share: processes that die with their test, the server, SIPp, baresip, an ear
+//! for RTP, tones, digest.
+//!
+//! Everything lives on loopback. Every test takes addresses of its own ([`address`]), so tests run side by side.
+
+// Each test binary uses a part of this.
+#![allow(dead_code)]
+// These are the only tests that may wait on a clock and start threads: they drive real processes.
+#![allow(clippy::disallowed_methods, clippy::disallowed_types)]
+
+pub mod api;
+pub mod baresip;
+pub mod ear;
+pub mod lab;
+pub mod process;
+pub mod proof;
+pub mod server;
+pub mod sipp;
+pub mod tone;
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::{Duration, Instant};
+
+/// A loopback address that no other running test has: two bytes from the process id, one from a counter.
+pub fn address() -> Ipv4Addr {
+    static NEXT: AtomicU8 = AtomicU8::new(10);
+    let process = std::process::id();
+    let host = NEXT.fetch_add(1, Ordering::Relaxed);
+    assert!(
+        (10..250).contains(&host),
+        "one test process uses at most 240 addresses"
+    );
+    Ipv4Addr::new(
+        127,
+        64 + ((process / 250) % 64) as u8,
+        (process % 250) as u8 + 1,
+        host,
+    )
+}
+
+/// A port that is free on 127.0.0.1 for UDP and TCP right now.
+pub fn free_port() -> u16 {
+    for _ in 0..100 {
+        let udp = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free UDP port");
+        let port = udp.local_addr().expect("bound").port();
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return port;
+        }
+    }
+    panic!("no port is free for both UDP and TCP");
+}
+
+/// Asks `probe` every 20 ms until it has something; panics with `what` when `limit` is over.
+#[track_caller]
+pub fn wait_for<T>(what: &str, limit: Duration, mut probe: impl FnMut() -> Option<T>) -> T {
+    let begin = Instant::now();
+    loop {
+        if let Some(found) = probe() {
+            return found;
+        }
+        assert!(
+            begin.elapsed() < limit,
+            "waited {limit:?} in vain for: {what}"
+        );
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Waits; for talking, ringing and being silent, never for something to have happened ([`wait_for`] is for that).
+pub fn pause(time: Duration) {
+    std::thread::sleep(time);
+}
+
+/// Seconds, to keep ladders short.
+pub fn seconds(s: f64) -> Duration {
+    Duration::from_secs_f64(s)
+}
+
+/// `IP:PORT` on an address of this test.
+pub fn at(address: Ipv4Addr, port: u16) -> SocketAddr {
+    SocketAddr::from((address, port))
+}
