@@ -14,3 +14,13 @@ pub use error::{Fault, ParseError, Salvaged};
 pub use header::name::Name;
 pub use method::Method;
 pub use status::StatusCode;
+
+pub use header::auth::{Challenge, Credentials};
+pub use header::contact::ContactValue;
+pub use header::cseq::CSeq;
+pub use header::lists::split_commas;
+pub use header::name_addr::NameAddr;
+pub use header::params::Params;
+pub use header::reason::Reason;
+pub use header::uri::{Scheme, Uri};
+pub use header::via::Via;
