@@ -2,3 +2,11 @@
 //!
 //! Goes in: datagrams. Comes out: views that borrow them, and packets written into buffers of the caller. It keeps no state and
 //! knows neither codecs nor sockets.
+
+pub mod arithmetic;
+mod header;
+pub mod rtcp;
+mod telephone_event;
+
+pub use header::{HEADER_BYTES, Header, set_marker, set_payload_number, set_ssrc, write_header};
+pub use telephone_event::TelephoneEvent;
