@@ -12,6 +12,14 @@ mod plan;
 mod ports;
 
 pub mod codec;
+pub mod dtmf;
+pub mod player;
+pub mod prompts;
+pub mod relay;
+pub mod source;
+pub mod statistics;
+pub mod stream;
+pub mod watch;
 
 pub use codec::{Codec, Payload};
 pub use command::{MediaCommand, MediaEvent, SourcePolicy, StreamId, StreamStatistics};

@@ -1,0 +1,346 @@
+//! Streams as a worker drives them, on a made-up clock.
+
+use super::*;
+use crate::base::Duration;
+use crate::media::{MediaEvent, Payload};
+use crate::rtp::TelephoneEvent;
+use crate::sdp::Direction;
+
+const SEED: u128 = 0x0000_0000_0001_0000_0000_0000_aaaa_bbbb;
+
+fn at(ms: u64) -> Instant {
+    Instant::from_nanos(ms * 1_000_000)
+}
+
+fn phone(last: u8) -> SocketAddr {
+    SocketAddr::from(([192, 0, 2, last], 4000))
+}
+
+fn plan(remote: SocketAddr, payloads: Vec<Payload>) -> MediaPlan {
+    MediaPlan {
+        remote_rtp: Some(remote),
+        remote_rtcp: Some(SocketAddr::new(remote.ip(), remote.port() + 1)),
+        receive: payloads.clone(),
+        telephone_event: payloads
+            .iter()
+            .find(|payload| payload.codec == Codec::TelephoneEvent)
+            .map(|payload| payload.number),
+        payloads,
+        ptime_ms: 20,
+        direction: Direction::SendRecv,
+        remote_hold: false,
+    }
+}
+
+fn stream(last: u8, payloads: Vec<Payload>) -> Stream {
+    let mut stream = Stream::new(StreamId::new(0, u64::from(last)), SEED + u128::from(last));
+    stream.agree(at(0), plan(phone(last), payloads), SourcePolicy::Signalled);
+    stream
+}
+
+fn g711(last: u8) -> Stream {
+    stream(last, vec![Payload::pcma(), Payload::telephone_event(101)])
+}
+
+fn packet(number: u8, sequence: u16) -> Vec<u8> {
+    let mut header = [0; HEADER_BYTES];
+    write_header(
+        &mut header,
+        false,
+        number,
+        sequence,
+        u32::from(sequence) * 160,
+        0x55,
+    );
+    [&header[..], &[0xd5; 160]].concat()
+}
+
+fn pass(
+    from: &mut Stream,
+    to: &mut Stream,
+    ms: u64,
+    source: SocketAddr,
+    packet: &mut [u8],
+) -> Option<SocketAddr> {
+    match from.receive(at(ms), source, packet, &mut Vec::new()) {
+        Taken::Relay => to.send(at(ms), packet),
+        Taken::Drop | Taken::Echo => None,
+    }
+}
+
+#[test]
+fn joined_streams_relay_and_only_the_first_packet_is_marked() {
+    let (mut a, mut b) = (
+        g711(1),
+        stream(2, vec![Payload::pcma(), Payload::telephone_event(96)]),
+    );
+    join(&mut a, &mut b);
+    let mut first = packet(8, 1);
+    assert_eq!(
+        pass(&mut a, &mut b, 0, phone(1), &mut first),
+        Some(phone(2))
+    );
+    assert!(Header::parse(&first).expect("valid").marker);
+    let mut second = packet(8, 2);
+    assert_eq!(
+        pass(&mut a, &mut b, 20, phone(1), &mut second),
+        Some(phone(2))
+    );
+    assert_eq!(second, packet(8, 2), "nothing else is touched");
+    let mut event = packet(101, 3);
+    assert_eq!(
+        pass(&mut a, &mut b, 40, phone(1), &mut event),
+        Some(phone(2))
+    );
+    assert_eq!(Header::parse(&event).expect("valid").payload_number, 96);
+    assert_eq!(a.statistics().packets_received, 3);
+    assert_eq!(b.statistics().packets_sent, 3);
+    assert_eq!(b.statistics().octets_sent, 3 * 172);
+}
+
+#[test]
+fn strangers_garbage_and_unagreed_payloads_go_nowhere() {
+    let (mut a, mut b) = (g711(1), g711(2));
+    join(&mut a, &mut b);
+    assert_eq!(pass(&mut a, &mut b, 0, phone(9), &mut packet(8, 1)), None);
+    assert_eq!(pass(&mut a, &mut b, 0, phone(1), &mut [1, 2, 3]), None);
+    assert_eq!(pass(&mut a, &mut b, 0, phone(1), &mut packet(0, 1)), None);
+    let statistics = a.statistics();
+    assert_eq!(statistics.strays_dropped, 1);
+    assert_eq!(statistics.malformed_dropped, 1);
+    assert_eq!(statistics.unwanted_dropped, 1);
+    assert_eq!(b.statistics().packets_sent, 0);
+}
+
+#[test]
+fn garbage_from_the_right_place_never_latches() {
+    let mut a = Stream::new(StreamId(1), SEED);
+    let learn = SourcePolicy::Learn {
+        window: Duration::from_secs(5),
+    };
+    a.agree(at(0), plan(phone(1), vec![Payload::pcma()]), learn);
+    let mut out = Vec::new();
+    assert_eq!(
+        a.receive(at(1), phone(9), &mut [0x80; 8], &mut out),
+        Taken::Drop
+    );
+    assert!(out.is_empty());
+    a.receive(at(2), phone(9), &mut packet(8, 1), &mut out);
+    assert_eq!(
+        out,
+        [MediaEvent::Latched {
+            stream: StreamId(1),
+            remote: phone(9)
+        }]
+    );
+}
+
+#[test]
+fn stream_without_agreement_takes_nothing() {
+    let mut a = Stream::new(StreamId(1), SEED);
+    assert_eq!(
+        a.receive(at(0), phone(1), &mut packet(8, 1), &mut Vec::new()),
+        Taken::Drop
+    );
+    assert_eq!(a.send(at(0), &mut packet(8, 1)), None);
+    assert_eq!(
+        a.play(at(0), 1, vec![vec![0; 160].into()], false),
+        Err("nothing agreed yet")
+    );
+}
+
+#[test]
+fn nothing_is_sent_to_a_peer_on_hold() {
+    let (mut a, mut b) = (g711(1), g711(2));
+    let mut held = plan(phone(2), vec![Payload::pcma()]);
+    held.direction = Direction::RecvOnly;
+    b.agree(at(0), held, SourcePolicy::Signalled);
+    join(&mut a, &mut b);
+    assert_eq!(pass(&mut a, &mut b, 0, phone(1), &mut packet(8, 1)), None);
+    assert_eq!(
+        pass(&mut b, &mut a, 0, phone(2), &mut packet(8, 1)),
+        Some(phone(1))
+    );
+    assert_eq!(b.statistics().unwanted_dropped, 1);
+}
+
+#[test]
+fn played_frames_are_paced_numbered_and_marked_once() {
+    let mut a = g711(1);
+    a.play(at(0), 7, vec![vec![1000; 400].into()], false)
+        .expect("plays");
+    let mut packet = [0; PLAYED_BYTES];
+    let mut headers = Vec::new();
+    while let Played::Send(to) = a.play_frame(at(20 * headers.len() as u64), &mut packet) {
+        assert_eq!(to, phone(1));
+        headers.push(Header::parse(&packet).expect("valid"));
+    }
+    assert_eq!(headers.len(), 3);
+    assert_eq!(headers.iter().filter(|header| header.marker).count(), 1);
+    assert!(headers[0].marker);
+    assert!(
+        headers
+            .windows(2)
+            .all(|pair| pair[1].sequence == pair[0].sequence + 1
+                && pair[1].timestamp == pair[0].timestamp.wrapping_add(160)
+                && pair[1].ssrc == pair[0].ssrc)
+    );
+    assert!(!a.is_playing());
+    assert_eq!(a.play_frame(at(100), &mut packet), Played::Nothing);
+    // a second play a second later goes on with the same source and a timestamp that followed the time
+    a.play(at(1040), 8, vec![vec![1; 160].into()], false)
+        .expect("plays");
+    assert_eq!(a.play_frame(at(1040), &mut packet), Played::Send(phone(1)));
+    let next = Header::parse(&packet).expect("valid");
+    assert!(next.marker);
+    assert_eq!(
+        next.timestamp,
+        headers[2].timestamp.wrapping_add(160 + 8 * 1000)
+    );
+    assert_eq!(a.play_frame(at(1060), &mut packet), Played::Ended(8));
+}
+
+#[test]
+fn play_passes_its_time_while_the_peer_is_on_hold() {
+    let mut a = g711(1);
+    let mut held = plan(phone(1), vec![Payload::pcma()]);
+    held.direction = Direction::RecvOnly;
+    a.agree(at(0), held, SourcePolicy::Signalled);
+    a.play(at(0), 1, vec![vec![1; 320].into()], false)
+        .expect("plays");
+    let mut packet = [0; PLAYED_BYTES];
+    assert_eq!(a.play_frame(at(0), &mut packet), Played::Held);
+    assert_eq!(a.play_frame(at(20), &mut packet), Played::Held);
+    assert_eq!(a.play_frame(at(40), &mut packet), Played::Ended(1));
+}
+
+#[test]
+fn play_without_g711_is_refused_by_name() {
+    let mut a = stream(1, vec![Payload::new(111, Codec::Opus)]);
+    assert_eq!(
+        a.play(at(0), 1, vec![vec![0; 160].into()], false),
+        Err("no G.711 agreed")
+    );
+    assert_eq!(
+        g711(1).play(at(0), 1, vec![], false),
+        Err("nothing to play")
+    );
+}
+
+#[test]
+fn echo_comes_back_under_our_own_source() {
+    let mut a = g711(1);
+    a.echo();
+    let mut echoed = packet(8, 1);
+    assert_eq!(
+        a.receive(at(0), phone(1), &mut echoed, &mut Vec::new()),
+        Taken::Echo
+    );
+    assert_eq!(a.send(at(0), &mut echoed), Some(phone(1)));
+    assert_eq!(Header::parse(&echoed).expect("valid").ssrc, 0xaaaa_bbbb + 1);
+}
+
+#[test]
+fn digit_is_told_once_and_relayed_each_time() {
+    let (mut a, mut b) = (g711(1), g711(2));
+    join(&mut a, &mut b);
+    let mut out = Vec::new();
+    let mut relayed = 0;
+    for (sequence, end) in [(1, false), (2, true), (3, true), (4, true)] {
+        let event = TelephoneEvent::of_digit('7', end, 800).expect("a key");
+        let mut header = [0; HEADER_BYTES];
+        write_header(&mut header, false, 101, sequence, 500, 0x55);
+        let mut packet = [&header[..], &event.bytes()].concat();
+        if a.receive(
+            at(u64::from(sequence) * 20),
+            phone(1),
+            &mut packet,
+            &mut out,
+        ) == Taken::Relay
+        {
+            relayed += 1;
+        }
+    }
+    let digits: Vec<_> = out
+        .iter()
+        .filter(|event| matches!(event, MediaEvent::Digit { digit: '7', .. }))
+        .collect();
+    assert_eq!(digits.len(), 1);
+    assert_eq!(relayed, 4);
+    assert_eq!(a.statistics().lost, 0);
+    assert_eq!(a.statistics().jitter_us, 0);
+}
+
+#[test]
+fn one_way_audio_names_where_it_was_expected_and_where_it_came_from() {
+    let mut a = g711(1);
+    a.play(at(0), 1, vec![vec![1; 160].into()], true)
+        .expect("plays");
+    let mut packet_out = [0; PLAYED_BYTES];
+    for tick in 0..155 {
+        a.play_frame(at(tick * 20), &mut packet_out);
+    }
+    a.receive(at(2000), phone(66), &mut packet(8, 1), &mut Vec::new());
+    let mut out = Vec::new();
+    a.poll(at(3000), &mut out);
+    assert_eq!(
+        out,
+        [MediaEvent::OneWay {
+            stream: StreamId::new(0, 1),
+            since: Duration::from_secs(3),
+            received: 0,
+            sent: 155,
+            expected_from: Some(phone(1)),
+            stray_from: Some(phone(66)),
+        }]
+    );
+}
+
+#[test]
+fn rtcp_is_relayed_from_the_right_source_and_answered_when_we_are_the_endpoint() {
+    let (mut a, mut b) = (g711(1), g711(2));
+    let mut report = Vec::new();
+    a.play(at(0), 1, vec![vec![1; 160].into()], true)
+        .expect("plays");
+    let mut packet_out = [0; PLAYED_BYTES];
+    a.play_frame(at(0), &mut packet_out);
+    a.receive(at(1), phone(1), &mut packet(8, 1), &mut Vec::new());
+    let now = Now {
+        mono: at(5000),
+        ..Now::default()
+    };
+    let rtcp_of = |last| SocketAddr::from(([192, 0, 2, last], 4001));
+    assert_eq!(a.report(now, "test", &mut report), Some(rtcp_of(1)));
+    let first = rtcp::packets(&report).next().expect("a report");
+    let parsed = Report::parse(&first).expect("parses");
+    assert_eq!(
+        parsed.sender.map(|sender| (sender.packets, sender.octets)),
+        Some((1, 160))
+    );
+    assert_eq!(parsed.block.map(|block| block.ssrc), Some(0x55));
+
+    join(&mut a, &mut b);
+    assert_eq!(a.report(now, "test", &mut Vec::new()), None);
+    assert_eq!(a.receive_rtcp(at(1), rtcp_of(9), &report), Taken::Drop);
+    assert_eq!(a.receive_rtcp(at(1), rtcp_of(1), &report), Taken::Relay);
+    assert_eq!(a.receive_rtcp(at(1), rtcp_of(1), &report[1..]), Taken::Drop);
+    assert_eq!(b.send_rtcp(), Some(rtcp_of(2)));
+}
+
+#[test]
+fn new_numbers_of_a_new_agreement_hold_after_joining_again() {
+    let (mut a, mut b) = (g711(1), g711(2));
+    join(&mut a, &mut b);
+    b.agree(
+        at(10),
+        plan(phone(2), vec![Payload::pcmu()]),
+        SourcePolicy::Signalled,
+    );
+    join(&mut a, &mut b);
+    let mut recoded = packet(8, 1);
+    assert_eq!(
+        pass(&mut a, &mut b, 20, phone(1), &mut recoded),
+        Some(phone(2))
+    );
+    assert_eq!(Header::parse(&recoded).expect("valid").payload_number, 0);
+}
