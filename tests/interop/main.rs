@@ -7,3 +7,4 @@
 mod support;
 
 mod instruments;
+mod phones;

@@ -77,8 +77,7 @@ codecs   = ["pcma", "pcmu"]
 name          = "carrier"
 proxy         = ["sip:{carrier}:5060"]
 from          = ["{carrier}/32"]
-username      = "{TRUNK_USER}"
-password      = "{TRUNK_PASSWORD}"
+auth          = {{ username = "{TRUNK_USER}", password = "{TRUNK_PASSWORD}" }}
 max-channels  = 2
 number-format = "+E164"
 "#

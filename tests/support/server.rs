@@ -168,10 +168,39 @@ impl Server {
         );
     }
 
-    /// The call records on disk, oldest first.
+    /// The call records in the database, oldest first.
     #[track_caller]
     pub fn call_records(&self) -> Vec<Value> {
-        self.api().list("/reports/calls")
+        let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
+        let database = rusqlite::Connection::open_with_flags(self.path("var/strowger.db"), flags)
+            .expect("the server's database");
+        let mut rows = database
+            .prepare("SELECT json FROM call_records ORDER BY id")
+            .expect("its table of call records");
+        let texts = rows
+            .query_map([], |row| row.get::<_, String>(0))
+            .expect("a query")
+            .map(|row| row.expect("a row"));
+        texts
+            .map(|text| serde_json::from_str(&text).expect("a record is JSON"))
+            .collect()
+    }
+
+    /// Waits until there are `count` call records and gives them.
+    #[track_caller]
+    pub fn wait_records(&self, count: usize) -> Vec<Value> {
+        wait_for(
+            &format!("{count} call records"),
+            Duration::from_secs(10),
+            || {
+                let records = self.call_records();
+                assert!(
+                    records.len() <= count,
+                    "more than {count} records: {records:#?}"
+                );
+                (records.len() == count).then_some(records)
+            },
+        )
     }
 }
 

@@ -62,6 +62,15 @@ impl Sipp {
         self
     }
 
+    /// Fills in `{{name}}` with something else than was set before.
+    #[track_caller]
+    pub fn overriding(mut self, name: &str, value: impl ToString) -> Sipp {
+        let before = self.values.len();
+        self.values.retain(|(known, _)| known != name);
+        assert!(self.values.len() < before, "`{name}` was not set before");
+        self.set(name, value)
+    }
+
     /// The media address of the SDP.
     pub fn ear(self, ear: &Ear) -> Sipp {
         let address = ear.address();

@@ -1,0 +1,14 @@
+//! The real binary over loopback: SIPp speaks, ears listen, the API and the database are asked.
+
+// These tests drive real processes: the only ones that may wait on a clock.
+#![allow(clippy::disallowed_methods)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod basic_calls;
+mod crash;
+mod devices;
+mod queue;
+mod registration;
+mod trunk;

@@ -1,0 +1,130 @@
+//! Calls out through the carrier, with digest; what is not proved never reaches it.
+
+use std::time::Instant;
+
+use crate::devices::Device;
+use crate::support::ear::Ear;
+use crate::support::lab::{DOMAIN, Lab, TRUNK_PASSWORD, TRUNK_USER};
+use crate::support::proof::proofs;
+use crate::support::server::Server;
+use crate::support::sipp::Sipp;
+use crate::support::{at, seconds};
+
+const OUTSIDE: &str = "+442079460123";
+
+fn carrier(server: &Server, ear: &Ear) -> Sipp {
+    Sipp::new("trunk", at(server.lab.carrier, 5060))
+        .ear(ear)
+        .timeout(seconds(30.0))
+}
+
+#[test]
+fn an_extension_calls_out_with_digest_and_is_heard() {
+    let server = Server::start(Lab::new());
+    let ann = Device::new("1001", Some(440.0));
+    let ear = Ear::open(server.lab.carrier, Some(700.0));
+    let mut trunk = carrier(&server, &ear).start();
+    ear.follow(&trunk.actions());
+    let begin = Instant::now();
+    let mut call = ann
+        .calls(&server, "call", OUTSIDE)
+        .set("talk_ms", 2000)
+        .start();
+    ann.ear.follow(&call.actions());
+    call.succeed();
+    trunk.succeed();
+    ann.ear.assert_heard_since("the caller", begin, 700.0, 1.5);
+    ear.assert_heard_since("the carrier", begin, 440.0, 1.5);
+    let seen = trunk.messages();
+    let proofs = proofs(&seen);
+    assert!(
+        !proofs.is_empty()
+            && proofs
+                .iter()
+                .all(|proof| proof.is_by(TRUNK_USER, TRUNK_PASSWORD)),
+        "{proofs:?}"
+    );
+    assert!(
+        seen.contains(&format!("INVITE sip:{OUTSIDE}@")),
+        "the number goes out as the carrier wants it"
+    );
+    // The caller's credentials and place are nobody's business outside.
+    assert!(
+        !seen.contains(&ann.address.to_string())
+            && !seen.contains(&format!("username=\"{}\"", ann.extension))
+            && !seen.contains(DOMAIN)
+    );
+    assert_eq!(server.wait_records(1)[0]["direction"], "outbound");
+    server.wait_idle();
+}
+
+#[test]
+fn nothing_unproved_reaches_the_trunk() {
+    let server = Server::start(Lab::new());
+    let ann = Device::new("1001", None);
+    let ear = Ear::open(server.lab.carrier, None);
+    let trunk = carrier(&server, &ear).start();
+    ann.calls(&server, "wrong-password", OUTSIDE)
+        .overriding("password", "guess")
+        .run();
+    assert!(!trunk.messages().contains("INVITE"), "{}", trunk.messages());
+    server.wait_idle();
+}
+
+#[test]
+fn a_stranger_at_the_trunk_port_gets_no_service() {
+    let server = Server::start(Lab::new());
+    let stranger = Device::new("0", None);
+    let bob = Device::registered(&server, "1002", None);
+    let never = bob.sipp("answer").set("ring_ms", 10).start();
+    for callee in [crate::support::lab::DID, OUTSIDE, "1002"] {
+        let mut call = stranger
+            .sipp("call")
+            .to(server.lab.trunks())
+            .set("callee", callee)
+            .set("talk_ms", 100)
+            .timeout(seconds(3.0))
+            .start();
+        let served =
+            crate::support::wait_for("the stranger to give up", seconds(20.0), || call.outcome());
+        assert!(!served, "a stranger's call to {callee} was answered");
+    }
+    assert!(
+        never.messages().is_empty(),
+        "a stranger's call reached a phone"
+    );
+    server.wait_idle();
+}
+
+#[test]
+fn the_channel_cap_holds() {
+    let mut lab = Lab::new();
+    lab.change(
+        "sip-profiles/external.toml",
+        "max-channels  = 2",
+        "max-channels  = 1",
+    );
+    let server = Server::start(lab);
+    let (ann, bob) = (Device::new("1001", None), Device::new("1002", None));
+    let ear = Ear::open(server.lab.carrier, None);
+    let mut trunk = carrier(&server, &ear).start();
+    let mut first = ann
+        .calls(&server, "call", OUTSIDE)
+        .set("talk_ms", 3000)
+        .start();
+    trunk.wait_for_message("200 OK", seconds(10.0));
+    let mut second = bob
+        .calls(&server, "call", OUTSIDE)
+        .set("talk_ms", 100)
+        .timeout(seconds(5.0))
+        .start();
+    let served =
+        crate::support::wait_for("the second call to end", seconds(20.0), || second.outcome());
+    assert!(
+        !served,
+        "a second call got through a trunk with one channel"
+    );
+    first.succeed();
+    trunk.succeed();
+    server.wait_idle();
+}
