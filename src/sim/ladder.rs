@@ -82,7 +82,7 @@ impl Ladder<'_> {
                 } => Some(format!("* to nobody at {}: {}", path.remote, label(bytes))),
                 Happening::MediaOrder(order) if self.media => Some(format!("* {}", told(order))),
                 Happening::Crash => Some("* the server dies".to_string()),
-                Happening::Restart(_) => Some("* the server is back".to_string()),
+                Happening::Restart { .. } => Some("* the server is back".to_string()),
                 Happening::Healing => Some("* healing".to_string()),
                 Happening::Note(text) => Some(format!("* {text}")),
                 Happening::Log(true, text) => Some(format!("* fault: {text}")),

@@ -4,6 +4,7 @@
 //! are written without any use of the core's own SIP code. It knows nothing of sockets, files or threads.
 
 pub mod actors;
+pub mod check;
 pub mod ladder;
 pub mod media;
 pub mod network;

@@ -65,8 +65,13 @@ pub enum Happening {
     Log(bool, String),
     /// The server died.
     Crash,
-    /// The server lives again and has restored this many records.
-    Restart(usize),
+    /// The server lives again.
+    Restart {
+        /// How many records it was given.
+        records: usize,
+        /// Address of record and contact of the bindings that it has then.
+        bindings: Vec<(String, String)>,
+    },
     /// Trouble is over: the network is perfect, peers behave and hang up.
     Healing,
     /// Something worth reading, said by a peer or by the world.

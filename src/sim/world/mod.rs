@@ -523,8 +523,6 @@ impl World {
 
     fn restart(&mut self) {
         let now = self.now();
-        self.trace
-            .push(self.now, Happening::Restart(self.journal.len()));
         self.node = Some((self.maker)(now, self.boots));
         self.boots += 1;
         let mut inputs: Vec<NodeInput> = self
@@ -533,7 +531,15 @@ impl World {
             .map(|record| NodeInput::Restore(record.clone()))
             .collect();
         inputs.push(NodeInput::Ready);
+        let records = self.journal.len();
+        self.trace.push(
+            self.now,
+            Happening::Note(format!("restoring {records} records")),
+        );
         self.batch(inputs);
+        let bindings = self.node.as_ref().map(|n| n.bindings()).unwrap_or_default();
+        self.trace
+            .push(self.now, Happening::Restart { records, bindings });
     }
 
     fn with_actor(

@@ -1,0 +1,221 @@
+//! The server as a client and in dialogs, seen from the wire (RFC 3261 §9, §12, §13, §15).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Evidence, Verdict};
+use crate::base::Instant;
+use crate::sim::trace::Happening;
+use crate::sim::wire::Text;
+
+/// One message on the server's side of the wire.
+struct Wire {
+    at: Instant,
+    boot: u32,
+    sent: bool,
+    actor: Option<usize>,
+    text: Text,
+}
+
+fn wire(evidence: &Evidence<'_>) -> Vec<Wire> {
+    let mut boot = 0;
+    let mut all = Vec::new();
+    for (at, happening) in evidence.trace.entries() {
+        let (sent, actor, bytes) = match happening {
+            Happening::Crash => {
+                boot += 1;
+                continue;
+            }
+            Happening::NodeReceived { actor, bytes, .. } => (false, Some(*actor), bytes),
+            Happening::NodeSent { actor, bytes, .. } => (true, *actor, bytes),
+            _ => continue,
+        };
+        if let Ok(text) = Text::parse_strict(bytes) {
+            all.push(Wire {
+                at: *at,
+                boot,
+                sent,
+                actor,
+                text,
+            });
+        }
+    }
+    all
+}
+
+fn number(text: &Text) -> u32 {
+    text.cseq().map_or(0, |(n, _)| n)
+}
+
+/// Within a dialog each new request of the server has a higher CSeq than the one before; repetitions are the same bytes.
+pub(super) fn sequence_numbers_rise(evidence: &Evidence<'_>) -> Verdict {
+    let mut highest: BTreeMap<(String, String, String), u32> = BTreeMap::new();
+    let mut sent: BTreeMap<String, Vec<u8>> = BTreeMap::new();
+    for message in wire(evidence).iter().filter(|m| m.sent) {
+        let text = &message.text;
+        let Some(method) = text.method() else {
+            continue;
+        };
+        let key = format!("{}/{method}/{}", text.branch(), text.call_id());
+        let bytes = text.to_bytes();
+        if let Some(before) = sent.get(&key) {
+            if *before != bytes {
+                let sentence = format!("`{}` was repeated with other bytes", text.start);
+                return Err((Some(message.at), sentence));
+            }
+            continue;
+        }
+        sent.insert(key, bytes);
+        if method == "ACK" || method == "CANCEL" {
+            continue;
+        }
+        // To tags tell the dialogs of a fork apart; the first INVITE has none.
+        let dialog = (
+            text.call_id().to_string(),
+            text.from_tag().to_string(),
+            text.to_tag().to_string(),
+        );
+        let floor = highest
+            .get(&(dialog.0.clone(), dialog.1.clone(), String::new()))
+            .copied()
+            .unwrap_or(0);
+        let last = highest.entry(dialog).or_insert(floor);
+        if number(text) <= *last {
+            let sentence = format!(
+                "`{}` came with CSeq {} after {last}",
+                text.start,
+                number(text)
+            );
+            return Err((Some(message.at), sentence));
+        }
+        *last = number(text);
+    }
+    Ok(())
+}
+
+/// Each final response to an INVITE of the server is acknowledged: a refusal in its transaction, a 2xx in its dialog.
+pub(super) fn finals_are_acknowledged(evidence: &Evidence<'_>) -> Verdict {
+    let messages = wire(evidence);
+    let boots = u32::try_from(evidence.crashes().len()).unwrap_or(u32::MAX);
+    let mut invites: BTreeMap<String, u32> = BTreeMap::new();
+    let mut acks: BTreeSet<(String, u32, String)> = BTreeSet::new();
+    let mut ack_branches: BTreeSet<String> = BTreeSet::new();
+    for message in messages.iter().filter(|m| m.sent) {
+        match message.text.method() {
+            Some("INVITE") => {
+                invites
+                    .entry(message.text.branch().to_string())
+                    .or_insert(message.boot);
+            }
+            Some("ACK") => {
+                ack_branches.insert(message.text.branch().to_string());
+                acks.insert((
+                    message.text.call_id().to_string(),
+                    number(&message.text),
+                    message.text.to_tag().to_string(),
+                ));
+            }
+            _ => {}
+        }
+    }
+    for message in messages.iter().filter(|m| !m.sent) {
+        let text = &message.text;
+        let (Some(status), "INVITE") = (text.status(), text.about().as_str()) else {
+            continue;
+        };
+        // A server that died and came back knows nothing of the INVITEs of its former life.
+        if status < 200 || invites.get(text.branch()) != Some(&boots) {
+            continue;
+        }
+        let who = message.actor.map_or("somebody", |a| evidence.name(a));
+        if status < 300 {
+            let key = (
+                text.call_id().to_string(),
+                number(text),
+                text.to_tag().to_string(),
+            );
+            if !acks.contains(&key) {
+                let sentence = format!("{who}'s {status} to INVITE was never acknowledged");
+                return Err((Some(message.at), sentence));
+            }
+        } else if !ack_branches.contains(text.branch()) {
+            let sentence = format!("{who}'s {status} to INVITE was never acknowledged");
+            return Err((Some(message.at), sentence));
+        }
+    }
+    Ok(())
+}
+
+/// CANCEL leaves only after a provisional response and before the final one (RFC 3261 §9.1).
+pub(super) fn cancel_only_when_allowed(evidence: &Evidence<'_>) -> Verdict {
+    let mut provisional: BTreeSet<String> = BTreeSet::new();
+    let mut ended: BTreeSet<String> = BTreeSet::new();
+    let mut cancelled: BTreeSet<String> = BTreeSet::new();
+    for message in wire(evidence) {
+        let branch = message.text.branch().to_string();
+        match (message.sent, message.text.method(), message.text.status()) {
+            (false, None, Some(status)) if message.text.about() == "INVITE" => {
+                if status < 200 {
+                    provisional.insert(branch);
+                } else {
+                    ended.insert(branch);
+                }
+            }
+            (true, Some("CANCEL"), _) => {
+                if !provisional.contains(&branch) {
+                    let sentence = "a CANCEL left before any provisional response came";
+                    return Err((Some(message.at), sentence.into()));
+                }
+                if cancelled.insert(branch.clone()) && ended.contains(&branch) {
+                    let sentence = "a CANCEL left after the final response had come";
+                    return Err((Some(message.at), sentence.into()));
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// BYE and re-INVITE leave only in dialogs that a 2xx has made, and nothing but BYE after a BYE of either side.
+pub(super) fn bye_only_in_dialogs(evidence: &Evidence<'_>) -> Verdict {
+    let mut made: BTreeSet<(String, String)> = BTreeSet::new();
+    let mut over: BTreeSet<(String, String)> = BTreeSet::new();
+    let mut known: BTreeSet<String> = BTreeSet::new();
+    for message in wire(evidence) {
+        let text = &message.text;
+        let about = text.about();
+        // Our own tag and the Call-ID name the dialog: the peer's tag may differ between the branches of a fork.
+        let ours = match (message.sent, text.method().is_some()) {
+            (true, true) | (false, false) => text.from_tag(),
+            (true, false) | (false, true) => text.to_tag(),
+        };
+        let dialog = (text.call_id().to_string(), ours.to_string());
+        match (text.method(), text.status()) {
+            (None, Some(status)) if about == "INVITE" && (200..300).contains(&status) => {
+                made.insert(dialog);
+            }
+            (Some("BYE"), _) if !message.sent => {
+                over.insert(dialog);
+            }
+            (Some(method), _) if message.sent && !text.to_tag().is_empty() => {
+                let key = format!("{}/{method}", text.branch());
+                if method == "ACK" || method == "CANCEL" || !known.insert(key) {
+                    continue;
+                }
+                if !made.contains(&dialog) && matches!(method, "BYE" | "INVITE") {
+                    let sentence = format!("`{}` left outside of any confirmed dialog", text.start);
+                    return Err((Some(message.at), sentence));
+                }
+                if over.contains(&dialog) && method != "BYE" {
+                    let sentence = format!("`{}` left in a dialog that had ended", text.start);
+                    return Err((Some(message.at), sentence));
+                }
+                if method == "BYE" {
+                    over.insert(dialog);
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}

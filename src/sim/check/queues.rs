@@ -1,0 +1,155 @@
+//! The queues' promises, seen from the published facts.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use super::{Evidence, Verdict};
+use crate::base::{Duration, Instant};
+use crate::sim::trace::Happening;
+
+fn text<'a>(fact: &'a Value, key: &str) -> &'a str {
+    fact.get(key).and_then(Value::as_str).unwrap_or("")
+}
+
+/// offered = answered + abandoned + flowed out + timed out + withdrawn + waiting, per queue, and nobody waits at the end.
+pub(super) fn sums_hold(evidence: &Evidence<'_>) -> Verdict {
+    let mut waiting: BTreeMap<(String, String), Instant> = BTreeMap::new();
+    let mut sums: BTreeMap<String, (u64, u64)> = BTreeMap::new();
+    for (at, room, kind, fact) in evidence.facts() {
+        if room != "acd" {
+            continue;
+        }
+        let (item, queue) = (text(fact, "item"), text(fact, "queue"));
+        let key = (queue.to_string(), item.to_string());
+        match kind {
+            "queued" => {
+                sums.entry(queue.to_string()).or_default().0 += 1;
+                if waiting.insert(key, at).is_some() {
+                    let sentence = format!("{item} entered {queue} while it already waited there");
+                    return Err((Some(at), sentence));
+                }
+            }
+            "connected" | "abandoned" | "left" | "withdrawn" => {
+                sums.entry(queue.to_string()).or_default().1 += 1;
+                if waiting.remove(&key).is_none() {
+                    let sentence = format!("{item} was {kind} in {queue}, where it did not wait");
+                    return Err((Some(at), sentence));
+                }
+            }
+            _ => {}
+        }
+        for (queue, (entered, ended)) in &sums {
+            let inside = waiting.keys().filter(|(q, _)| q == queue).count() as u64;
+            if *entered != ended + inside {
+                let sentence = format!("{queue}: {entered} entered, {ended} ended, {inside} wait");
+                return Err((Some(at), sentence));
+            }
+        }
+    }
+    match waiting.into_iter().next() {
+        Some(((queue, item), since)) => {
+            Err((Some(since), format!("{item} waits in {queue} for ever")))
+        }
+        None => Ok(()),
+    }
+}
+
+/// No agent is offered two work items at a time, none during wrap-up or while talking or logged out; one winner for each item.
+pub(super) fn offers_are_legal(evidence: &Evidence<'_>) -> Verdict {
+    let mut alerting: BTreeMap<String, String> = BTreeMap::new();
+    let mut talking: BTreeSet<String> = BTreeSet::new();
+    let mut wrap: BTreeMap<String, (Instant, Duration)> = BTreeMap::new();
+    let mut item_offers: BTreeMap<String, usize> = BTreeMap::new();
+    let mut winners: BTreeMap<String, String> = BTreeMap::new();
+    for (at, happening) in evidence.trace.entries() {
+        if matches!(happening, Happening::Crash) {
+            // Offers and talks die with the process; wrap-ups do not.
+            alerting.clear();
+            talking.clear();
+            item_offers.clear();
+            winners.clear();
+            continue;
+        }
+        let Happening::Event(event) = happening else {
+            continue;
+        };
+        let Some(fact) = event.get("fact").and_then(|f| f.get("acd")) else {
+            continue;
+        };
+        let agent = text(fact, "agent").to_string();
+        let (item, queue) = (text(fact, "item").to_string(), text(fact, "queue"));
+        let fault = |sentence: String| Err((Some(*at), sentence));
+        match text(fact, "type") {
+            "agent-offered" => {
+                let offer = text(fact, "offer").to_string();
+                if let Some(other) = alerting.insert(agent.clone(), offer.clone()) {
+                    return fault(format!(
+                        "{agent} was offered {offer} while offer {other} was open"
+                    ));
+                }
+                if talking.contains(&agent) {
+                    return fault(format!("{agent} was offered {item} while with a customer"));
+                }
+                if let Some((since, length)) = wrap.get(&agent) {
+                    let past = at.since(*since);
+                    if past < *length {
+                        return fault(format!(
+                            "{agent} was offered {item} {} ms into a wrap-up of {} ms",
+                            past.as_millis(),
+                            length.as_millis()
+                        ));
+                    }
+                }
+                *item_offers.entry(item).or_default() += 1;
+            }
+            "agent-offer-ended" => {
+                if alerting.get(&agent).map(String::as_str) == Some(text(fact, "offer")) {
+                    alerting.remove(&agent);
+                }
+                talking.remove(&agent);
+                if let Some(count) = item_offers.get_mut(&item) {
+                    *count = count.saturating_sub(1);
+                }
+            }
+            "agent-answered" => {
+                alerting.remove(&agent);
+                talking.insert(agent.clone());
+            }
+            "connected" => {
+                if let Some(first) = winners.insert(item.clone(), agent.clone()) {
+                    return fault(format!("{item} was connected to {first} and to {agent}"));
+                }
+            }
+            "queued" => {
+                winners.remove(&item);
+            }
+            "segment-ended" => {
+                talking.remove(&agent);
+                if let Some(length) = evidence.wrap_up.get(queue) {
+                    wrap.insert(agent, (*at, *length));
+                }
+            }
+            "wrap-ended" => {
+                let how = text(fact, "how");
+                if let Some((since, length)) = wrap.remove(&agent)
+                    && how == "timer"
+                {
+                    let past = at.since(since);
+                    let late = past.saturating_sub(length);
+                    if past < length
+                        || (late > Duration::from_millis(250) && !evidence.trace.has_crash())
+                    {
+                        return fault(format!(
+                            "{agent}'s wrap-up of {} ms ended after {} ms",
+                            length.as_millis(),
+                            past.as_millis()
+                        ));
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}

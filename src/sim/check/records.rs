@@ -1,0 +1,78 @@
+//! Call records: exactly one for each call, written before what it backs, with true times.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use super::{Evidence, Verdict};
+use crate::base::Instant;
+use crate::sim::trace::Happening;
+use crate::sim::wire::Text;
+
+/// Each call that was opened is closed exactly once, and each INVITE that the server answered with 2xx is in exactly one record.
+pub(super) fn one_record_for_each_call(evidence: &Evidence<'_>) -> Verdict {
+    let mut opened: BTreeSet<String> = BTreeSet::new();
+    let mut closed: BTreeMap<String, Value> = BTreeMap::new();
+    for line in evidence.journal {
+        let Ok(record) = serde_json::from_str::<Value>(line) else {
+            return Err((None, format!("the journal holds what is no JSON: {line}")));
+        };
+        if let Some(call) = record.get("call-opened") {
+            let id = call["id"].as_str().unwrap_or("").to_string();
+            if !opened.insert(id.clone()) {
+                return Err((None, format!("call {id} was opened twice")));
+            }
+        }
+        if let Some(call) = record.get("call-closed") {
+            let id = call["id"].as_str().unwrap_or("").to_string();
+            if closed.insert(id.clone(), call.clone()).is_some() {
+                return Err((None, format!("call {id} was closed twice")));
+            }
+        }
+    }
+    if let Some(id) = opened.iter().find(|id| !closed.contains_key(*id)) {
+        return Err((None, format!("call {id} was opened and never closed")));
+    }
+    if let Some(id) = closed.keys().find(|id| !opened.contains(*id)) {
+        return Err((None, format!("call {id} was closed and never opened")));
+    }
+    let mut legs: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (id, call) in &closed {
+        for leg in call["legs"].as_array().into_iter().flatten() {
+            let call_id = leg["call_id"].as_str().unwrap_or("").to_string();
+            legs.entry(call_id).or_default().push(id.clone());
+        }
+    }
+    for (at, call_id) in answered(evidence) {
+        match legs.get(&call_id).map(Vec::len) {
+            None => {
+                let sentence = format!("the answered call with Call-ID {call_id} is in no record");
+                return Err((Some(at), sentence));
+            }
+            Some(1) => {}
+            Some(n) => {
+                let sentence = format!("the call with Call-ID {call_id} is in {n} legs");
+                return Err((Some(at), sentence));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Call-IDs of initial INVITEs that the server answered with 2xx.
+fn answered(evidence: &Evidence<'_>) -> Vec<(Instant, String)> {
+    let mut known = BTreeSet::new();
+    let mut all = Vec::new();
+    for (at, happening) in evidence.trace.entries() {
+        if let Happening::NodeSent { bytes, .. } = happening
+            && let Ok(text) = Text::parse_strict(bytes)
+            && text.about() == "INVITE"
+            && text.status().is_some_and(|s| (200..300).contains(&s))
+            && !text.from_tag().is_empty()
+            && known.insert(text.call_id().to_string())
+        {
+            all.push((*at, text.call_id().to_string()));
+        }
+    }
+    all
+}
