@@ -16,6 +16,8 @@ pub struct Ladder<'a> {
     pub names: &'a [String],
     /// Shows what the media plane was told, too.
     pub media: bool,
+    /// Shows published facts, reports of the media plane, commands and their answers, too.
+    pub facts: bool,
 }
 
 /// The name of the server's column.
@@ -81,6 +83,15 @@ impl Ladder<'_> {
                     bytes,
                 } => Some(format!("* to nobody at {}: {}", path.remote, label(bytes))),
                 Happening::MediaOrder(order) if self.media => Some(format!("* {}", told(order))),
+                Happening::Event(event) if self.facts => {
+                    Some(format!("* {}", event.get("fact").unwrap_or(event)))
+                }
+                Happening::MediaReport(report) if self.facts => Some(format!("* {report:?}")),
+                Happening::Command(id, command) if self.facts => {
+                    Some(format!("* command {id}: {command}"))
+                }
+                Happening::Reply(id, reply) if self.facts => Some(format!("* reply {id}: {reply}")),
+                Happening::Log(false, text) if self.facts => Some(format!("* log: {text}")),
                 Happening::Crash => Some("* the server dies".to_string()),
                 Happening::Restart { .. } => Some("* the server is back".to_string()),
                 Happening::Healing => Some("* healing".to_string()),

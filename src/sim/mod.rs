@@ -5,10 +5,13 @@
 
 pub mod actors;
 pub mod check;
+pub mod house;
 pub mod ladder;
 pub mod media;
 pub mod network;
 pub mod node;
+pub mod plan;
+pub mod run;
 pub mod trace;
 pub mod wire;
 pub mod world;

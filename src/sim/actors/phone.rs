@@ -566,12 +566,17 @@ impl Actor for Phone {
                     self.register(context, self.settings.expires, None);
                 }
                 for id in self.live_ids() {
-                    if let Some(session) = self.sessions.get_mut(&id)
-                        && session.cancelled
-                    {
+                    let Some(session) = self.sessions.get(&id) else {
+                        continue;
+                    };
+                    if session.cancelled {
                         context.remind(Duration::from_secs(64), Reminder::Abandon(id));
                     }
-                    let wait = Duration::from_millis(context.entropy.below(8_000));
+                    if session.stage == Stage::Early && !session.outgoing {
+                        let wait = Duration::from_millis(context.entropy.below(4_000));
+                        context.remind(wait, Reminder::Answer(id));
+                    }
+                    let wait = Duration::from_millis(8_000 + context.entropy.below(50_000));
                     context.remind(wait, Reminder::TalkOver(id));
                 }
             }

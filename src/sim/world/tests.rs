@@ -129,6 +129,7 @@ fn impatient_caller_cancels_and_both_sides_end() {
         columns: &["1001", "strowger", "1002"],
         names: &names,
         media: false,
+        facts: false,
     };
     // Direct messages are drawn towards the server's column; what counts here is that they are all there.
     let drawn = ladder.draw(world.trace());
