@@ -1,0 +1,161 @@
+//! Matching: which transaction a message belongs to (RFC 3261 §17.1.3, §17.2.3, §8.2.2.2), with and without the magic cookie.
+
+use std::hash::{BuildHasher, Hasher};
+
+use crate::base::Entropy;
+use crate::base::map::HashKey;
+use crate::sip::{Message, Method, Via};
+
+/// What every branch of RFC 3261 begins with; one without it comes from an element of RFC 2543.
+const COOKIE: &[u8; 7] = b"z9hG4bK";
+const TOKEN_CHARS: usize = 20;
+
+/// The branch of one of our client transactions: the magic cookie and 100 random bits.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Branch([u8; COOKIE.len() + TOKEN_CHARS]);
+
+impl Branch {
+    pub(super) fn new(entropy: &mut Entropy) -> Self {
+        let mut branch = [0u8; COOKIE.len() + TOKEN_CHARS];
+        let token = entropy.token::<TOKEN_CHARS>();
+        for (place, byte) in branch.iter_mut().zip(COOKIE.iter().chain(token.iter())) {
+            *place = *byte;
+        }
+        Branch(branch)
+    }
+
+    /// The branch as text.
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).expect("the cookie and the token are ASCII")
+    }
+}
+
+impl AsRef<[u8]> for Branch {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl std::fmt::Display for Branch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A fingerprint of what identifies a transaction: 128 bits of keyed hash, so that a key is small whatever a peer writes. Among
+/// a million live transactions two share one with a probability of 2^-88.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(super) struct MatchKey(u128);
+
+/// A fingerprint of From tag, Call-ID and CSeq: equal for two requests that were one before a fork merged (§8.2.2.2).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(super) struct MergeKey(u128);
+
+struct Fingerprint<H: Hasher>(H, H);
+
+fn fingerprint() -> Fingerprint<impl Hasher> {
+    let mut first = HashKey::default().build_hasher();
+    let mut second = HashKey::default().build_hasher();
+    first.write_u8(1);
+    second.write_u8(2);
+    Fingerprint(first, second)
+}
+
+impl<H: Hasher> Fingerprint<H> {
+    fn number(&mut self, number: u32) {
+        self.0.write_u32(number);
+        self.1.write_u32(number);
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) {
+        self.number(u32::try_from(bytes.len()).unwrap_or(u32::MAX));
+        self.0.write(bytes);
+        self.1.write(bytes);
+    }
+
+    /// Like [`Fingerprint::bytes`], blind to the case of ASCII letters.
+    fn caseless(&mut self, bytes: &[u8]) {
+        if bytes.iter().any(u8::is_ascii_uppercase) {
+            self.bytes(&bytes.to_ascii_lowercase());
+        } else {
+            self.bytes(bytes);
+        }
+    }
+
+    fn finish(self) -> u128 {
+        (u128::from(self.0.finish()) << 64) | u128::from(self.1.finish())
+    }
+}
+
+fn has_cookie(branch: &[u8]) -> bool {
+    branch
+        .split_at_checked(COOKIE.len())
+        .is_some_and(|(cookie, rest)| cookie.eq_ignore_ascii_case(COOKIE) && !rest.is_empty())
+}
+
+/// The branch of a Via if it is unique by RFC 3261: with the cookie, and with something after it (RFC 4475 §3.2.1).
+fn unique_branch<'a>(via: &Via<'a>) -> Option<&'a [u8]> {
+    via.branch().filter(|branch| has_cookie(branch))
+}
+
+/// True when a request comes from an element of RFC 2543, which knows no unique branches.
+pub(super) fn is_old_style(request: &Message) -> bool {
+    unique_branch(&request.top_via()).is_none()
+}
+
+/// The key of a request as a transaction of `method`: branch, sent-by and method; without the cookie, Request-URI, tags, Call-ID,
+/// CSeq number and the whole top Via.
+fn server_key_as(request: &Message, method: &Method, with_to_tag: bool) -> MatchKey {
+    let via = request.top_via();
+    let mut print = fingerprint();
+    print.bytes(method.as_str().as_bytes());
+    match unique_branch(&via) {
+        Some(branch) => {
+            print.number(1);
+            print.bytes(branch);
+            print.caseless(via.host);
+            print.number(u32::from(via.port.unwrap_or(5060)));
+        }
+        None => {
+            print.number(if with_to_tag { 2 } else { 3 });
+            print.bytes(request.uri_bytes());
+            print.bytes(request.from_tag().unwrap_or_default());
+            print.bytes(request.call_id());
+            print.number(request.cseq().number);
+            print.bytes(via.raw);
+            if with_to_tag {
+                print.bytes(request.to_tag().unwrap_or_default());
+            }
+        }
+    }
+    MatchKey(print.finish())
+}
+
+/// The key under which a request makes, or finds, its server transaction.
+pub(super) fn server_key(request: &Message) -> MatchKey {
+    server_key_as(request, request.method(), true)
+}
+
+/// The key under which an ACK or a CANCEL finds the INVITE that it is for. Without the cookie it leaves the To tag out, because
+/// the ACK carries that of the response.
+pub(super) fn invite_key(request: &Message) -> MatchKey {
+    server_key_as(request, &Method::Invite, false)
+}
+
+/// The key of a client transaction: the top Via's branch and the CSeq method (§17.1.3), of its request or of a response to it.
+pub(super) fn client_key(message: &Message) -> MatchKey {
+    let mut print = fingerprint();
+    print.bytes(message.method().as_str().as_bytes());
+    print.bytes(message.top_via().branch().unwrap_or_default());
+    MatchKey(print.finish())
+}
+
+/// The key that merged requests share.
+pub(super) fn merge_key(request: &Message) -> MergeKey {
+    let mut print = fingerprint();
+    print.bytes(request.method().as_str().as_bytes());
+    print.bytes(request.from_tag().unwrap_or_default());
+    print.bytes(request.call_id());
+    print.number(request.cseq().number);
+    MergeKey(print.finish())
+}

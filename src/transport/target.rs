@@ -1,0 +1,96 @@
+//! Targets: where a URI leads, as far as it says so itself; names are for the shell to resolve (RFC 3263).
+
+use std::net::{IpAddr, SocketAddr};
+
+use crate::sip::{Scheme, Uri};
+
+use super::Transport;
+use super::via::address_of;
+
+/// The host of a target.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum TargetHost {
+    /// An address literal: nothing to resolve.
+    Address(IpAddr),
+    /// A name in lower case, for the shell to resolve.
+    Name(String),
+}
+
+/// Where a URI leads.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Target {
+    /// Address or name. `maddr` is not followed (it is deprecated, and a peer could name anyone).
+    pub host: TargetHost,
+    /// The port, if the URI names one.
+    pub port: Option<u16>,
+    /// The transport, if the URI names one.
+    pub transport: Option<Transport>,
+}
+
+/// Why a URI leads nowhere.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum NoTarget {
+    /// The scheme is not `sip`; `tel` numbers need the dialplan, `sips` needs TLS. Answer 416.
+    #[error("a URI of this scheme leads nowhere by itself")]
+    Scheme,
+    /// A transport that we do not speak. Treat it as 503.
+    #[error("the URI asks for a transport that we do not speak")]
+    Transport,
+    /// A host that is neither an address nor a name.
+    #[error("the URI's host is neither an address nor a name")]
+    Host,
+}
+
+/// The target of a URI (RFC 3263 §4 without NAPTR and SRV).
+pub fn of(uri: &Uri<'_>) -> Result<Target, NoTarget> {
+    match uri.scheme {
+        Scheme::Sip => {}
+        Scheme::Sips | Scheme::Tel | Scheme::Other => return Err(NoTarget::Scheme),
+    }
+    let transport = match uri.transport() {
+        Some(name) => Some(Transport::parse(name).ok_or(NoTarget::Transport)?),
+        None => None,
+    };
+    let host = match address_of(uri.host) {
+        Some(address) => TargetHost::Address(address),
+        None => TargetHost::Name(name_of(uri.host).ok_or(NoTarget::Host)?),
+    };
+    Ok(Target {
+        host,
+        port: uri.port,
+        transport,
+    })
+}
+
+/// A host name of letters, digits, dots, hyphens and underscores, at most 253 characters, in lower case.
+fn name_of(host: &[u8]) -> Option<String> {
+    let fits = !host.is_empty()
+        && host.len() <= 253
+        && host
+            .iter()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, b'.' | b'-' | b'_'));
+    fits.then(|| String::from_utf8_lossy(host).to_ascii_lowercase())
+}
+
+impl Target {
+    /// The transport to use: the one named, else UDP (RFC 3263 §4.1).
+    pub fn transport_or_default(&self) -> Transport {
+        self.transport.unwrap_or(Transport::Udp)
+    }
+
+    /// The socket address, when the host is a literal. For a name it is known once the shell has resolved it.
+    pub fn socket_address(&self) -> Option<SocketAddr> {
+        match &self.host {
+            TargetHost::Address(address) => Some(self.at(*address)),
+            TargetHost::Name(_) => None,
+        }
+    }
+
+    /// The socket address once the host is known to be at `address`.
+    pub fn at(&self, address: IpAddr) -> SocketAddr {
+        let port = self
+            .port
+            .unwrap_or(self.transport_or_default().default_port());
+        SocketAddr::new(address, port)
+    }
+}
