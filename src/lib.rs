@@ -13,6 +13,10 @@ pub mod rtp;
 pub mod sdp;
 pub mod sip;
 
+// rank 2
+pub mod auth;
+pub mod transport;
+
 // rank 4
 pub mod directory;
 pub mod media;

@@ -4,8 +4,7 @@
 use std::borrow::Cow;
 
 use crate::base::{Now, Secret};
-use crate::sip::auth::Credentials;
-use crate::sip::{Message, Name, Uri};
+use crate::sip::{Credentials, Message, Name, Uri};
 
 use super::digest::{self, Algorithm, Stored};
 use super::nonce::{NonceVerdict, Nonces};
@@ -39,9 +38,9 @@ impl Policy {
 
 /// What the credentials of a request are worth.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Outcome<'a> {
+pub enum Outcome {
     /// They prove this user. The nonce count is used up.
-    Granted { username: Cow<'a, str> },
+    Granted { username: String },
     /// There are none for our realm: challenge. Not a failure: every first request looks like this.
     Missing,
     /// The password was right but the nonce is old, used, or from before our restart: challenge with `stale=true`, and the
@@ -55,20 +54,20 @@ pub enum Outcome<'a> {
 
 /// Judges the `header` (`Authorization`, or `Proxy-Authorization` for a proxy) of a request. `stored` finds what we hold of a user;
 /// when it finds nothing, the same arithmetic is done on a dummy, so that time does not tell who exists (RFC 7616 §5.10).
-pub fn authenticate<'m, 's>(
+pub fn authenticate<'s>(
     nonces: &mut Nonces,
     now: Now,
-    request: &'m Message,
+    request: &Message,
     header: Name,
     policy: &Policy,
     stored: impl FnOnce(&str) -> Option<Cow<'s, Stored>>,
-) -> Outcome<'m> {
+) -> Outcome {
     let mut malformed = false;
     let mut found = None;
     for value in request.headers(header) {
         match Credentials::parse(value) {
-            Ok(credentials) if credentials.realm == policy.realm.as_bytes() => {
-                if Algorithm::of(credentials.algorithm)
+            Ok(credentials) if *credentials.realm == *policy.realm.as_bytes() => {
+                if Algorithm::of(credentials.algorithm.as_deref())
                     .is_some_and(|algorithm| policy.algorithms.contains(&algorithm))
                 {
                     found = Some(credentials);
@@ -86,16 +85,14 @@ pub fn authenticate<'m, 's>(
             Outcome::Missing
         };
     };
-    let count = match (credentials.qop, credentials.nc) {
+    let count = match (&credentials.qop, credentials.nc) {
         (None, _) if policy.allow_without_qop => 1,
         (None, _) => return Outcome::Missing,
-        (Some(_), Some(nc)) => match count_of(nc) {
-            Some(count) if credentials.cnonce.is_some() => count,
-            Some(_) | None => return Outcome::Malformed,
-        },
-        (Some(_), None) => return Outcome::Malformed,
+        // Zero is no count (RFC 7616 §3.4).
+        (Some(_), Some(count)) if count > 0 && credentials.cnonce.is_some() => count,
+        (Some(_), _) => return Outcome::Malformed,
     };
-    let username = String::from_utf8_lossy(credentials.username);
+    let username = String::from_utf8_lossy(&credentials.username);
     let known = stored(&username);
     let dummy = Stored::Password(Secret::default());
     let proved = digest::verify(
@@ -107,27 +104,20 @@ pub fn authenticate<'m, 's>(
     if !proved || known.is_none() || (policy.check_uri && !names_same_place(&credentials, request)) {
         return Outcome::Wrong;
     }
-    match nonces.consume(now, credentials.nonce, count) {
-        NonceVerdict::Fresh => Outcome::Granted { username },
+    match nonces.consume(now, &credentials.nonce, count) {
+        NonceVerdict::Fresh => Outcome::Granted {
+            username: username.into_owned(),
+        },
         NonceVerdict::Stale | NonceVerdict::Replayed | NonceVerdict::Forged => Outcome::Stale,
     }
 }
 
-/// `nc` is eight hexadecimal digits (RFC 7616 §3.4); zero is no count.
-fn count_of(nc: &[u8]) -> Option<u32> {
-    if nc.len() != 8 || !nc.iter().all(u8::is_ascii_hexdigit) {
-        return None;
-    }
-    let text = std::str::from_utf8(nc).ok()?;
-    u32::from_str_radix(text, 16).ok().filter(|count| *count > 0)
-}
-
 /// Host and user agree; ports and parameters may differ, because telephones write them differently in the two places.
 fn names_same_place(credentials: &Credentials<'_>, request: &Message) -> bool {
-    if credentials.uri == request.uri_bytes() {
+    if *credentials.uri == *request.uri_bytes() {
         return true;
     }
-    match (Uri::parse(credentials.uri), request.uri()) {
+    match (Uri::parse(&credentials.uri), request.uri()) {
         (Ok(named), Ok(asked)) => {
             named.host.eq_ignore_ascii_case(asked.host)
                 && named.user_decoded() == asked.user_decoded()

@@ -26,10 +26,9 @@ impl AddressOfRecord {
         AddressOfRecord(text.into())
     }
 
-    /// From the To URI of a REGISTER or the Request-URI of a call. `None` without a user part.
+    /// From the To URI of a REGISTER or the Request-URI of a call. `None` without a user part that is text.
     pub fn of(uri: &Uri<'_>) -> Option<Self> {
-        uri.user?;
-        let user = uri.user_decoded();
+        let user = uri.user_text()?;
         let domain = std::str::from_utf8(uri.host).ok()?;
         (!user.is_empty()).then(|| Self::new(&user, domain))
     }

@@ -77,7 +77,7 @@ fn same_uri(ours: &[u8], theirs: &[u8]) -> bool {
 /// Does a Contact name another place than the source of its REGISTER? Over UDP address and port count, over a connection only
 /// the address, whose port is always another one. A name counts only under `.invalid` (RFC 7118 §5, browsers).
 pub(super) fn is_behind_nat(contact: &Uri<'_>, flow: &Flow) -> bool {
-    match crate::transport::via::address_of(contact.host) {
+    match contact.host_ip() {
         Some(address) => {
             let source: IpAddr = flow.remote.ip().to_canonical();
             let port = contact.port.unwrap_or(flow.transport.default_port());

@@ -18,7 +18,7 @@ pub use register::RegisterOutcome;
 
 use smallvec::SmallVec;
 
-use crate::base::{Arena, Duration, Instant, Key, Map, Now, Set, TimerQueue};
+use crate::base::{Arena, Duration, Instant, Key, Map, Now, Set, TimerId, TimerQueue};
 use crate::transport::{ConnectionId, Flow};
 use std::sync::Arc;
 
@@ -49,6 +49,8 @@ impl Default for RegistrarSettings {
 struct Entry {
     aor: AddressOfRecord,
     binding: Binding,
+    /// A refresh that lengthens leaves it; when it fires too early it is armed again.
+    timer: TimerId,
 }
 
 type Keys = SmallVec<[Key<Entry>; 2]>;
@@ -61,7 +63,7 @@ pub struct Registrar {
     /// Never empty lists: an address without bindings is not there. Oldest first.
     by_aor: Map<AddressOfRecord, Keys>,
     by_connection: Map<ConnectionId, Keys>,
-    /// One timer for each binding. A refresh leaves it; when it fires too early it is armed again.
+    /// One timer for each binding.
     timers: TimerQueue<Key<Entry>>,
     /// Flows on which a telephone did not answer, and until when that is held against them.
     unhealthy: Map<Flow, Instant>,
@@ -138,11 +140,11 @@ impl Registrar {
     pub fn expire(&mut self, now: Now) -> Vec<BindingChange> {
         let mut changes = Vec::new();
         while let Some(key) = self.timers.pop_due(now.mono) {
-            let Some(entry) = self.entries.get(key) else {
+            let Some(entry) = self.entries.get_mut(key) else {
                 continue;
             };
             if entry.binding.expires_at > now.mono {
-                self.timers.set(entry.binding.expires_at, key);
+                entry.timer = self.timers.set(entry.binding.expires_at, key);
             } else {
                 changes.extend(self.remove(key, RemovalReason::Expired));
             }
@@ -224,16 +226,16 @@ impl Registrar {
 
     fn insert(&mut self, aor: AddressOfRecord, binding: Binding) -> Key<Entry> {
         let connection = binding.flow.connection;
-        let expires_at = binding.expires_at;
-        let key = self.entries.insert(Entry {
+        let timers = &mut self.timers;
+        let key = self.entries.insert_with(|key| Entry {
             aor: aor.clone(),
+            timer: timers.set(binding.expires_at, key),
             binding,
         });
         self.by_aor.entry(aor).or_default().push(key);
         if let Some(connection) = connection {
             self.by_connection.entry(connection).or_default().push(key);
         }
-        self.timers.set(expires_at, key);
         key
     }
 
@@ -263,9 +265,13 @@ impl Registrar {
         }
     }
 
-    /// The timer stays: it finds nothing when it fires.
     fn remove(&mut self, key: Key<Entry>, reason: RemovalReason) -> Option<BindingChange> {
-        let Entry { aor, binding } = self.entries.remove(key)?;
+        let Entry {
+            aor,
+            binding,
+            timer,
+        } = self.entries.remove(key)?;
+        self.timers.cancel(timer);
         if let Some(keys) = self.by_aor.get_mut(&aor) {
             keys.retain(|other| *other != key);
             if keys.is_empty() {

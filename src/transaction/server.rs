@@ -233,7 +233,7 @@ impl<U: Copy> Transactions<U> {
         let Some(invite) = invite else {
             let response = Builder::response(
                 &message,
-                StatusCode::CALL_OR_TRANSACTION_DOES_NOT_EXIST,
+                StatusCode::CALL_DOES_NOT_EXIST,
                 "",
             )
             .to_tag(&tag)

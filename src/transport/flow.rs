@@ -58,7 +58,9 @@ impl fmt::Display for Transport {
 }
 
 /// Index of a `SipProfile` in the settings in force.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize,
+)]
 #[serde(transparent)]
 pub struct ProfileId(pub u16);
 

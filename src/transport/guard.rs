@@ -350,8 +350,8 @@ mod tests {
         let mut guard = guard(10);
         while guard.admit(at(0), source(1), 500).is_admitted() {}
         assert_eq!(guard.admit(at(99), source(1), 500), Verdict::OverRate);
-        assert_eq!(guard.admit(at(200), source(1), 500), Verdict::Admit);
-        assert_eq!(guard.admit(at(200), source(1), 500), Verdict::OverRate);
+        assert_eq!(guard.admit(at(100), source(1), 500), Verdict::Admit);
+        assert_eq!(guard.admit(at(100), source(1), 500), Verdict::OverRate);
     }
 
     #[test]

@@ -5,7 +5,6 @@ use std::net::{IpAddr, SocketAddr};
 use crate::sip::{Scheme, Uri};
 
 use super::Transport;
-use super::via::address_of;
 
 /// The host of a target.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -51,7 +50,7 @@ pub fn of(uri: &Uri<'_>) -> Result<Target, NoTarget> {
         Some(name) => Some(Transport::parse(name).ok_or(NoTarget::Transport)?),
         None => None,
     };
-    let host = match address_of(uri.host) {
+    let host = match uri.host_ip() {
         Some(address) => TargetHost::Address(address),
         None => TargetHost::Name(name_of(uri.host).ok_or(NoTarget::Host)?),
     };

@@ -1,7 +1,6 @@
 //! The top Via: stamped on the way in, followed on the way back (RFC 3261 §18.2, RFC 3581).
 
-use std::borrow::Cow;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use crate::sip::{Message, Via, edit};
 
@@ -17,7 +16,7 @@ pub fn stamp(message: Message, source: SocketAddr) -> Message {
     let via = message.top_via();
     let needed = via.rport().is_some()
         || via.received().is_some()
-        || address_of(via.host) != Some(source.ip().to_canonical());
+        || via.host_ip() != Some(source.ip().to_canonical());
     if needed {
         edit::stamp_received(&message, source.ip().to_canonical(), source.port())
     } else {
@@ -49,16 +48,4 @@ fn with_sent_by_port(flow: Flow, via: &Via<'_>) -> Flow {
     let mut remote = flow.remote;
     remote.set_port(port);
     Flow { remote, ..flow }
-}
-
-/// A host of a Via or URI as an address, if it is a literal. IPv6 comes with or without brackets.
-pub(crate) fn address_of(host: &[u8]) -> Option<IpAddr> {
-    let host = match host {
-        [b'[', inner @ .., b']'] => inner,
-        _ => host,
-    };
-    match String::from_utf8_lossy(host) {
-        Cow::Borrowed(text) => text.parse::<IpAddr>().ok().map(|ip| ip.to_canonical()),
-        Cow::Owned(_) => None,
-    }
 }
