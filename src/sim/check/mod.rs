@@ -14,6 +14,8 @@ mod marks;
 mod queues;
 mod records;
 mod registrations;
+#[cfg(test)]
+mod tests;
 mod transactions;
 
 /// What a checker may know.
