@@ -5,13 +5,21 @@
 //! writes new messages, [`edit`] changes parsed ones. Deliberately unknown here: sockets, transactions, dialogs, what a
 //! header means for a call.
 
+mod check;
 pub mod error;
 pub mod header;
+pub mod message;
 pub mod method;
+mod parse;
+#[cfg(test)]
+mod parse_tests;
+mod salvage;
 pub mod status;
+mod values;
 
 pub use error::{Fault, ParseError, Salvaged};
 pub use header::name::Name;
+pub use message::Message;
 pub use method::Method;
 pub use status::StatusCode;
 
