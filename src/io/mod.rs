@@ -5,3 +5,4 @@
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)] // the shell is where clocks and threads belong
 
 pub mod batch;
+pub mod media;

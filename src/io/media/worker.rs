@@ -1,0 +1,528 @@
+//! One media worker: sockets of its streams, an epoll, a queue of commands, and the pace of its players.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, TryRecvError};
+use std::time::Instant as Clock;
+
+use rand::Rng;
+
+use super::library::PromptStore;
+use super::socket::SocketPair;
+use crate::base::{Duration, Entropy, Instant, Map, Now, TimerId, TimerQueue, WallTime};
+use crate::io::batch::{Poller, Waker};
+use crate::media::stream::{self, PLAYED_BYTES, Played, Stream, Taken};
+use crate::media::{MediaCommand, MediaEvent, MediaPlan, SourcePolicy, StreamId, StreamStatistics};
+
+/// Ready sockets told of at a time. Few enough that one reading of the clock serves them all: 256 packets are half a millisecond.
+const READY_MAX: usize = 256;
+/// Larger than any RTP packet on Ethernet; what does not fit is cut and so refused.
+const DATAGRAM_BYTES_MAX: usize = 2048;
+/// A frame of what is played.
+const FRAME: Duration = Duration::from_millis(20);
+/// Players tick on this grid, so that many of them wake the worker at most 200 times a second.
+const GRID_NANOS: u64 = 5_000_000;
+/// A player that is later than this gives up what it missed instead of sending it in a burst.
+const LATE_MAX: Duration = Duration::from_millis(100);
+/// How often streams are looked at for what time alone reveals. One-way audio is named within 3 s and this.
+const SWEEP: Duration = Duration::from_millis(250);
+/// Own RTCP reports (RFC 3550 §6.2).
+const REPORT: Duration = Duration::from_secs(5);
+
+const WAKE: u64 = u64::MAX;
+
+struct Slot {
+    stream: Stream,
+    sockets: SocketPair,
+    peer: Option<usize>,
+    /// When the next frame is due, while it plays.
+    player: Option<(TimerId, Instant)>,
+    report_at: Instant,
+}
+
+/// A place for a stream. The generation tells a late readiness report of an earlier stream from one of this.
+#[derive(Default)]
+struct Place {
+    generation: u32,
+    slot: Option<Slot>,
+}
+
+/// State of one worker thread.
+pub struct Worker<E> {
+    commands: Receiver<MediaCommand>,
+    waker: Arc<Waker>,
+    prompts: Arc<PromptStore>,
+    events: E,
+    poller: Poller,
+    places: Vec<Place>,
+    free: Vec<usize>,
+    index: Map<StreamId, usize>,
+    players: TimerQueue<(usize, u32)>,
+    entropy: Entropy,
+    cname: String,
+    started: Clock,
+    out: Vec<MediaEvent>,
+    report: Vec<u8>,
+}
+
+impl<E: Fn(MediaEvent)> Worker<E> {
+    /// A worker that is not running yet.
+    pub fn new(
+        commands: Receiver<MediaCommand>,
+        waker: Arc<Waker>,
+        prompts: Arc<PromptStore>,
+        events: E,
+    ) -> io::Result<Self> {
+        let poller = Poller::new(READY_MAX)?;
+        poller.add(&*waker, WAKE)?;
+        let mut seed = [0; 32];
+        rand::rng().fill_bytes(&mut seed);
+        let mut entropy = Entropy::from_seed(seed);
+        // a name without meaning that lives as long as the process (RFC 7022 §4.2)
+        let cname = format!("{:016x}", entropy.u64());
+        Ok(Worker {
+            commands,
+            waker,
+            prompts,
+            events,
+            poller,
+            places: Vec::new(),
+            free: Vec::new(),
+            index: Map::default(),
+            players: TimerQueue::new(),
+            entropy,
+            cname,
+            started: Clock::now(),
+            out: Vec::new(),
+            report: Vec::new(),
+        })
+    }
+
+    /// Works until the other end of the queue of commands is dropped.
+    pub fn run(mut self) {
+        let mut ready = Vec::with_capacity(READY_MAX);
+        let mut buffer = [0u8; DATAGRAM_BYTES_MAX];
+        let mut sweep_at = self.now();
+        loop {
+            let deadline = match (self.players.next_deadline(), self.index.is_empty()) {
+                (Some(player), _) => Some(player.min(sweep_at)),
+                (None, false) => Some(sweep_at),
+                (None, true) => None,
+            };
+            let now = self.now();
+            let timeout = deadline.map(|deadline| deadline.since(now));
+            ready.clear();
+            if self.poller.wait(timeout, &mut ready).is_err() {
+                // only a broken descriptor of our own can fail here: without it there is no media
+                return;
+            }
+            let now = self.now();
+            for token in &ready {
+                if *token == WAKE {
+                    if !self.take_commands() {
+                        return;
+                    }
+                } else {
+                    self.readable(now, *token, &mut buffer);
+                }
+            }
+            self.play(now);
+            if now >= sweep_at {
+                sweep_at = now + SWEEP;
+                self.sweep(now);
+            }
+            self.tell();
+        }
+    }
+
+    fn now(&self) -> Instant {
+        Instant::from_nanos(self.started.elapsed().as_nanos() as u64)
+    }
+
+    fn tell(&mut self) {
+        for event in self.out.drain(..) {
+            (self.events)(event);
+        }
+    }
+
+    /// False when nobody can command any more.
+    fn take_commands(&mut self) -> bool {
+        self.waker.clear();
+        loop {
+            match self.commands.try_recv() {
+                Ok(command) => {
+                    let now = self.now();
+                    self.obey(now, command);
+                    self.tell();
+                }
+                Err(TryRecvError::Empty) => return true,
+                Err(TryRecvError::Disconnected) => return false,
+            }
+        }
+    }
+
+    // ---- packets
+
+    fn readable(&mut self, now: Instant, token: u64, buffer: &mut [u8; DATAGRAM_BYTES_MAX]) {
+        let (index, generation, rtcp) = untoken(token);
+        let Some(place) = self.places.get_mut(index) else {
+            return;
+        };
+        if place.generation != generation {
+            return;
+        }
+        let Some(slot) = &mut place.slot else {
+            return;
+        };
+        let socket = if rtcp {
+            &slot.sockets.rtcp
+        } else {
+            &slot.sockets.rtp
+        };
+        // errors are "nothing there" or the network's answer to something sent earlier; reading took it off
+        let Ok((length, from)) = socket.recv_from(buffer) else {
+            return;
+        };
+        let Some(packet) = buffer.get_mut(..length) else {
+            return;
+        };
+        if rtcp {
+            if slot.stream.receive_rtcp(now, from, packet) == Taken::Relay
+                && let Some(peer) = slot.peer
+                && let Some(peer) = slot_at(&self.places, peer)
+                && let Some(to) = peer.stream.send_rtcp()
+            {
+                peer.sockets.send_rtcp(packet, to);
+            }
+            return;
+        }
+        let taken = slot.stream.receive(now, from, packet, &mut self.out);
+        if !slot.sockets.is_connected()
+            && let Some(source) = slot.stream.final_source(now)
+        {
+            slot.sockets.connect(source);
+        }
+        let target = match taken {
+            Taken::Drop => return,
+            Taken::Echo => Some(slot),
+            Taken::Relay => {
+                let peer = slot.peer;
+                peer.and_then(|peer| slot_at_mut(&mut self.places, peer))
+            }
+        };
+        if let Some(target) = target
+            && let Some(to) = target.stream.send(now, packet)
+        {
+            target.sockets.send(packet, to);
+        }
+    }
+
+    // ---- time
+
+    fn play(&mut self, now: Instant) {
+        let mut packet = [0; PLAYED_BYTES];
+        while let Some((index, generation)) = self.players.pop_due(now) {
+            let Some(place) = self
+                .places
+                .get_mut(index)
+                .filter(|place| place.generation == generation)
+            else {
+                continue;
+            };
+            let Some(slot) = &mut place.slot else {
+                continue;
+            };
+            let due = slot.player.take().map_or(now, |(_, due)| due);
+            match slot.stream.play_frame(now, &mut packet) {
+                Played::Nothing => continue,
+                Played::Ended(play) => {
+                    self.out.push(MediaEvent::PlayEnded {
+                        stream: slot.stream.id(),
+                        play,
+                    });
+                    continue;
+                }
+                Played::Send(to) => slot.sockets.send(&packet, to),
+                Played::Held => {}
+            }
+            let next = if now.since(due) > LATE_MAX {
+                on_grid(now)
+            } else {
+                due + FRAME
+            };
+            let timer = self.players.set(next, (index, generation));
+            slot.player = Some((timer, next));
+        }
+    }
+
+    fn sweep(&mut self, now: Instant) {
+        let wall = WallTime::from_timestamp(jiff::Timestamp::now());
+        let now = Now { mono: now, wall };
+        for place in &mut self.places {
+            let Some(slot) = &mut place.slot else {
+                continue;
+            };
+            slot.stream.poll(now.mono, &mut self.out);
+            if now.mono >= slot.report_at {
+                slot.report_at = now.mono + REPORT;
+                self.report.clear();
+                if let Some(to) = slot.stream.report(now, &self.cname, &mut self.report) {
+                    slot.sockets.send_rtcp(&self.report, to);
+                }
+            }
+        }
+    }
+}
+
+// ---- commands
+
+impl<E: Fn(MediaEvent)> Worker<E> {
+    fn obey(&mut self, now: Instant, command: MediaCommand) {
+        match command {
+            MediaCommand::Open { stream, local } => {
+                if let Err(error) = self.open(now, stream, local) {
+                    self.fail(stream, format!("{local}: {error}"));
+                }
+            }
+            MediaCommand::Agree {
+                stream,
+                plan,
+                source,
+            } => self.agree(now, stream, plan, source),
+            MediaCommand::Join { a, b } => self.join(a, b),
+            MediaCommand::Part { stream } => {
+                if let Some(index) = self.index.get(&stream).copied() {
+                    self.part(index);
+                }
+            }
+            MediaCommand::Play {
+                stream,
+                play,
+                files,
+                repeat,
+            } => {
+                if let Err(reason) = self.start_play(now, stream, play, &files, repeat) {
+                    self.out.push(MediaEvent::PlayFailed {
+                        stream,
+                        play,
+                        reason,
+                    });
+                }
+            }
+            MediaCommand::Stop { stream } => {
+                if let Some(index) = self.index.get(&stream).copied() {
+                    self.stop(index);
+                }
+            }
+            MediaCommand::Echo { stream } => match self.index.get(&stream).copied() {
+                Some(index) => {
+                    self.part(index);
+                    self.stop(index);
+                    if let Some(slot) = slot_at_mut(&mut self.places, index) {
+                        slot.stream.echo();
+                    }
+                }
+                None => self.fail(stream, "no such stream".into()),
+            },
+            MediaCommand::Close { stream } => self.close(stream),
+        }
+    }
+
+    fn fail(&mut self, stream: StreamId, reason: String) {
+        self.out.push(MediaEvent::Failed { stream, reason });
+    }
+
+    fn open(&mut self, now: Instant, stream: StreamId, local: SocketAddr) -> io::Result<()> {
+        if self.index.contains_key(&stream) {
+            return Err(io::Error::other("the stream is open already"));
+        }
+        let sockets = SocketPair::bind(local)?;
+        let index = self.free.pop().unwrap_or_else(|| {
+            self.places.push(Place::default());
+            self.places.len() - 1
+        });
+        let place = self
+            .places
+            .get_mut(index)
+            .expect("free places exist, new ones were pushed");
+        place.generation = place.generation.wrapping_add(1) & GENERATION;
+        let added = self
+            .poller
+            .add(&sockets.rtp, token(index, place.generation, false))
+            .and_then(|()| {
+                self.poller
+                    .add(&sockets.rtcp, token(index, place.generation, true))
+            });
+        if let Err(error) = added {
+            self.free.push(index);
+            return Err(error);
+        }
+        // reports of many streams are spread over the interval
+        let spread = self.entropy.below(REPORT.as_nanos() as u64);
+        place.slot = Some(Slot {
+            stream: Stream::new(stream, self.entropy.u128()),
+            sockets,
+            peer: None,
+            player: None,
+            report_at: now + Duration::from_nanos(spread),
+        });
+        self.index.insert(stream, index);
+        Ok(())
+    }
+
+    fn agree(&mut self, now: Instant, stream: StreamId, plan: MediaPlan, policy: SourcePolicy) {
+        let Some(index) = self.index.get(&stream).copied() else {
+            return self.fail(stream, "no such stream".into());
+        };
+        let Some(slot) = slot_at_mut(&mut self.places, index) else {
+            return;
+        };
+        slot.stream.agree(now, plan, policy);
+        match slot.stream.final_source(now) {
+            Some(source) => slot.sockets.connect(source),
+            None => slot.sockets.dissolve(),
+        }
+        if let Some(peer) = slot.peer {
+            self.couple(index, peer);
+        }
+    }
+
+    fn join(&mut self, a: StreamId, b: StreamId) {
+        let find = |stream| self.index.get(&stream).copied();
+        let (Some(first), Some(second)) = (find(a), find(b)) else {
+            let missing = if find(a).is_none() { a } else { b };
+            return self.fail(missing, "no such stream on this worker to join".into());
+        };
+        if first == second {
+            return self.fail(a, "a stream cannot be joined to itself".into());
+        }
+        let already = slot_at(&self.places, first).is_some_and(|slot| slot.peer == Some(second));
+        if !already {
+            for index in [first, second] {
+                self.part(index);
+                self.stop(index);
+            }
+        }
+        self.couple(first, second);
+    }
+
+    fn couple(&mut self, first: usize, second: usize) {
+        let Ok([Place { slot: Some(a), .. }, Place { slot: Some(b), .. }]) =
+            self.places.get_disjoint_mut([first, second])
+        else {
+            return;
+        };
+        stream::join(&mut a.stream, &mut b.stream);
+        a.peer = Some(second);
+        b.peer = Some(first);
+    }
+
+    /// Ends a join; both are idle then.
+    fn part(&mut self, index: usize) {
+        let Some(peer) = slot_at_mut(&mut self.places, index).and_then(|slot| slot.peer.take())
+        else {
+            return;
+        };
+        for index in [index, peer] {
+            if let Some(slot) = slot_at_mut(&mut self.places, index) {
+                slot.peer = None;
+                slot.stream.idle();
+            }
+        }
+    }
+
+    /// Ends a play without report.
+    fn stop(&mut self, index: usize) {
+        let Some(slot) = slot_at_mut(&mut self.places, index) else {
+            return;
+        };
+        if let Some((timer, _)) = slot.player.take() {
+            self.players.cancel(timer);
+        }
+        if slot.stream.is_playing() {
+            slot.stream.idle();
+        }
+    }
+
+    fn start_play(
+        &mut self,
+        now: Instant,
+        stream: StreamId,
+        play: u32,
+        files: &[Arc<str>],
+        repeat: bool,
+    ) -> Result<(), String> {
+        let index = self.index.get(&stream).copied().ok_or("no such stream")?;
+        self.part(index);
+        self.stop(index);
+        // one prompt that is missing does not silence the others
+        let mut clips = Vec::with_capacity(files.len());
+        let mut missing = String::new();
+        for file in files {
+            match self.prompts.get(file) {
+                Ok(clip) => clips.push(clip),
+                Err(error) => missing = error.to_string(),
+            }
+        }
+        if clips.is_empty() && !missing.is_empty() {
+            return Err(missing);
+        }
+        let place = self.places.get_mut(index).ok_or("no such stream")?;
+        let slot = place.slot.as_mut().ok_or("no such stream")?;
+        slot.stream.play(now, play, clips, repeat)?;
+        let due = on_grid(now);
+        let timer = self.players.set(due, (index, place.generation));
+        slot.player = Some((timer, due));
+        Ok(())
+    }
+
+    fn close(&mut self, stream: StreamId) {
+        let mut statistics = StreamStatistics::default();
+        if let Some(index) = self.index.remove(&stream) {
+            self.part(index);
+            self.stop(index);
+            if let Some(slot) = self
+                .places
+                .get_mut(index)
+                .and_then(|place| place.slot.take())
+            {
+                statistics = slot.stream.statistics();
+                statistics.overflow_dropped = slot.sockets.overflow_drops();
+                // closing the sockets takes them out of the epoll as well
+                drop(slot);
+            }
+            self.free.push(index);
+        }
+        // said even of a stream that never was, so that who closes can always give its port back
+        self.out.push(MediaEvent::Closed { stream, statistics });
+    }
+}
+
+/// The next tick of the players' grid, after `now`.
+fn on_grid(now: Instant) -> Instant {
+    Instant::from_nanos((now.as_nanos() / GRID_NANOS + 1) * GRID_NANOS)
+}
+
+fn slot_at(places: &[Place], index: usize) -> Option<&Slot> {
+    places.get(index)?.slot.as_ref()
+}
+
+fn slot_at_mut(places: &mut [Place], index: usize) -> Option<&mut Slot> {
+    places.get_mut(index)?.slot.as_mut()
+}
+
+/// 30 bits of generation, 32 of index, one to tell RTCP from RTP: never equal to `WAKE`.
+const GENERATION: u32 = (1 << 30) - 1;
+
+fn token(index: usize, generation: u32, rtcp: bool) -> u64 {
+    u64::from(generation) << 33 | (index as u64 & 0xffff_ffff) << 1 | u64::from(rtcp)
+}
+
+fn untoken(token: u64) -> (usize, u32, bool) {
+    (
+        (token >> 1 & 0xffff_ffff) as usize,
+        (token >> 33) as u32,
+        token & 1 == 1,
+    )
+}
