@@ -2,14 +2,19 @@
 
 use std::fmt::Write as _;
 
-use super::media::{MediaOrder, millis};
+use super::media::MediaOrder;
 use super::trace::{Happening, Trace};
 use super::wire::{self, Text};
+use crate::base::Instant;
 
 const WIDTH: usize = 32;
 
 /// What a ladder shows.
 pub struct Ladder<'a> {
+    /// Begins here; times count from here.
+    pub from: Instant,
+    /// Ends here.
+    pub until: Instant,
     /// Peers by name, in the order of their columns; the server stands where `server` is found.
     pub columns: &'a [&'a str],
     /// Names of all peers of the world, by number.
@@ -68,6 +73,9 @@ impl Ladder<'_> {
         out = out.trim_end().to_string();
         out.push('\n');
         for (at, happening) in trace.entries() {
+            if *at < self.from || *at > self.until {
+                continue;
+            }
             let line = match happening {
                 Happening::PeerSent { actor, bytes, .. } => {
                     self.arrow(self.column_of(*actor), self.column(SERVER), &label(bytes))
@@ -100,7 +108,12 @@ impl Ladder<'_> {
                 _ => None,
             };
             if let Some(line) = line {
-                let _ = writeln!(out, "{:>9} {}", millis(*at), line.trim_end());
+                let _ = writeln!(
+                    out,
+                    "{:>9} {}",
+                    (*at - self.from).as_millis(),
+                    line.trim_end()
+                );
             }
         }
         out

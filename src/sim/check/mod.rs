@@ -84,7 +84,7 @@ impl std::fmt::Display for Broken {
 type Verdict = Result<(), (Option<Instant>, String)>;
 type Checker = fn(&Evidence<'_>) -> Verdict;
 
-const CHECKERS: [(&str, Checker); 12] = [
+const CHECKERS: [(&str, Checker); 13] = [
     ("foreign marks", marks::nothing_foreign_leaves),
     ("own faults", marks::no_fault_is_logged),
     ("one final response", transactions::one_final_response),
@@ -104,6 +104,7 @@ const CHECKERS: [(&str, Checker); 12] = [
     ("bye only in dialogs", dialogs::bye_only_in_dialogs),
     ("queue sums", queues::sums_hold),
     ("offers", queues::offers_are_legal),
+    ("order of the queue", queues::first_come_first_served),
     ("call records", records::one_record_for_each_call),
     (
         "registrations survive",

@@ -153,3 +153,74 @@ pub(super) fn offers_are_legal(evidence: &Evidence<'_>) -> Verdict {
     }
     Ok(())
 }
+
+struct Place {
+    queue: String,
+    order: usize,
+    open_offers: usize,
+    connecting: bool,
+}
+
+/// An AgentOffer goes to the work item that has waited longest in its queue, except where that one was just refused by the same
+/// agent. All work items of the simulated house have the same class, credit and skills.
+pub(super) fn first_come_first_served(evidence: &Evidence<'_>) -> Verdict {
+    const REFUSED_LATELY: Duration = Duration::from_secs(45);
+    let mut places: BTreeMap<String, Place> = BTreeMap::new();
+    let mut refused: BTreeMap<(String, String), Instant> = BTreeMap::new();
+    for (order, (at, room, kind, fact)) in evidence.facts().enumerate() {
+        if room != "acd" {
+            continue;
+        }
+        let (item, agent) = (text(fact, "item").to_string(), text(fact, "agent"));
+        match kind {
+            "queued" => {
+                let place = Place {
+                    queue: text(fact, "queue").to_string(),
+                    order,
+                    open_offers: 0,
+                    connecting: false,
+                };
+                places.insert(item, place);
+            }
+            "agent-offered" => {
+                let Some(own) = places.get(&item) else {
+                    return Err((Some(at), format!("{item} was offered and does not wait")));
+                };
+                let passed_over = places.iter().find(|(other, place)| {
+                    place.queue == own.queue
+                        && place.order < own.order
+                        && place.open_offers == 0
+                        && !place.connecting
+                        && refused
+                            .get(&((*other).clone(), agent.to_string()))
+                            .is_none_or(|when| at.since(*when) > REFUSED_LATELY)
+                });
+                if let Some((other, _)) = passed_over {
+                    let sentence = format!("{agent} was offered {item}, but {other} came before");
+                    return Err((Some(at), sentence));
+                }
+                if let Some(place) = places.get_mut(&item) {
+                    place.open_offers += 1;
+                }
+            }
+            "agent-offer-ended" => {
+                if let Some(place) = places.get_mut(&item) {
+                    place.open_offers = place.open_offers.saturating_sub(1);
+                    place.connecting = false;
+                }
+                refused.insert((item, agent.to_string()), at);
+            }
+            "agent-answered" => {
+                if let Some(place) = places.get_mut(&item) {
+                    place.open_offers = place.open_offers.saturating_sub(1);
+                    place.connecting = true;
+                }
+            }
+            "connected" | "abandoned" | "left" | "withdrawn" => {
+                places.remove(&item);
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}

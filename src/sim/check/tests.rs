@@ -356,3 +356,27 @@ fn logged_fault_is_seen() {
     let story = Story::default().fact("acd", json!({"type": "defect", "what": "sum"}));
     bites(&story, marks::no_fault_is_logged, "defect");
 }
+
+#[test]
+fn overtaking_in_the_queue_is_seen() {
+    let story = || {
+        Story::default()
+            .acd("queued", "", "i1")
+            .acd("queued", "", "i2")
+    };
+    let check = queues::first_come_first_served;
+    bites(
+        &story().acd("agent-offered", "1001", "i2"),
+        check,
+        "i1 came before",
+    );
+    let sound = story()
+        .acd("agent-offered", "1001", "i1")
+        .acd("agent-offered", "1002", "i2");
+    assert_eq!(sound.verdict(check), None);
+    let refused = story()
+        .acd("agent-offered", "1001", "i1")
+        .acd("agent-offer-ended", "1001", "i1")
+        .acd("agent-offered", "1001", "i2");
+    assert_eq!(refused.verdict(check), None);
+}

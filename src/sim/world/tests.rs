@@ -126,6 +126,8 @@ fn impatient_caller_cancels_and_both_sides_end() {
     assert_eq!(world.unfinished(), Vec::<String>::new());
     let names = world.names();
     let ladder = Ladder {
+        from: Instant::ZERO,
+        until: world.now().mono,
         columns: &["1001", "strowger", "1002"],
         names: &names,
         media: false,
