@@ -9,6 +9,7 @@ mod support;
 mod basic_calls;
 mod crash;
 mod devices;
+mod operate;
 mod queue;
 mod registration;
 mod trunk;
