@@ -99,10 +99,7 @@ fn mix_down(samples: Vec<i16>, channels: usize) -> Vec<i16> {
     if channels <= 1 {
         return samples;
     }
-    samples
-        .chunks_exact(channels)
-        .map(|frame| mean(frame))
-        .collect()
+    samples.chunks_exact(channels).map(mean).collect()
 }
 
 fn mean(samples: &[i16]) -> i16 {

@@ -30,7 +30,7 @@ pub fn ticks_to_duration(ticks: u32, clock_hz: u32) -> Duration {
 pub fn ntp(at: WallTime) -> u64 {
     let seconds = (at.as_secs() + NTP_EPOCH_SECONDS) as u32;
     let micros = at.as_micros().rem_euclid(1_000_000) as u64;
-    u64::from(seconds) << 32 | (micros << 32) / 1_000_000
+    (u64::from(seconds) << 32) | ((micros << 32) / 1_000_000)
 }
 
 /// The middle 32 bits of an NTP timestamp, as reports carry them (RFC 3550 §6.4.1).
