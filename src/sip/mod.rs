@@ -5,7 +5,9 @@
 //! writes new messages, [`edit`] changes parsed ones. Deliberately unknown here: sockets, transactions, dialogs, what a
 //! header means for a call.
 
+pub mod builder;
 mod check;
+pub mod edit;
 pub mod error;
 pub mod header;
 pub mod message;
@@ -17,6 +19,7 @@ mod salvage;
 pub mod status;
 mod values;
 
+pub use builder::Builder;
 pub use error::{Fault, ParseError, Salvaged};
 pub use header::name::Name;
 pub use message::Message;

@@ -254,7 +254,7 @@ fn continuation(
 }
 
 /// The span from `start` to `end` without white space around it.
-fn trimmed(bytes: &[u8], start: usize, end: usize) -> Span {
+pub(super) fn trimmed(bytes: &[u8], start: usize, end: usize) -> Span {
     let value = bytes.get(start..end).unwrap_or_default();
     let head = blanks(value.iter());
     let tail = blanks(value.iter().skip(head).rev());
