@@ -3,17 +3,39 @@
 //! Goes in: [`AcdCommand`] and the time. Comes out: [`AcdEffect`]. One writer owns all of it; a match step runs after every
 //! command that frees an agent or adds a work item, and costs O(log n) in waiting work items and the queues of that agent.
 //! It knows no SIP, no calls and no audio: agents are extensions, work items are numbers, and the switch does what the effects
-//! say. It reads no clock: deadlines are asked for with `Acd::next_deadline`.
+//! say. It reads no clock: deadlines are asked for with [`Acd::next_deadline`].
 
+mod agent;
+mod agents;
+mod audit;
 mod command;
+mod configure;
+mod core;
 mod effect;
+mod entering;
 mod event;
+mod expected_wait;
+mod explain;
+mod history;
+mod item;
+mod lease;
+mod matching;
 mod metrics;
+mod offers;
+mod overflow;
+mod queue;
 mod record;
+mod restore;
 mod settings;
+mod show;
 mod strategy;
 mod view;
+mod wrap;
 
+#[doc(hidden)]
+pub use self::core::BrokenRule;
+
+pub use self::core::Acd;
 pub use command::{
     AcdCommand, AgentStatus, CallerInfo, EndedBy, OfferId, OfferOutcome, SkillNeed, Withdrawal,
     WorkItemId, WrapEndedBy,

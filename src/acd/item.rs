@@ -1,0 +1,232 @@
+//! One work item: its static key, where it is, its AgentOffers, its journey.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+
+use super::agent::AgentKey;
+use super::command::{CallerInfo, OfferId, SkillNeed, WorkItemId};
+use super::effect::WaitBand;
+use super::explain::Kept;
+use super::queue::QueueKey;
+use super::record::ItemRecord;
+use super::view::{ItemState, JourneyEntry};
+use crate::base::{Duration, Instant, Now, TimerId, Ulid, WallTime};
+
+/// Most entries of a journey that are kept; the first are kept, the rest counted.
+const JOURNEY_MAX: usize = 200;
+
+/// The static key of a waiting work item, ascending: class, virtual start (arrival − credit, in nanoseconds of the monotonic
+/// clock, before its origin after a restart), number. It never changes while the work item waits.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) struct Order {
+    pub class: u8,
+    pub vts: i64,
+    pub seq: u64,
+    pub item: WorkItemId,
+}
+
+/// `at − credit` in signed nanoseconds.
+pub(super) fn virtual_start(arrival: Instant, credit: Duration) -> i64 {
+    let nanos = |n: u128| i64::try_from(n).unwrap_or(i64::MAX);
+    nanos(u128::from(arrival.as_nanos())).saturating_sub(nanos(credit.as_nanos()))
+}
+
+/// The virtual start of a work item whose arrival is known only by the wall clock.
+pub(super) fn virtual_start_of_wall(now: Now, arrival: WallTime, credit: Duration) -> i64 {
+    let back = now.wall.as_micros().saturating_sub(arrival.as_micros());
+    virtual_start(now.mono, credit).saturating_sub(back.saturating_mul(1000))
+}
+
+/// Mandatory skills with least proficiency, sorted: work items with the same needs wait in one line.
+pub(super) type Needs = Arc<[(Arc<str>, u8)]>;
+
+pub(super) fn needs_of(skills: &[SkillNeed]) -> Needs {
+    let mut needs: Vec<_> = skills
+        .iter()
+        .filter(|need| need.mandatory)
+        .map(|need| (need.skill.clone(), need.min))
+        .collect();
+    needs.sort();
+    needs.dedup();
+    needs.into()
+}
+
+/// The timers of a waiting work item.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum ItemTimer {
+    /// An overflow rule or the longest wait is due.
+    Overflow,
+    /// The delay of an assignment is over.
+    Delay,
+    /// A `no_reoffer` ends, or may be waived.
+    Reoffer,
+    /// The next announcement.
+    Announce,
+}
+
+pub(super) struct Step {
+    pub at: WallTime,
+    pub what: &'static str,
+    pub queue: Arc<str>,
+    pub agent: Option<Arc<str>>,
+    pub detail: String,
+}
+
+pub(super) struct Item {
+    pub id: WorkItemId,
+    pub call: Ulid,
+    pub caller: CallerInfo,
+    pub skills: Arc<[SkillNeed]>,
+    pub needs: Needs,
+    pub queue: QueueKey,
+    pub queue_name: Arc<str>,
+    /// Arrival in signed nanoseconds of the monotonic clock: before its origin after a restart.
+    pub arrived: i64,
+    pub arrival: WallTime,
+    pub entered: Now,
+    pub left: Option<Instant>,
+    pub credit: Duration,
+    pub order: Order,
+    pub state: ItemState,
+    /// In a queue, rung for or not.
+    pub queued: bool,
+    /// Restored from the journal; not offered until its call is known to live.
+    pub dormant: bool,
+    /// Live AgentOffers, and the one that answered first.
+    pub offers: SmallVec<[OfferId; 2]>,
+    pub winner: Option<OfferId>,
+    /// Who is not offered it again for a while, and since when.
+    pub no_reoffer: SmallVec<[(AgentKey, Instant); 2]>,
+    /// Agents who talk with it.
+    pub talking: SmallVec<[AgentKey; 1]>,
+    pub timers: [Option<TimerId>; 4],
+    pub last_band: Option<WaitBand>,
+    pub bypassed: u32,
+    pub journey: Vec<Step>,
+    pub journey_lost: u32,
+    pub why: VecDeque<Arc<Kept>>,
+}
+
+impl Item {
+    pub(super) fn waited(&self, now: Instant) -> Duration {
+        self.left.unwrap_or(now).since(self.entered.mono)
+    }
+
+    pub(super) fn note(
+        &mut self,
+        at: WallTime,
+        what: &'static str,
+        agent: Option<&Arc<str>>,
+        detail: impl Into<String>,
+    ) {
+        if self.journey.len() >= JOURNEY_MAX {
+            self.journey_lost += 1;
+            return;
+        }
+        self.journey.push(Step {
+            at,
+            what,
+            queue: self.queue_name.clone(),
+            agent: agent.cloned(),
+            detail: detail.into(),
+        });
+    }
+
+    pub(super) fn journey_view(&self) -> Vec<JourneyEntry> {
+        let mut entries: Vec<JourneyEntry> = self
+            .journey
+            .iter()
+            .map(|step| JourneyEntry {
+                at: step.at,
+                what: step.what.into(),
+                queue: step.queue.clone(),
+                agent: step.agent.clone(),
+                detail: step.detail.clone(),
+            })
+            .collect();
+        if self.journey_lost > 0
+            && let Some(last) = self.journey.last()
+        {
+            entries.push(JourneyEntry {
+                at: last.at,
+                what: "more".into(),
+                queue: last.queue.clone(),
+                agent: None,
+                detail: format!("{} more not kept", self.journey_lost),
+            });
+        }
+        entries
+    }
+
+    pub(super) fn record(&self) -> ItemRecord {
+        ItemRecord {
+            item: self.id,
+            queue: self.queue_name.clone(),
+            entered: self.entered.wall,
+            arrival: self.arrival,
+            credit_ms: super::metrics::millis(self.credit),
+            class: self.order.class,
+            seq: self.order.seq,
+            skills: self.skills.to_vec(),
+            caller: self.caller.clone(),
+            call: self.call,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn priority_is_a_head_start_and_class_is_strict() {
+        let order = |class, arrival_s: u64, credit_s: u64, seq| Order {
+            class,
+            vts: virtual_start(
+                Instant::ZERO + Duration::from_secs(arrival_s),
+                Duration::from_secs(credit_s),
+            ),
+            seq,
+            item: Ulid(0),
+        };
+        assert!(order(5, 100, 60, 2) < order(5, 50, 0, 1));
+        assert!(order(5, 100, 60, 2) > order(5, 30, 0, 1));
+        assert!(order(5, 100, 0, 1) < order(5, 100, 0, 2));
+        assert!(order(4, 100, 0, 9) < order(5, 0, 9999, 1));
+        assert!(
+            order(5, 0, 3600, 9) < order(5, 0, 60, 1),
+            "before the clock's origin"
+        );
+    }
+
+    #[test]
+    fn wall_and_monotonic_arrival_give_the_same_key() {
+        let now = Now {
+            mono: Instant::ZERO + Duration::from_secs(500),
+            wall: WallTime::from_millis(1_000_000),
+        };
+        assert_eq!(
+            virtual_start_of_wall(now, WallTime::from_millis(900_000), Duration::from_secs(7)),
+            virtual_start(
+                Instant::ZERO + Duration::from_secs(400),
+                Duration::from_secs(7)
+            )
+        );
+    }
+
+    #[test]
+    fn needs_ignore_order_and_what_is_optional() {
+        let need = |skill: &str, mandatory| SkillNeed {
+            skill: skill.into(),
+            min: 3,
+            weight: 1,
+            mandatory,
+        };
+        assert_eq!(
+            needs_of(&[need("b", true), need("a", true), need("c", false)]),
+            needs_of(&[need("a", true), need("b", true)])
+        );
+    }
+}

@@ -1,0 +1,234 @@
+//! Rules by which work items leave, their timers, and what waiting callers are told.
+
+use super::command::WorkItemId;
+use super::core::{Acd, Cx, Timer};
+use super::effect::{AcdEffect, LeaveWhy};
+use super::expected_wait;
+use super::explain::Trigger;
+use super::item::{Item, ItemTimer};
+use super::matching::Pending;
+use super::queue::{Queue, QueueKey};
+use super::settings::OverflowWhen;
+use super::view::ItemState;
+use crate::base::{Duration, Instant};
+
+/// Shortest time between announcements.
+const ANNOUNCE_MIN: Duration = Duration::from_secs(5);
+/// The expected wait is told only to those who have waited this long.
+const WAIT_TOLD_AFTER: Duration = Duration::from_secs(120);
+
+/// A rule that applies: why, its word, and the index whose steps go on.
+struct Due {
+    why: LeaveWhy,
+    reason: &'static str,
+    steps: Option<usize>,
+}
+
+/// The first rule of the queue that applies to the work item now, in file order; the longest wait last.
+fn due(now: Instant, item: &Item, queue: &Queue) -> Option<Due> {
+    let waited = item.waited(now);
+    let over = queue.settings.max_wait.is_some_and(|most| waited >= most);
+    let lasted = |since: Option<Instant>, time| since.is_some_and(|since| now.since(since) >= time);
+    for (index, rule) in queue.settings.overflow.iter().enumerate() {
+        let (applies, why, reason) = match rule.when {
+            OverflowWhen::Waited(time) => (waited >= time, LeaveWhy::Overflow, "waited"),
+            OverflowWhen::MaxWait => (over, LeaveWhy::TimedOut, "max-wait"),
+            OverflowWhen::NobodyLoggedIn(time) => (
+                lasted(queue.nobody_logged_in, time),
+                LeaveWhy::Overflow,
+                "nobody-logged-in",
+            ),
+            OverflowWhen::NobodyReady(time) => (
+                lasted(queue.nobody_ready, time),
+                LeaveWhy::Overflow,
+                "nobody-ready",
+            ),
+            OverflowWhen::Full => (false, LeaveWhy::Full, "full"),
+        };
+        if applies {
+            return Some(Due {
+                why,
+                reason,
+                steps: Some(index),
+            });
+        }
+    }
+    over.then_some(Due {
+        why: LeaveWhy::TimedOut,
+        reason: "max-wait",
+        steps: None,
+    })
+}
+
+impl Acd {
+    /// Lets the work item leave if a rule applies and nobody is being rung for it; an AgentOffer that rings may finish first.
+    pub(super) fn leave_if_due(&mut self, cx: &mut Cx, id: WorkItemId) -> bool {
+        let Some(item) = self.items.get(&id) else {
+            return false;
+        };
+        if !item.queued || !item.offers.is_empty() || item.dormant {
+            return false;
+        }
+        let rule = self
+            .queues
+            .get(item.queue)
+            .and_then(|queue| due(cx.now.mono, item, queue));
+        match rule {
+            Some(rule) => {
+                self.leave(cx, id, rule.why, rule.reason, rule.steps);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Arms everything that a waiting work item waits for.
+    pub(super) fn arm_item(&mut self, cx: &Cx, id: WorkItemId) {
+        self.arm_overflow(cx, id);
+        self.arm_delay(cx, id);
+        let Some((item, queue)) = self.item_and_queue(id) else {
+            return;
+        };
+        let first = queue.settings.announce.map(|announce| {
+            let every = announce.every.max(ANNOUNCE_MIN);
+            let told = item.waited(cx.now.mono).as_nanos() / every.as_nanos();
+            item.entered.mono + every * u32::try_from(told + 1).unwrap_or(u32::MAX)
+        });
+        self.set_item_timer(id, ItemTimer::Announce, first);
+    }
+
+    fn item_and_queue(&self, id: WorkItemId) -> Option<(&Item, &Queue)> {
+        let item = self.items.get(&id)?;
+        Some((item, self.queues.get(item.queue)?))
+    }
+
+    fn arm_overflow(&mut self, cx: &Cx, id: WorkItemId) {
+        let Some((item, queue)) = self.item_and_queue(id) else {
+            return;
+        };
+        let waits = queue
+            .settings
+            .overflow
+            .iter()
+            .filter_map(|rule| match rule.when {
+                OverflowWhen::Waited(time) => Some(time),
+                OverflowWhen::MaxWait
+                | OverflowWhen::NobodyLoggedIn(_)
+                | OverflowWhen::NobodyReady(_)
+                | OverflowWhen::Full => None,
+            });
+        let next = waits
+            .chain(queue.settings.max_wait)
+            .map(|wait| item.entered.mono + wait)
+            .filter(|at| *at > cx.now.mono)
+            .min();
+        self.set_item_timer(id, ItemTimer::Overflow, next);
+    }
+
+    fn arm_delay(&mut self, cx: &Cx, id: WorkItemId) {
+        let Some((item, queue)) = self.item_and_queue(id) else {
+            return;
+        };
+        let waited = item.waited(cx.now.mono);
+        let next = queue
+            .delays
+            .iter()
+            .find(|delay| **delay > waited)
+            .map(|delay| item.entered.mono + *delay);
+        self.set_item_timer(id, ItemTimer::Delay, next);
+    }
+
+    pub(super) fn item_timer(&mut self, cx: &mut Cx, id: WorkItemId, timer: ItemTimer) {
+        match timer {
+            ItemTimer::Overflow => {
+                if !self.leave_if_due(cx, id) {
+                    self.arm_overflow(cx, id);
+                }
+            }
+            ItemTimer::Delay => {
+                self.arm_delay(cx, id);
+                self.pending.push(Pending::Item(id, Trigger::Timer));
+            }
+            ItemTimer::Reoffer => {
+                self.arm_reoffer(cx, id);
+                self.pending.push(Pending::Item(id, Trigger::Timer));
+            }
+            ItemTimer::Announce => self.announce(cx, id),
+        }
+    }
+
+    fn announce(&mut self, cx: &mut Cx, id: WorkItemId) {
+        let now = cx.now.mono;
+        let Some((item, queue)) = self.item_and_queue(id) else {
+            return;
+        };
+        let Some(announce) = queue.settings.announce else {
+            return;
+        };
+        let position = queue.position(item.order);
+        let tell_wait = announce.wait && item.waited(now) >= WAIT_TOLD_AFTER;
+        let band = tell_wait
+            .then(|| queue.speed.expected(now, position, queue.wanting))
+            .flatten()
+            .map(|wait| expected_wait::announced(item.last_band, expected_wait::band(wait)));
+        let speaks = (announce.position || band.is_some()) && item.state != ItemState::Connecting;
+        if speaks {
+            cx.out.push(AcdEffect::Announce {
+                item: id,
+                call: item.call,
+                position: announce.position.then_some(position),
+                wait: band,
+            });
+        }
+        if let Some(item) = self.items.get_mut(&id)
+            && speaks
+        {
+            item.last_band = band.or(item.last_band);
+        }
+        let next = now + announce.every.max(ANNOUNCE_MIN);
+        self.set_item_timer(id, ItemTimer::Announce, Some(next));
+    }
+
+    /// Arms the next moment at which a rule about the staff would apply to those who wait.
+    pub(super) fn arm_queue_rules(&mut self, cx: &Cx, key: QueueKey) {
+        let Some(queue) = self.queues.get_mut(key) else {
+            return;
+        };
+        if let Some(timer) = queue.rule_timer.take() {
+            self.timers.cancel(timer);
+        }
+        if queue.line.is_empty() {
+            return;
+        }
+        let next = queue
+            .settings
+            .overflow
+            .iter()
+            .filter_map(|rule| match rule.when {
+                OverflowWhen::NobodyLoggedIn(time) => queue.nobody_logged_in.map(|at| at + time),
+                OverflowWhen::NobodyReady(time) => queue.nobody_ready.map(|at| at + time),
+                OverflowWhen::Waited(_) | OverflowWhen::MaxWait | OverflowWhen::Full => None,
+            })
+            .filter(|at| *at > cx.now.mono)
+            .min();
+        queue.rule_timer = next.map(|at| self.timers.set(at, Timer::QueueRules(key)));
+    }
+
+    /// The staff has gone, or has been gone for long enough: rules are looked at for everyone who waits.
+    pub(super) fn queue_rules_due(&mut self, cx: &mut Cx, key: QueueKey) {
+        let Some(queue) = self.queues.get(key) else {
+            return;
+        };
+        let about_staff = queue.settings.overflow.iter().any(|rule| match rule.when {
+            OverflowWhen::NobodyLoggedIn(_) | OverflowWhen::NobodyReady(_) => true,
+            OverflowWhen::Waited(_) | OverflowWhen::MaxWait | OverflowWhen::Full => false,
+        });
+        if about_staff {
+            let waiting: Vec<WorkItemId> = queue.line.iter().map(|order| order.item).collect();
+            for id in waiting {
+                self.leave_if_due(cx, id);
+            }
+            self.arm_queue_rules(cx, key);
+        }
+    }
+}
