@@ -145,7 +145,10 @@ impl Drop for Ear {
                 Ok(shared) => shared,
                 Err(poisoned) => poisoned.into_inner(),
             };
-            let last = shared.arrivals.last();
+            let last = shared
+                .arrivals
+                .last()
+                .map(|a| (a.from, a.payload_type, a.ssrc, a.sequence));
             eprintln!(
                 "---- ear {}: {} packets in, last {last:?}; {} out to {:?}",
                 self.address,
