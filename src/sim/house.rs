@@ -42,6 +42,12 @@ pub fn desk(person: usize, phone: usize) -> SocketAddr {
     address(10, 0, byte(person), byte(phone), 5060)
 }
 
+/// What the world sees of a phone behind a NAT.
+pub fn router(person: usize, phone: usize, port: u16) -> SocketAddr {
+    let byte = |n: usize| u8::try_from(n % 250 + 1).unwrap_or(1);
+    address(198, 18, byte(person), byte(phone), port)
+}
+
 /// The configuration files of a house: name and text.
 pub fn files(
     extensions: &[String],
@@ -72,7 +78,7 @@ pub fn files(
         (
             "sip-profiles/external.toml".to_string(),
             format!(
-                "name = \"external\"\nlisten = [\"udp:{0}\", \"tcp:{0}\"]\ndialplan = \"inbound\"\nauth = \"trunk\"\ncodecs = [\"pcma\", \"pcmu\"]\n\n[[trunk]]\nname = \"acme\"\nproxy = [\"sip:{1}\"]\nfrom = [\"{2}/32\"]\nauth = {{ username = \"{CARRIER_USER}\", password = \"{CARRIER_PASSWORD}\" }}\n",
+                "name = \"external\"\nlisten = [\"udp:{0}\", \"tcp:{0}\"]\ndialplan = \"inbound\"\nauth = \"trunk\"\ncodecs = [\"pcma\", \"pcmu\"]\n\n[[trunk]]\nname = \"acme\"\nproxy = [\"sip:{1}\"]\nfrom = [\"{2}/32\"]\noptions-ping = \"off\"\nauth = {{ username = \"{CARRIER_USER}\", password = \"{CARRIER_PASSWORD}\" }}\n",
                 external(),
                 carrier(),
                 carrier().ip()
@@ -129,6 +135,36 @@ do = [ {{ dial = "+49{{rest}}", timeout = "40s" }} ]
 name = "people"
 number = "{{ext:4}}"
 do = [ {{ dial = "{{ext}}", timeout = "25s" }} ]
+
+[[rule]]
+name = "log in"
+number = "*10"
+do = [ {{ feature = "queue-login" }} ]
+
+[[rule]]
+name = "ready"
+number = "*11"
+do = [ {{ feature = "ready" }} ]
+
+[[rule]]
+name = "not ready"
+number = "*12"
+do = [ {{ feature = "not-ready", reason = "break" }} ]
+
+[[rule]]
+name = "log out"
+number = "*13"
+do = [ {{ feature = "queue-logout" }} ]
+
+[[rule]]
+name = "end of wrap-up"
+number = "*14"
+do = [ {{ feature = "end-wrap" }} ]
+
+[[rule]]
+name = "echo"
+number = "*43"
+do = [ {{ feature = "echo" }} ]
 "#,
             queue(0)
         ),
@@ -214,7 +250,11 @@ pub fn build(plan: &Plan, maker: NodeMaker) -> World {
             let mut settings = desk_phone(&person.extension, n, m, *stream);
             settings.answer = person.answer.clone();
             settings.rudeness = person.rudeness.clone();
-            own.push(world.add(Box::new(Phone::new(settings)), plan.link.clone()));
+            let actor = world.add(Box::new(Phone::new(settings)), plan.link.clone());
+            if plan.nat && !stream {
+                world.behind_nat(actor, router(n, m, 40_000));
+            }
+            own.push(actor);
         }
         numbers.push(own);
     }
@@ -244,6 +284,14 @@ pub fn build(plan: &Plan, maker: NodeMaker) -> World {
                     world.partition_after(*after, actor, *length);
                 }
             }
+            Deal::Rebind(person, phone, port) => {
+                let udp =
+                    plan.people.get(*person).and_then(|p| p.phones.get(*phone)) == Some(&false);
+                if let Some(actor) = number(*person, *phone).filter(|_| udp) {
+                    world.rebind_after(*after, actor, router(*person, *phone, *port));
+                }
+            }
+            Deal::StepClock(forward, by) => world.step_clock_after(*after, *forward, *by),
             Deal::Scan => {
                 world.order_after(*after, scanner, super::actors::Order::Register);
             }

@@ -123,7 +123,7 @@ pub trait Node {
     /// What it still holds.
     fn residue(&mut self) -> Residue;
     /// Address of record and contact of every binding, sorted.
-    fn bindings(&self) -> Vec<(String, String)>;
+    fn bindings(&mut self, now: Now) -> Vec<(String, String)>;
     /// Breaks one of its rules on purpose; false when it knows no such rule.
     fn break_rule(&mut self, rule: &str) -> bool;
 }

@@ -55,6 +55,10 @@ pub enum Deal {
     CutOff(usize, usize, Duration),
     /// The scanner begins.
     Scan,
+    /// The NAT of a person's phone gives it another public port.
+    Rebind(usize, usize, u16),
+    /// The wall clock steps (forward: true).
+    StepClock(bool, Duration),
 }
 
 /// Everything that a seed decides.
@@ -76,6 +80,8 @@ pub struct Plan {
     pub link: Link,
     /// The link of the carrier.
     pub carrier_link: Link,
+    /// Phones on UDP live behind NATs.
+    pub nat: bool,
     /// A scanner is about.
     pub scanner: bool,
     /// What happens when.
@@ -213,6 +219,9 @@ impl Plan {
         let second = on(&mut features, &mut draw, 2, "second phones");
         let carrier_challenges = on(&mut features, &mut draw, 2, "carrier challenges");
         let api = on(&mut features, &mut draw, 3, "api meddles");
+        let nat = on(&mut features, &mut draw, 3, "nat");
+        let steps = !crashes && on(&mut features, &mut draw, 4, "clock steps");
+        let codes = on(&mut features, &mut draw, 2, "feature codes");
 
         let agents = draw.between(1, 4);
         let others = draw.between(1, 4);
@@ -269,6 +278,7 @@ impl Plan {
             },
             link,
             carrier_link,
+            nat,
             scanner,
             deals: Vec::new(),
             trouble: Duration::from_secs(draw.between(40, 240)),
@@ -277,6 +287,26 @@ impl Plan {
             queues,
         };
         plan.fill(&mut draw, crashes, cut_off, vanish, resets, api);
+        if codes {
+            plan.use_codes(&mut draw);
+        }
+        let end = u64::try_from(plan.trouble.as_millis()).unwrap_or(60_000);
+        if nat {
+            for _ in 0..draw.between(0, 3) {
+                let person = draw.index(plan.people.len());
+                let phone = draw.index(plan.people[person].phones.len());
+                let port = u16::try_from(draw.between(50_000, 60_000)).unwrap_or(50_000);
+                let at = draw.millis(5_000, end);
+                plan.deals.push((at, Deal::Rebind(person, phone, port)));
+            }
+        }
+        if steps {
+            for _ in 0..draw.between(1, 3) {
+                let by = Duration::from_secs(*draw.pick(&[1, 30, 3_600]));
+                let deal = Deal::StepClock(draw.one_in(2), by);
+                plan.deals.push((draw.millis(5_000, end), deal));
+            }
+        }
         plan
     }
 
@@ -363,6 +393,31 @@ impl Plan {
             deals.push((draw.millis(1, 5_000), Deal::Scan));
         }
         self.deals = deals;
+    }
+
+    /// Agents use feature codes from their phones.
+    fn use_codes(&mut self, draw: &mut Draw) {
+        let end = u64::try_from(self.trouble.as_millis()).unwrap_or(60_000);
+        let dials = |code: &str, talk: Duration| {
+            let plan = CallPlan {
+                talk: Some(talk),
+                ..CallPlan::default()
+            };
+            Order::Call(code.to_string(), plan)
+        };
+        for person in 0..self.people.len() {
+            let mut at = draw.millis(4_000, 8_000);
+            let turns = draw.between(1, 4);
+            for _ in 0..turns {
+                for code in ["*10", "*11", "*12", "*13", "*14", "*43"] {
+                    if draw.one_in(2) && at < Duration::from_millis(end) {
+                        let order = dials(code, draw.millis(500, 8_000));
+                        self.deals.push((at, Deal::Person(person, 0, order)));
+                    }
+                    at += draw.millis(500, 20_000);
+                }
+            }
+        }
     }
 
     /// Wrap-up of each queue.

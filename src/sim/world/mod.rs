@@ -76,6 +76,14 @@ enum Event {
         until: Instant,
     },
     HealNetwork,
+    Rebind {
+        actor: usize,
+        public: SocketAddr,
+    },
+    StepClock {
+        forward: bool,
+        by: Duration,
+    },
 }
 
 struct Queued {
@@ -124,6 +132,8 @@ pub struct World {
     entropy: Entropy,
     peers: Vec<Peer>,
     owners: BTreeMap<SocketAddr, usize>,
+    /// What the world sees of addresses behind a NAT.
+    public: BTreeMap<SocketAddr, SocketAddr>,
     server_addresses: Vec<SocketAddr>,
     maker: NodeMaker,
     node: Option<Box<dyn Node>>,
@@ -150,6 +160,7 @@ impl World {
             entropy: Entropy::from_number(seed),
             peers: Vec::new(),
             owners: BTreeMap::new(),
+            public: BTreeMap::new(),
             server_addresses,
             maker,
             node: None,
@@ -179,6 +190,30 @@ impl World {
             entropy,
         });
         number
+    }
+
+    /// Puts a peer behind a NAT: its datagrams come from `public`, and only what is sent there reaches it.
+    pub fn behind_nat(&mut self, actor: usize, public: SocketAddr) {
+        let Some(peer) = self.peers.get(actor) else {
+            return;
+        };
+        for private in peer.actor.addresses() {
+            self.owners.remove(&private);
+            if let Some(before) = self.public.insert(private, public) {
+                self.owners.remove(&before);
+            }
+        }
+        self.owners.insert(public, actor);
+    }
+
+    /// The NAT in front of a peer forgets its binding `after` this instant: the next datagram comes from elsewhere.
+    pub fn rebind_after(&mut self, after: Duration, actor: usize, public: SocketAddr) {
+        self.push(self.now + after, Event::Rebind { actor, public });
+    }
+
+    /// The wall clock steps `after` this instant; the monotonic clock does not.
+    pub fn step_clock_after(&mut self, after: Duration, forward: bool, by: Duration) {
+        self.push(self.now + after, Event::StepClock { forward, by });
     }
 
     /// Starts the server with an empty journal.
@@ -396,6 +431,23 @@ impl World {
                 let link = &mut self.peers[actor].link;
                 link.down_until = link.down_until.max(until);
             }
+            Event::Rebind { actor, public } => {
+                let name = self.peers[actor].actor.name().to_string();
+                self.trace
+                    .push(self.now, Happening::Note(format!("{name}'s NAT forgets")));
+                self.behind_nat(actor, public);
+            }
+            Event::StepClock { forward, by } => {
+                let text = format!(
+                    "the wall clock steps {} s {}",
+                    by.as_secs(),
+                    if forward { "forward" } else { "back" }
+                );
+                self.trace.push(self.now, Happening::Note(text));
+                let micros = i64::try_from(by.as_micros()).unwrap_or(0);
+                let signed = if forward { micros } else { -micros };
+                self.wall = WallTime::from_micros(self.wall.as_micros() + signed);
+            }
             Event::HealNetwork => {
                 self.trace.push(self.now, Happening::Healing);
                 for number in 0..self.peers.len() {
@@ -537,7 +589,11 @@ impl World {
             Happening::Note(format!("restoring {records} records")),
         );
         self.batch(inputs);
-        let bindings = self.node.as_ref().map(|n| n.bindings()).unwrap_or_default();
+        let bindings = self
+            .node
+            .as_mut()
+            .map(|n| n.bindings(now))
+            .unwrap_or_default();
         self.trace
             .push(self.now, Happening::Restart { records, bindings });
     }

@@ -16,7 +16,7 @@ impl Node for Nobody {
     fn residue(&mut self) -> Residue {
         Residue::default()
     }
-    fn bindings(&self) -> Vec<(String, String)> {
+    fn bindings(&mut self, _: Now) -> Vec<(String, String)> {
         Vec::new()
     }
     fn break_rule(&mut self, _: &str) -> bool {

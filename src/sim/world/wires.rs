@@ -54,7 +54,7 @@ impl World {
                 let path = Path {
                     stream: false,
                     local: remote,
-                    remote: local,
+                    remote: self.public.get(&local).copied().unwrap_or(local),
                     connection: None,
                 };
                 Event::ToNodeFrom {
