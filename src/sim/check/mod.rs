@@ -84,7 +84,7 @@ impl std::fmt::Display for Broken {
 type Verdict = Result<(), (Option<Instant>, String)>;
 type Checker = fn(&Evidence<'_>) -> Verdict;
 
-const CHECKERS: [(&str, Checker); 13] = [
+const CHECKERS: [(&str, Checker); 14] = [
     ("foreign marks", marks::nothing_foreign_leaves),
     ("own faults", marks::no_fault_is_logged),
     ("one final response", transactions::one_final_response),
@@ -106,6 +106,7 @@ const CHECKERS: [(&str, Checker); 13] = [
     ("offers", queues::offers_are_legal),
     ("order of the queue", queues::first_come_first_served),
     ("call records", records::one_record_for_each_call),
+    ("true durations", records::durations_are_true),
     (
         "registrations survive",
         registrations::acknowledged_ones_survive,

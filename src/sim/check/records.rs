@@ -76,3 +76,60 @@ fn answered(evidence: &Evidence<'_>) -> Vec<(Instant, String)> {
     }
     all
 }
+
+/// The duration of each answered call is the time between its 2xx and its BYE on the wire of the caller's leg, whatever the wall
+/// clock did meanwhile. Records that were closed after a death are left out: the server cannot know.
+pub(super) fn durations_are_true(evidence: &Evidence<'_>) -> Verdict {
+    let mut spans: BTreeMap<String, (Instant, Option<Instant>)> = BTreeMap::new();
+    for (at, happening) in evidence.trace.entries() {
+        let (bytes, sent) = match happening {
+            Happening::NodeSent { bytes, .. } => (bytes, true),
+            Happening::NodeReceived { bytes, .. } => (bytes, false),
+            _ => continue,
+        };
+        let Ok(text) = Text::parse_strict(bytes) else {
+            continue;
+        };
+        let call_id = text.call_id().to_string();
+        if sent
+            && text.about() == "INVITE"
+            && text.status().is_some_and(|s| (200..300).contains(&s))
+        {
+            spans.entry(call_id).or_insert((*at, None));
+        } else if text.method() == Some("BYE")
+            && let Some((_, end)) = spans.get_mut(&call_id)
+            && is_true_bye(&text)
+        {
+            end.get_or_insert(*at);
+        }
+    }
+    for line in evidence.journal {
+        let record: Value = serde_json::from_str(line).unwrap_or_default();
+        let Some(call) = record.get("call-closed") else {
+            continue;
+        };
+        let legs = call["legs"].as_array().map_or(&[][..], Vec::as_slice);
+        let (Some(first), false) = (legs.first(), call["recovered"] == true) else {
+            continue;
+        };
+        let Some((from, Some(until))) = first["call_id"].as_str().and_then(|id| spans.get(id))
+        else {
+            continue;
+        };
+        let real = (*until - *from).as_secs_f64();
+        let told = call["duration_secs"].as_f64().unwrap_or(-1.0);
+        if (real - told).abs() > 1.0 {
+            let sentence = format!(
+                "call {} lasted {real:.3} s, its record says {told:.3} s",
+                call["id"]
+            );
+            return Err((Some(*until), sentence));
+        }
+    }
+    Ok(())
+}
+
+/// Rude phones send a BYE with a wrong tag first, which ends nothing.
+fn is_true_bye(bye: &Text) -> bool {
+    bye.to_tag() != "wrong"
+}
