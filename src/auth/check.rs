@@ -125,3 +125,247 @@ fn names_same_place(credentials: &Credentials<'_>, request: &Message) -> bool {
         (Err(_), _) | (_, Err(_)) => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::auth::{Nonce, challenge, respond};
+    use crate::base::{Duration, Entropy, Instant};
+    use crate::sip::{Challenge, Method};
+    use bytes::Bytes;
+
+    struct Bench {
+        nonces: Nonces,
+        entropy: Entropy,
+        policy: Policy,
+        now: Now,
+    }
+
+    impl Bench {
+        fn new() -> Self {
+            Bench {
+                nonces: Nonces::new([1; 32]),
+                entropy: Entropy::from_number(3),
+                policy: Policy::new("example.com"),
+                now: at(1_000),
+            }
+        }
+
+        fn nonce(&mut self) -> Nonce {
+            self.nonces.issue(self.now, &mut self.entropy)
+        }
+
+        fn judge(&mut self, request: &Message) -> Outcome {
+            let known = Stored::Password(Secret::new("s3cret"));
+            authenticate(
+                &mut self.nonces,
+                self.now,
+                request,
+                Name::Authorization,
+                &self.policy,
+                |user| (user == "alice").then_some(Cow::Borrowed(&known)),
+            )
+        }
+    }
+
+    fn at(seconds: u64) -> Now {
+        Now {
+            mono: Instant::ZERO + Duration::from_secs(seconds),
+            ..Now::default()
+        }
+    }
+
+    fn granted() -> Outcome {
+        Outcome::Granted {
+            username: "alice".to_string(),
+        }
+    }
+
+    fn register(authorization: &str) -> Message {
+        let line = if authorization.is_empty() {
+            String::new()
+        } else {
+            format!("Authorization: {authorization}\r\n")
+        };
+        Message::parse(Bytes::from(format!(
+            "REGISTER sip:example.com SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.2;branch=z9hG4bKx\r\nMax-Forwards: 70\r\n\
+             From: <sip:alice@example.com>;tag=f\r\nTo: <sip:alice@example.com>\r\nCall-ID: c\r\nCSeq: 1 REGISTER\r\n\
+             {line}Content-Length: 0\r\n\r\n"
+        )))
+        .expect("parses")
+    }
+
+    fn answer(nonce: &str, user: &str, password: &str, count: u32) -> String {
+        let (_, value) = challenge("example.com", nonce, Algorithm::Md5, false, false);
+        let challenge = Challenge::parse(value.as_bytes()).expect("parses");
+        let password = Secret::new(password);
+        respond(
+            &challenge,
+            &Method::Register,
+            b"sip:example.com:5060;transport=udp",
+            user,
+            &password,
+            count,
+            b"cn",
+            b"",
+        )
+        .expect("answers")
+    }
+
+    #[test]
+    fn right_answer_is_granted_once() {
+        let mut bench = Bench::new();
+        let nonce = bench.nonce();
+        let request = register(&answer(nonce.as_str(), "alice", "s3cret", 1));
+        assert_eq!(bench.judge(&request), granted());
+        assert_eq!(bench.judge(&request), Outcome::Stale);
+        let next = register(&answer(nonce.as_str(), "alice", "s3cret", 2));
+        assert_eq!(bench.judge(&next), granted());
+    }
+
+    #[test]
+    fn ten_thousand_replays_are_all_refused() {
+        let mut bench = Bench::new();
+        let captured: Vec<Message> = (0..10_000)
+            .map(|_| {
+                let nonce = bench.nonce();
+                register(&answer(nonce.as_str(), "alice", "s3cret", 1))
+            })
+            .collect();
+        assert!(captured.iter().all(|request| bench.judge(request) == granted()));
+        bench.now = at(1_100);
+        let accepted = captured
+            .iter()
+            .filter(|request| bench.judge(request) == granted())
+            .count();
+        assert_eq!(accepted, 0);
+        bench.now = at(2_000);
+        let accepted = captured
+            .iter()
+            .filter(|request| bench.judge(request) == granted())
+            .count();
+        assert_eq!(accepted, 0);
+        // Another node, or this one after a restart.
+        bench.nonces = Nonces::new([2; 32]);
+        let accepted = captured
+            .iter()
+            .filter(|request| bench.judge(request) == granted())
+            .count();
+        assert_eq!(accepted, 0);
+    }
+
+    #[test]
+    fn no_credentials_and_those_of_other_realms_are_missing() {
+        let mut bench = Bench::new();
+        assert_eq!(bench.judge(&register("")), Outcome::Missing);
+        let nonce = bench.nonce();
+        let other = answer(nonce.as_str(), "alice", "s3cret", 1).replace("example.com\"", "other.example\"");
+        assert_eq!(bench.judge(&register(&other)), Outcome::Missing);
+    }
+
+    #[test]
+    fn unknown_users_and_wrong_passwords_look_alike_and_use_up_nothing() {
+        let mut bench = Bench::new();
+        let nonce = bench.nonce();
+        for (user, password) in [("alice", "wrong"), ("mallory", "s3cret"), ("mallory", "")] {
+            let request = register(&answer(nonce.as_str(), user, password, 1));
+            assert_eq!(bench.judge(&request), Outcome::Wrong, "{user} {password}");
+        }
+        assert_eq!(bench.nonces.remembered(), 0);
+        let request = register(&answer(nonce.as_str(), "alice", "s3cret", 1));
+        assert_eq!(bench.judge(&request), granted());
+    }
+
+    #[test]
+    fn old_nonce_is_stale_only_with_the_right_password() {
+        let mut bench = Bench::new();
+        let nonce = bench.nonce();
+        bench.now = at(1_301);
+        let right = register(&answer(nonce.as_str(), "alice", "s3cret", 1));
+        let wrong = register(&answer(nonce.as_str(), "alice", "wrong", 1));
+        assert_eq!(bench.judge(&right), Outcome::Stale);
+        assert_eq!(bench.judge(&wrong), Outcome::Wrong);
+        let invented = register(&answer("invented", "alice", "s3cret", 1));
+        assert_eq!(bench.judge(&invented), Outcome::Stale);
+    }
+
+    #[test]
+    fn uri_of_another_place_is_wrong_unless_the_profile_allows_it() {
+        let mut bench = Bench::new();
+        let nonce = bench.nonce();
+        let value = answer(nonce.as_str(), "alice", "s3cret", 1);
+        let text = String::from_utf8(register(&value).bytes().to_vec()).expect("text");
+        let elsewhere = text.replace("REGISTER sip:example.com SIP", "REGISTER sip:example.org SIP");
+        let elsewhere = Message::parse(Bytes::from(elsewhere)).expect("parses");
+        assert_eq!(bench.judge(&elsewhere), Outcome::Wrong);
+        bench.policy.check_uri = false;
+        assert_eq!(bench.judge(&elsewhere), granted());
+    }
+
+    #[test]
+    fn credentials_without_qop_count_once_and_only_where_allowed() {
+        let mut bench = Bench::new();
+        let nonce = bench.nonce();
+        let value = format!("Digest realm=\"example.com\", nonce=\"{nonce}\"");
+        let challenge = Challenge::parse(value.as_bytes()).expect("parses");
+        let password = Secret::new("s3cret");
+        let value = respond(
+            &challenge,
+            &Method::Register,
+            b"sip:example.com",
+            "alice",
+            &password,
+            1,
+            b"",
+            b"",
+        )
+        .expect("answers");
+        let request = register(&value);
+        assert_eq!(bench.judge(&request), Outcome::Missing);
+        bench.policy.allow_without_qop = true;
+        assert_eq!(bench.judge(&request), granted());
+        assert_eq!(bench.judge(&request), Outcome::Stale);
+    }
+
+    #[test]
+    fn algorithm_that_the_profile_does_not_take_is_missing() {
+        let mut bench = Bench::new();
+        let nonce = bench.nonce();
+        let (_, value) = challenge("example.com", nonce.as_str(), Algorithm::Sha256, false, false);
+        let challenge = Challenge::parse(value.as_bytes()).expect("parses");
+        let password = Secret::new("s3cret");
+        let value = respond(
+            &challenge,
+            &Method::Register,
+            b"sip:example.com",
+            "alice",
+            &password,
+            1,
+            b"cn",
+            b"",
+        )
+        .expect("answers");
+        let request = register(&value);
+        assert_eq!(bench.judge(&request), Outcome::Missing);
+        bench.policy.algorithms = vec![Algorithm::Sha256, Algorithm::Md5];
+        assert_eq!(bench.judge(&request), granted());
+    }
+
+    #[test]
+    fn damaged_credentials_are_malformed_and_never_granted() {
+        let mut bench = Bench::new();
+        let nonce = bench.nonce();
+        let good = answer(nonce.as_str(), "alice", "s3cret", 1);
+        for bad in [
+            "Digest".to_string(),
+            "Basic YWxpY2U6czNjcmV0".to_string(),
+            "Digest username=\"alice\", realm=\"example.com\"".to_string(),
+            good.replace("nc=00000001", "nc=1"),
+            good.replace("nc=00000001", "nc=00000000"),
+            good.replace("nc=00000001, ", ""),
+            good.replace(", cnonce=\"cn\"", ""),
+        ] {
+            assert_eq!(bench.judge(&register(&bad)), Outcome::Malformed, "{bad}");
+        }
+    }
+}

@@ -93,3 +93,44 @@ impl Target {
         SocketAddr::new(address, port)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn target(uri: &str) -> Result<Target, NoTarget> {
+        of(&Uri::parse(uri.as_bytes()).expect("a URI"))
+    }
+
+    #[test]
+    fn literals_lead_straight_and_names_are_left_to_the_shell() {
+        let literal = target("sip:a@127.0.0.5:5070;transport=tcp").expect("leads somewhere");
+        assert_eq!(literal.transport_or_default(), Transport::Tcp);
+        assert_eq!(
+            literal.socket_address(),
+            Some("127.0.0.5:5070".parse().expect("address"))
+        );
+        let six = target("sip:a@[2001:db8::1]").expect("leads somewhere");
+        assert_eq!(
+            six.socket_address(),
+            Some("[2001:db8::1]:5060".parse().expect("address"))
+        );
+        let name = target("sip:a@Trunk.Example").expect("leads somewhere");
+        assert_eq!(name.host, TargetHost::Name("trunk.example".to_string()));
+        assert_eq!(name.socket_address(), None);
+        assert_eq!(
+            name.at("127.0.0.7".parse().expect("address")).to_string(),
+            "127.0.0.7:5060"
+        );
+    }
+
+    #[test]
+    fn foreign_schemes_and_transports_lead_nowhere() {
+        assert_eq!(target("tel:+31201234567"), Err(NoTarget::Scheme));
+        assert_eq!(target("sips:a@b.example"), Err(NoTarget::Scheme));
+        assert_eq!(
+            target("sip:a@b.example;transport=sctp"),
+            Err(NoTarget::Transport)
+        );
+    }
+}
