@@ -17,9 +17,13 @@ pub mod sip;
 pub mod auth;
 pub mod transport;
 
+// rank 3
+pub mod transaction;
+
 // rank 4
 pub mod directory;
 pub mod media;
+pub mod registrar;
 
 // rank 5
 pub mod acd;

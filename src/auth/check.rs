@@ -101,7 +101,8 @@ pub fn authenticate<'s>(
         known.as_deref().unwrap_or(&dummy),
         request.body(),
     );
-    if !proved || known.is_none() || (policy.check_uri && !names_same_place(&credentials, request)) {
+    if !proved || known.is_none() || (policy.check_uri && !names_same_place(&credentials, request))
+    {
         return Outcome::Wrong;
     }
     match nonces.consume(now, &credentials.nonce, count) {
@@ -232,7 +233,11 @@ mod tests {
                 register(&answer(nonce.as_str(), "alice", "s3cret", 1))
             })
             .collect();
-        assert!(captured.iter().all(|request| bench.judge(request) == granted()));
+        assert!(
+            captured
+                .iter()
+                .all(|request| bench.judge(request) == granted())
+        );
         bench.now = at(1_100);
         let accepted = captured
             .iter()
@@ -259,7 +264,8 @@ mod tests {
         let mut bench = Bench::new();
         assert_eq!(bench.judge(&register("")), Outcome::Missing);
         let nonce = bench.nonce();
-        let other = answer(nonce.as_str(), "alice", "s3cret", 1).replace("example.com\"", "other.example\"");
+        let other = answer(nonce.as_str(), "alice", "s3cret", 1)
+            .replace("example.com\"", "other.example\"");
         assert_eq!(bench.judge(&register(&other)), Outcome::Missing);
     }
 
@@ -295,7 +301,10 @@ mod tests {
         let nonce = bench.nonce();
         let value = answer(nonce.as_str(), "alice", "s3cret", 1);
         let text = String::from_utf8(register(&value).bytes().to_vec()).expect("text");
-        let elsewhere = text.replace("REGISTER sip:example.com SIP", "REGISTER sip:example.org SIP");
+        let elsewhere = text.replace(
+            "REGISTER sip:example.com SIP",
+            "REGISTER sip:example.org SIP",
+        );
         let elsewhere = Message::parse(Bytes::from(elsewhere)).expect("parses");
         assert_eq!(bench.judge(&elsewhere), Outcome::Wrong);
         bench.policy.check_uri = false;
@@ -331,7 +340,13 @@ mod tests {
     fn algorithm_that_the_profile_does_not_take_is_missing() {
         let mut bench = Bench::new();
         let nonce = bench.nonce();
-        let (_, value) = challenge("example.com", nonce.as_str(), Algorithm::Sha256, false, false);
+        let (_, value) = challenge(
+            "example.com",
+            nonce.as_str(),
+            Algorithm::Sha256,
+            false,
+            false,
+        );
         let challenge = Challenge::parse(value.as_bytes()).expect("parses");
         let password = Secret::new("s3cret");
         let value = respond(

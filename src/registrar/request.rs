@@ -96,10 +96,10 @@ pub(super) fn read<'a>(
             Some(instance) => Some(String::from_utf8_lossy(instance)),
             None => None,
         };
-        if instance
-            .as_ref()
-            .is_some_and(|text| text.chars().any(|c| c.is_control() || c == '"' || c == '\\'))
-        {
+        if instance.as_ref().is_some_and(|text| {
+            text.chars()
+                .any(|c| c.is_control() || c == '"' || c == '\\')
+        }) {
             return Err(Refusal::bad("Bad Instance"));
         }
         wishes.push(Wish {

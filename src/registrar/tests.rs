@@ -275,7 +275,11 @@ fn cseq_must_rise_under_the_same_call_id() {
             bench.register_as("call-1", cseq, &["Contact: <sip:new@127.0.0.2>", PHONE]),
             500
         );
-        assert_eq!(bench.bound(), ["sip:alice@127.0.0.2:5070"], "all or nothing");
+        assert_eq!(
+            bench.bound(),
+            ["sip:alice@127.0.0.2:5070"],
+            "all or nothing"
+        );
         assert_eq!(
             bench.register_as("call-1", cseq, &["Contact: *", "Expires: 0"]),
             500
@@ -330,7 +334,9 @@ fn contact_that_stands_twice_is_bound_once() {
 fn same_instance_replaces_its_old_path_at_once() {
     let mut bench = Bench::new();
     let at = |port: u16| {
-        format!("Contact: <sip:alice@127.0.0.2:{port}>;+sip.instance=\"<urn:uuid:00000000-0000-1000-8000-000000000001>\"")
+        format!(
+            "Contact: <sip:alice@127.0.0.2:{port}>;+sip.instance=\"<urn:uuid:00000000-0000-1000-8000-000000000001>\""
+        )
     };
     bench.register_as("boot-1", 900, &[&at(5070)]);
     bench.flow = udp(5099);

@@ -302,9 +302,7 @@ impl<U: Copy> Transactions<U> {
                 }
                 Action::Again(timer) => {
                     let owner = (Owner::Client(key), timer);
-                    client
-                        .armed
-                        .again(&mut self.timers, now.mono, timer, owner);
+                    client.armed.again(&mut self.timers, now.mono, timer, owner);
                 }
                 Action::Stop(timer) => client.armed.stop(&mut self.timers, timer),
             }
@@ -377,9 +375,7 @@ impl<U: Copy> Transactions<U> {
                 }
                 Action::Again(timer) => {
                     let owner = (Owner::Client(key), timer);
-                    client
-                        .armed
-                        .again(&mut self.timers, now.mono, timer, owner);
+                    client.armed.again(&mut self.timers, now.mono, timer, owner);
                 }
                 Action::Slowly(timer) => {
                     let owner = (Owner::Client(key), timer);
@@ -402,7 +398,9 @@ impl<U: Copy> Transactions<U> {
 }
 
 fn is_trying(response: &Message) -> bool {
-    response.status().is_some_and(|status| status.as_u16() == 100)
+    response
+        .status()
+        .is_some_and(|status| status.as_u16() == 100)
 }
 
 /// The ACK to a non-2xx (§17.1.1.3): the INVITE's Request-URI, top Via, From, Call-ID, CSeq number and Routes, the response's To.

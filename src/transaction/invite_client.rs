@@ -123,10 +123,9 @@ pub(super) fn step(state: State, event: Event) -> (&'static [Action], State) {
         (Calling, Event::TransportError) => (&[Failed], Terminated),
 
         (Proceeding, Event::Provisional) => (&[Pass], Proceeding),
-        (Proceeding, Event::Success) => (
-            &[Stop(Timer::Cancelled), Start(Timer::M), Pass],
-            Accepted,
-        ),
+        (Proceeding, Event::Success) => {
+            (&[Stop(Timer::Cancelled), Start(Timer::M), Pass], Accepted)
+        }
         (Proceeding, Event::Failure) => (
             &[Stop(Timer::Cancelled), SendAck, Start(Timer::D), Pass],
             Completed,

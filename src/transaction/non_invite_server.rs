@@ -27,7 +27,8 @@
 //!
 //! A response that could not be delivered is not reported: the peer's own transaction times out, and ours has nothing to undo.
 
-use crate::sip::Message;
+use bytes::Bytes;
+
 use crate::transport::Flow;
 
 use super::matching::MatchKey;
@@ -96,8 +97,8 @@ pub(super) struct NonInviteServer {
     pub state: State,
     /// Where responses go (§18.2.2).
     pub response_flow: Flow,
-    /// The last response sent.
-    pub response: Option<Message>,
+    /// The last response sent, as it stood on the wire: most are never needed again, and those that are can be parsed.
+    pub response: Option<Bytes>,
     pub key: MatchKey,
 }
 

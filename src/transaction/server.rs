@@ -5,6 +5,8 @@ use super::matching;
 use super::non_invite_server::{self, NonInviteServer};
 use super::{Act, Kind, Owner, ServerKey, Timer, Transactions};
 
+use bytes::Bytes;
+
 use crate::base::{Key, Now};
 use crate::sip::{Builder, Message, Name, StatusCode};
 use crate::transport::{Flow, via};
@@ -12,13 +14,7 @@ use crate::transport::{Flow, via};
 impl<U: Copy> Transactions<U> {
     /// Sends the user's response to a request: provisional, 2xx or other final. After a final one, further responses are dropped,
     /// but for further 2xx to an INVITE (RFC 6026 §7.1).
-    pub fn respond(
-        &mut self,
-        now: Now,
-        key: ServerKey,
-        response: Message,
-        out: &mut Vec<Act<U>>,
-    ) {
+    pub fn respond(&mut self, now: Now, key: ServerKey, response: Message, out: &mut Vec<Act<U>>) {
         let Some(status) = response.status() else {
             debug_assert!(false, "a request was given as a response");
             return;
@@ -158,13 +154,9 @@ impl<U: Copy> Transactions<U> {
         if let Some(server) = self.invite_servers.get_mut(slot) {
             let reliable = flow.transport.is_reliable();
             let owner = (Owner::Server(key), Timer::Trying);
-            server.armed.start(
-                &mut self.timers,
-                now.mono,
-                Timer::Trying,
-                reliable,
-                owner,
-            );
+            server
+                .armed
+                .start(&mut self.timers, now.mono, Timer::Trying, reliable, owner);
         }
         out.push(Act::Request { key, flow, message });
     }
@@ -231,13 +223,9 @@ impl<U: Copy> Transactions<U> {
             .filter(|key| key.is_invite());
         let tag = self.entropy.token::<16>();
         let Some(invite) = invite else {
-            let response = Builder::response(
-                &message,
-                StatusCode::CALL_DOES_NOT_EXIST,
-                "",
-            )
-            .to_tag(&tag)
-            .finish();
+            let response = Builder::response(&message, StatusCode::CALL_DOES_NOT_EXIST, "")
+                .to_tag(&tag)
+                .finish();
             return self.respond(now, key, response, out);
         };
         // The To tag of both responses should be the same (§9.2), when ours to the INVITE is known.
@@ -388,9 +376,7 @@ impl<U: Copy> Transactions<U> {
                 }
                 Action::Again(timer) => {
                     let owner = (Owner::Server(key), timer);
-                    server
-                        .armed
-                        .again(&mut self.timers, now.mono, timer, owner);
+                    server.armed.again(&mut self.timers, now.mono, timer, owner);
                 }
                 Action::Stop(timer) => server.armed.stop(&mut self.timers, timer),
             }
@@ -421,7 +407,8 @@ impl<U: Copy> Transactions<U> {
             match *action {
                 Action::SendNew => {
                     if let Some(message) = message.take() {
-                        server.response = Some(message.clone());
+                        // A copy of its own, without the spare room in which the message was written.
+                        server.response = Some(Bytes::copy_from_slice(message.bytes()));
                         out.push(Act::Send {
                             flow: server.response_flow,
                             message,
@@ -429,11 +416,11 @@ impl<U: Copy> Transactions<U> {
                     }
                 }
                 Action::SendLast => {
-                    if let Some(response) = &server.response {
-                        out.push(Act::Send {
-                            flow: server.response_flow,
-                            message: response.clone(),
-                        });
+                    let last = server.response.clone().map(Message::parse);
+                    debug_assert!(!matches!(last, Some(Err(_))), "we sent it");
+                    if let Some(Ok(message)) = last {
+                        let flow = server.response_flow;
+                        out.push(Act::Send { flow, message });
                     }
                 }
                 Action::Start(timer) => match timer.first(reliable) {
@@ -444,8 +431,7 @@ impl<U: Copy> Transactions<U> {
                             .set(now.mono + wait, (Owner::Server(key), timer));
                     }
                     Some(_) => {
-                        (_, next) =
-                            non_invite_server::step(next, non_invite_server::Event::TimerJ);
+                        (_, next) = non_invite_server::step(next, non_invite_server::Event::TimerJ);
                     }
                     None => {}
                 },

@@ -13,7 +13,8 @@ pub(super) fn text<S: Copy + PartialEq + Debug, E: Copy + Debug, A: Debug + 'sta
         text.push_str(&format!("{state:?}\n"));
         for &event in events {
             let (actions, next) = step(state, event);
-            let mut parts: Vec<String> = actions.iter().map(|action| format!("{action:?}")).collect();
+            let mut parts: Vec<String> =
+                actions.iter().map(|action| format!("{action:?}")).collect();
             if next != state {
                 parts.push(format!("-> {next:?}"));
             }

@@ -7,6 +7,7 @@
 pub mod flow;
 pub mod guard;
 pub mod target;
+pub mod via;
 
 pub use flow::{ConnectionId, Flow, ProfileId, Transport};
 pub use guard::{Guard, GuardSettings, Verdict};

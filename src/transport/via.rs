@@ -13,15 +13,7 @@ pub fn stamp(message: Message, source: SocketAddr) -> Message {
     if !message.is_request() {
         return message;
     }
-    let via = message.top_via();
-    let needed = via.rport().is_some()
-        || via.received().is_some()
-        || via.host_ip() != Some(source.ip().to_canonical());
-    if needed {
-        edit::stamp_received(&message, source.ip().to_canonical(), source.port())
-    } else {
-        message
-    }
+    edit::stamp_received(&message, source.ip().to_canonical(), source.port())
 }
 
 /// Where the response to a request goes (RFC 3261 §18.2.2, RFC 3581 §4): over its connection; over UDP to the source address, and
@@ -65,10 +57,7 @@ mod tests {
     }
 
     fn stamped(via: &str) -> Message {
-        stamp(
-            request(via),
-            "127.0.0.9:40000".parse().expect("an address"),
-        )
+        stamp(request(via), "127.0.0.9:40000".parse().expect("an address"))
     }
 
     fn flow(transport: Transport) -> Flow {
@@ -102,7 +91,10 @@ mod tests {
     fn nothing_is_added_when_the_sent_by_is_the_source() {
         let message = stamped("127.0.0.9:5060;branch=z9hG4bKa");
         assert_eq!(message.top_via().received(), None);
-        assert_eq!(message.bytes(), request("127.0.0.9:5060;branch=z9hG4bKa").bytes());
+        assert_eq!(
+            message.bytes(),
+            request("127.0.0.9:5060;branch=z9hG4bKa").bytes()
+        );
     }
 
     #[test]
@@ -140,10 +132,22 @@ mod tests {
                 .remote
                 .to_string()
         };
-        assert_eq!(to(Transport::Tcp, "10.0.0.1:5070;branch=z9hG4bKa"), "127.0.0.9:40000");
-        assert_eq!(to(Transport::Udp, "10.0.0.1:5070;rport;branch=z9hG4bKa"), "127.0.0.9:40000");
-        assert_eq!(to(Transport::Udp, "10.0.0.1:5070;branch=z9hG4bKa"), "127.0.0.9:5070");
-        assert_eq!(to(Transport::Udp, "10.0.0.1;branch=z9hG4bKa"), "127.0.0.9:5060");
+        assert_eq!(
+            to(Transport::Tcp, "10.0.0.1:5070;branch=z9hG4bKa"),
+            "127.0.0.9:40000"
+        );
+        assert_eq!(
+            to(Transport::Udp, "10.0.0.1:5070;rport;branch=z9hG4bKa"),
+            "127.0.0.9:40000"
+        );
+        assert_eq!(
+            to(Transport::Udp, "10.0.0.1:5070;branch=z9hG4bKa"),
+            "127.0.0.9:5070"
+        );
+        assert_eq!(
+            to(Transport::Udp, "10.0.0.1;branch=z9hG4bKa"),
+            "127.0.0.9:5060"
+        );
         assert_eq!(
             to(Transport::Udp, "10.0.0.1;maddr=8.8.8.8;branch=z9hG4bKa"),
             "127.0.0.9:5060",

@@ -58,7 +58,10 @@ fn provisional_stops_a_and_b_and_100_is_not_passed_on() {
         bench.acts(),
         ["response 180 (INVITE) for 7", "response 183 (INVITE) for 7"]
     );
-    assert!(bench.wait(secs(600)).is_empty(), "ringing has no limit here");
+    assert!(
+        bench.wait(secs(600)).is_empty(),
+        "ringing has no limit here"
+    );
 }
 
 #[test]
@@ -143,7 +146,10 @@ fn cancel_waits_for_a_provisional_response() {
         ]
     );
     bench.receive(udp(), &their_response(200, "c1", "CANCEL", BRANCH));
-    assert!(bench.acts().is_empty(), "nobody waits for the CANCEL's answer");
+    assert!(
+        bench.acts().is_empty(),
+        "nobody waits for the CANCEL's answer"
+    );
     bench.receive(udp(), &invite_response(487, "c1"));
     assert_eq!(
         bench.acts(),
@@ -215,9 +221,11 @@ fn e_doubles_up_to_t2_and_f_gives_up() {
     bench.send(udp(), our_request(Method::Options, BRANCH));
     bench.acts();
     let again = |at: u32| format!("{at} send OPTIONS to 127.0.0.2:5070");
-    let mut expected: Vec<String> = [500, 1500, 3500, 7500, 11500, 15500, 19500, 23500, 27500, 31500]
-        .map(again)
-        .into();
+    let mut expected: Vec<String> = [
+        500, 1500, 3500, 7500, 11500, 15500, 19500, 23500, 27500, 31500,
+    ]
+    .map(again)
+    .into();
     expected.push("32000 timeout for 7".to_string());
     assert_eq!(bench.wait(secs(60)), expected);
     bench.assert_empty();
@@ -230,10 +238,7 @@ fn provisional_slows_a_non_invite_down_but_does_not_stop_it() {
     bench.receive(udp(), &their_response(183, "c1", "OPTIONS", BRANCH));
     bench.acts();
     let again = |at: u32| format!("{at} send OPTIONS to 127.0.0.2:5070");
-    assert_eq!(
-        bench.wait(secs(10)),
-        [again(500), again(4500), again(8500)]
-    );
+    assert_eq!(bench.wait(secs(10)), [again(500), again(4500), again(8500)]);
     assert_eq!(
         bench.wait(secs(60)).last().map(String::as_str),
         Some("22000 timeout for 7")
@@ -250,7 +255,10 @@ fn final_response_to_a_non_invite_is_passed_on_once() {
     }
     assert_eq!(
         bench.acts(),
-        ["send OPTIONS to 127.0.0.2:5070", "response 200 (OPTIONS) for 7"]
+        [
+            "send OPTIONS to 127.0.0.2:5070",
+            "response 200 (OPTIONS) for 7"
+        ]
     );
     assert!(bench.wait(secs(5)).is_empty());
     bench.assert_empty();

@@ -171,7 +171,9 @@ fn line(act: &Act<u32>) -> String {
         Act::Request { message, .. } => format!("request {}", start_line(message)),
         Act::Ack { .. } => "ack".to_string(),
         Act::Cancel { .. } => "cancel".to_string(),
-        Act::Response { user, message, .. } => format!("response {} for {user}", start_line(message)),
+        Act::Response { user, message, .. } => {
+            format!("response {} for {user}", start_line(message))
+        }
         Act::StrayResponse { message, .. } => format!("stray {}", start_line(message)),
         Act::Timeout { user, .. } => format!("timeout for {user}"),
         Act::Failed { user, .. } => format!("failed for {user}"),
@@ -203,9 +205,7 @@ fn keys_of_ended_transactions_do_nothing() {
     bench.layer.acked(server);
     bench.layer.set_user(client, 8);
     bench.layer.forget(client);
-    bench
-        .layer
-        .cancel(bench.now, client, None, &mut bench.out);
+    bench.layer.cancel(bench.now, client, None, &mut bench.out);
     bench.layer.trying(bench.now, server, &mut bench.out);
     bench.layer.answer_once(server, None, &mut bench.out);
     assert!(bench.acts().is_empty());

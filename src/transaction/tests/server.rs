@@ -96,9 +96,11 @@ fn lost_ack_lets_g_retransmit_and_h_give_up() {
     bench.respond(key, &invite(), 486);
     bench.acts();
     let again = |at: u32| format!("{at} send 486 (INVITE) to 127.0.0.2:5070");
-    let mut expected: Vec<String> = [500, 1500, 3500, 7500, 11500, 15500, 19500, 23500, 27500, 31500]
-        .map(again)
-        .into();
+    let mut expected: Vec<String> = [
+        500, 1500, 3500, 7500, 11500, 15500, 19500, 23500, 27500, 31500,
+    ]
+    .map(again)
+    .into();
     expected.push("32000 no ack".to_string());
     assert_eq!(bench.wait(secs(60)), expected);
     bench.assert_empty();
@@ -298,7 +300,9 @@ fn same_branch_with_another_method_or_sent_by_is_another_transaction() {
 #[test]
 fn sent_by_is_compared_without_case_and_with_the_default_port() {
     let mut bench = Bench::new();
-    let with = |sent_by: &str| request("OPTIONS", BRANCH, 1).replace("127.0.0.2:5070;", &format!("{sent_by};"));
+    let with = |sent_by: &str| {
+        request("OPTIONS", BRANCH, 1).replace("127.0.0.2:5070;", &format!("{sent_by};"))
+    };
     bench.receive(udp(), &with("Phone.Example"));
     bench.receive(udp(), &with("phone.example:5060"));
     assert_eq!(bench.acts(), ["request OPTIONS"]);
@@ -316,7 +320,12 @@ fn old_elements_without_the_cookie_are_matched_by_what_their_messages_say() {
     let sent = |code| format!("send {code} (INVITE) to 127.0.0.2:5070");
     assert_eq!(
         bench.acts(),
-        ["request INVITE".to_string(), sent(100), sent(486), sent(486)]
+        [
+            "request INVITE".to_string(),
+            sent(100),
+            sent(486),
+            sent(486)
+        ]
     );
     // Another call with the same branch, as such elements send it, is another transaction.
     bench.receive(udp(), &old("INVITE").replace("c1@", "c9@"));
@@ -375,9 +384,7 @@ fn answer_once_keeps_nothing_and_retransmits_nothing() {
         let key = bench.server_key();
         bench.acts();
         let refusal = response(&text, 401);
-        bench
-            .layer
-            .answer_once(key, Some(refusal), &mut bench.out);
+        bench.layer.answer_once(key, Some(refusal), &mut bench.out);
         assert_eq!(
             bench.acts(),
             [format!("send 401 ({method}) to 127.0.0.2:5070")]
@@ -423,9 +430,7 @@ fn lost_connection_moves_the_response_to_a_new_one() {
     let key = bench.server_key();
     bench.respond(key, &invite(), 180);
     bench.acts();
-    bench
-        .layer
-        .flow_failed(bench.now, &tcp(), &mut bench.out);
+    bench.layer.flow_failed(bench.now, &tcp(), &mut bench.out);
     assert_eq!(bench.acts(), ["send 180 (INVITE) to 127.0.0.2:5070"]);
     let without_connection = Flow {
         connection: None,
