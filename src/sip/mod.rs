@@ -17,6 +17,7 @@ mod parse;
 mod parse_tests;
 mod salvage;
 pub mod status;
+pub mod stream;
 mod values;
 
 pub use builder::Builder;

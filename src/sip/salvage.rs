@@ -62,10 +62,11 @@ impl Message {
     }
 }
 
-/// Lines however they end, with folded lines kept together.
-struct Lines<'a> {
-    text: &'a [u8],
-    at: usize,
+/// Lines however they end, trimmed, with folded lines kept together. A line of white space only is folding, as it is for the
+/// parser: whoever cuts lines differently sees other headers.
+pub(super) struct Lines<'a> {
+    pub(super) text: &'a [u8],
+    pub(super) at: usize,
 }
 
 impl<'a> Iterator for Lines<'a> {
@@ -76,7 +77,7 @@ impl<'a> Iterator for Lines<'a> {
         let mut end = 0;
         loop {
             end += memchr::memchr(b'\n', rest.get(end..)?).map_or(rest.len() - end, |at| at + 1);
-            let blank = rest.get(..end)?.trim_ascii().is_empty();
+            let blank = matches!(rest.get(..end)?, b"\r\n" | b"\n");
             if blank || !matches!(rest.get(end), Some(b' ' | b'\t')) {
                 break;
             }
