@@ -33,8 +33,8 @@ pub mod dialplan;
 pub mod config;
 
 // rank 8
-pub mod io;
+pub mod sim;
 pub mod store;
 
-// rank 8
-pub mod sim;
+// rank 9
+pub mod io;
