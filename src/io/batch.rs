@@ -214,15 +214,15 @@ impl Receiver {
     }
 }
 
-/// Sends `items` in order on `socket`, [`BATCH`] to a system call. Each one that the kernel refused is given to `refused` with
-/// the reason, and the rest still goes out. Gives the number of datagrams sent.
+/// Sends `items` in order on `socket`, [`BATCH`] to a system call. Each one that the kernel refused is reported to `refused` by its index
+/// with the reason, and the rest still goes out. Gives the number of datagrams sent.
 pub fn send(
     socket: &BatchSocket,
     items: &[Outgoing],
-    mut refused: impl FnMut(&Outgoing, io::Error),
+    mut refused: impl FnMut(usize, io::Error),
 ) -> usize {
     let mut sent = 0;
-    for chunk in items.chunks(BATCH) {
+    for (number, chunk) in items.chunks(BATCH).enumerate() {
         let mut next = 0;
         let mut waited = false;
         while next < chunk.len() {
@@ -238,9 +238,7 @@ pub fn send(
                     wait_writable(socket.as_raw_fd());
                 }
                 Err(error) => {
-                    if let Some(item) = rest.first() {
-                        refused(item, error);
-                    }
+                    refused(number * BATCH + next, error);
                     next += 1;
                 }
             }

@@ -1,0 +1,291 @@
+//! One TCP connection: its reading and its writing task, and the patience that each peer gets.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use socket2::{SockRef, TcpKeepalive};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio_util::sync::CancellationToken;
+
+use super::metrics::count;
+use super::tcp::{Shared, flow_of};
+use crate::base::limits::{FIRST_MESSAGE_MAX, WRITE_QUEUE_BYTES_MAX};
+use crate::sip::stream::{StreamFramer, StreamItem};
+use crate::switch::Input;
+use crate::transport::{ConnectionId, Flow};
+
+/// The patience that a peer gets.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// From the connection to the first complete request.
+    pub first: Duration,
+    /// From the first to the last byte of any later message.
+    pub whole: Duration,
+    /// Without any byte from the peer, until one of its requests was answered with a 2xx.
+    pub idle: Duration,
+    /// Without any byte from a peer that we served: a phone that registers for an hour and sends no keep-alive is not dead.
+    pub idle_served: Duration,
+    /// For a TCP connection to be made.
+    pub connect: Duration,
+    /// For the peer to take any byte at all while we have some for it.
+    pub write: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            first: FIRST_MESSAGE_MAX,
+            whole: Duration::from_secs(30),
+            idle: Duration::from_secs(600),
+            idle_served: Duration::from_secs(3900),
+            connect: Duration::from_secs(4),
+            write: Duration::from_secs(20),
+        }
+    }
+}
+
+/// What the table keeps of a connection.
+pub(super) struct Connection {
+    pub(super) id: ConnectionId,
+    pub(super) profile: Arc<AtomicU16>,
+    pub(super) remote: SocketAddr,
+    local: Mutex<SocketAddr>,
+    /// The flow for which we opened it; `None` when the peer did.
+    asked: Option<Flow>,
+    outbox: UnboundedSender<Bytes>,
+    queued_bytes: AtomicUsize,
+    served: AtomicBool,
+    pub(super) cut: CancellationToken,
+}
+
+impl Connection {
+    pub(super) fn new(
+        id: ConnectionId,
+        profile: Arc<AtomicU16>,
+        local: SocketAddr,
+        remote: SocketAddr,
+        asked: Option<Flow>,
+    ) -> (Self, UnboundedReceiver<Bytes>) {
+        let (outbox, messages) = unbounded_channel();
+        let connection = Connection {
+            id,
+            profile,
+            remote,
+            local: Mutex::new(local),
+            asked,
+            outbox,
+            queued_bytes: AtomicUsize::new(0),
+            served: AtomicBool::new(false),
+            cut: CancellationToken::new(),
+        };
+        (connection, messages)
+    }
+
+    pub(super) fn local(&self) -> SocketAddr {
+        *self.local.lock()
+    }
+
+    /// Queues a message. False when the connection is over; a peer that leaves 64 KB unread is cut. One message larger than that
+    /// may pass alone.
+    pub(super) fn queue(&self, shared: &Shared, bytes: Bytes) -> bool {
+        if self.cut.is_cancelled() {
+            return false;
+        }
+        let length = bytes.len();
+        let before = self.queued_bytes.fetch_add(length, Ordering::Relaxed);
+        if before > 0 && before + length > WRITE_QUEUE_BYTES_MAX {
+            count(&shared.metrics.cut_unread);
+            self.cut.cancel();
+            return false;
+        }
+        if bytes.starts_with(b"SIP/2.0 2") {
+            self.served.store(true, Ordering::Relaxed);
+        }
+        self.outbox.send(bytes).is_ok()
+    }
+}
+
+/// Makes the connection, then serves it; a failure is reported once, for the flow that asked.
+pub(super) async fn connect(
+    shared: Arc<Shared>,
+    connection: Arc<Connection>,
+    messages: UnboundedReceiver<Bytes>,
+) {
+    let made = timeout(shared.limits.connect, dial(&connection)).await;
+    let stream = match made {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => return refuse(&shared, &connection, &error.to_string()),
+        Err(_) => return refuse(&shared, &connection, "no answer in time"),
+    };
+    if let Ok(local) = stream.local_addr() {
+        *connection.local.lock() = local;
+    }
+    serve(shared, connection, stream, messages).await;
+}
+
+fn refuse(shared: &Shared, connection: &Connection, why: &str) {
+    tracing::debug!(remote = %connection.remote, why, "cannot connect");
+    connection.cut.cancel();
+    shared.remove(connection);
+    if let Some(flow) = connection.asked {
+        shared.inbox.input(Input::SendFailed { flow });
+    }
+}
+
+async fn dial(connection: &Connection) -> io::Result<TcpStream> {
+    let socket = if connection.remote.is_ipv4() {
+        TcpSocket::new_v4()?
+    } else {
+        TcpSocket::new_v6()?
+    };
+    let mut local = connection.local();
+    if !local.ip().is_unspecified() && local.is_ipv4() == connection.remote.is_ipv4() {
+        local.set_port(0);
+        socket.bind(local)?;
+    }
+    socket.connect(connection.remote).await
+}
+
+/// Serves an open connection until it ends, then says so to the core.
+pub(super) async fn serve(
+    shared: Arc<Shared>,
+    connection: Arc<Connection>,
+    stream: TcpStream,
+    messages: UnboundedReceiver<Bytes>,
+) {
+    let _ = stream.set_nodelay(true);
+    let keep_alive = TcpKeepalive::new()
+        .with_time(Duration::from_secs(60))
+        .with_interval(Duration::from_secs(20));
+    let _ = SockRef::from(&stream).set_tcp_keepalive(&keep_alive);
+    let (reader, writer) = stream.into_split();
+    let cut = connection.cut.clone();
+    let _cut_at_the_end = cut.clone().drop_guard();
+    tokio::join!(
+        async {
+            tokio::select! {
+                () = cut.cancelled() => {}
+                () = read(&shared, &connection, reader) => {}
+            }
+            cut.cancel();
+        },
+        async {
+            write(&shared, &connection, writer, messages).await;
+            cut.cancel();
+        }
+    );
+    shared.remove(&connection);
+    let unsent = connection.queued_bytes.load(Ordering::Relaxed) > 0;
+    if let (Some(flow), true) = (connection.asked, unsent) {
+        shared.inbox.input(Input::SendFailed { flow });
+    }
+    shared.inbox.input(Input::ConnectionClosed {
+        connection: connection.id,
+    });
+}
+
+async fn read(shared: &Shared, connection: &Connection, mut reader: OwnedReadHalf) {
+    let limits = &shared.limits;
+    let mut framer = StreamFramer::new();
+    let mut buffer = vec![0u8; 16 * 1024];
+    // A connection that we opened owes us nothing.
+    let mut proved = connection.asked.is_some();
+    let opened = Instant::now();
+    let mut message_began: Option<Instant> = None;
+    loop {
+        while shared.inbox.is_crowded() {
+            sleep(Duration::from_millis(5)).await;
+        }
+        let idle = match connection.served.load(Ordering::Relaxed) {
+            true => limits.idle_served,
+            false => limits.idle,
+        };
+        let (until, late) = match message_began {
+            _ if !proved => (opened + limits.first, &shared.metrics.cut_slow),
+            Some(began) => (began + limits.whole, &shared.metrics.cut_slow),
+            None => (Instant::now() + idle, &shared.metrics.cut_idle),
+        };
+        let length = match timeout_at(until, reader.read(&mut buffer)).await {
+            Err(_) => return count(late),
+            Ok(Err(_) | Ok(0)) => return,
+            Ok(Ok(length)) => length,
+        };
+        framer.push(buffer.get(..length).unwrap_or_default());
+        loop {
+            match framer.next() {
+                Ok(Some(StreamItem::Message(bytes))) => {
+                    proved = true;
+                    message_began = None;
+                    count(&shared.metrics.stream_messages_in);
+                    let flow = flow_of(connection);
+                    shared.inbox.input(Input::Received { flow, bytes });
+                }
+                Ok(Some(StreamItem::Ping)) => {
+                    // RFC 5626 §3.5.1: a double CRLF is answered with a single one.
+                    count(&shared.metrics.keep_alives);
+                    connection.queue(shared, Bytes::from_static(b"\r\n"));
+                }
+                Ok(Some(StreamItem::Pong)) => {}
+                Ok(None) => break,
+                Err(error) => {
+                    tracing::debug!(remote = %connection.remote, %error, "no SIP on a stream");
+                    return count(&shared.metrics.cut_malformed);
+                }
+            }
+        }
+        if framer.is_empty() {
+            message_began = None;
+        } else if message_began.is_none() {
+            message_began = Some(Instant::now());
+        }
+    }
+}
+
+/// Writes what is queued. When the connection is cut, what waits still gets a moment: a refusal may be among it.
+async fn write(
+    shared: &Shared,
+    connection: &Connection,
+    mut writer: OwnedWriteHalf,
+    mut messages: UnboundedReceiver<Bytes>,
+) {
+    loop {
+        let message = tokio::select! {
+            biased;
+            message = messages.recv() => message,
+            () = connection.cut.cancelled() => None,
+        };
+        let Some(message) = message else { break };
+        let writing = timeout(shared.limits.write, writer.write_all(&message));
+        let written = tokio::select! {
+            written = writing => written,
+            () = patience_after(&connection.cut) => return,
+        };
+        match written {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) => return,
+            Err(_) => return count(&shared.metrics.cut_unread),
+        }
+        connection
+            .queued_bytes
+            .fetch_sub(message.len(), Ordering::Relaxed);
+        if message.len() > 2 {
+            count(&shared.metrics.stream_messages_out);
+        }
+    }
+    let _ = timeout(Duration::from_millis(100), writer.shutdown()).await;
+}
+
+/// Ends 100 ms after the cut.
+async fn patience_after(cut: &CancellationToken) {
+    cut.cancelled().await;
+    sleep(Duration::from_millis(100)).await;
+}

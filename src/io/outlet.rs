@@ -1,0 +1,280 @@
+//! Carries the effects of a batch out, in the order that safety needs: journal first, then the wire.
+//!
+//! When the journal refuses, the answers of the inputs that wanted to journal are held back (their senders will ask again), the
+//! switch is told, and from then on its records are kept in memory until the journal takes them. Live calls go on meanwhile.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+use serde::Serialize;
+use tokio::sync::broadcast;
+
+use super::metrics::{Metrics, count};
+use super::rows;
+use super::udp::UdpPorts;
+use crate::base::{Duration, Instant, Now};
+use crate::media::MediaCommand;
+use crate::store::{Journal, Sqlite};
+use crate::switch::{Effect, Event, Input, Level, Record, Reply};
+use crate::transport::{ConnectionId, Flow, Transport};
+
+/// Time between two attempts to write a journal that refused.
+const RETRY: Duration = Duration::from_secs(1);
+/// Records kept in memory while the journal refuses (some 100 MB at worst: guess).
+const UNWRITTEN_MAX: usize = 200_000;
+
+/// A name to look up, as `Effect::Resolve` asks.
+#[derive(Clone, Debug)]
+pub struct Query {
+    /// Its number, for the answer.
+    pub query: u64,
+    /// Host name.
+    pub host: Arc<str>,
+    /// SRV first.
+    pub srv: bool,
+    /// For which transport.
+    pub transport: Transport,
+}
+
+/// The parts of the shell that run elsewhere, as the shard reaches them. None of the calls blocks.
+pub trait World: Send {
+    /// Sends on a stream; a failure comes back as `Input::SendFailed`.
+    fn stream(&mut self, flow: Flow, bytes: Bytes);
+    /// Closes a stream.
+    fn close(&mut self, connection: ConnectionId);
+    /// Orders a media worker.
+    fn media(&mut self, command: MediaCommand);
+    /// Looks a name up; the answer comes as `Input::Resolved`.
+    fn resolve(&mut self, query: Query);
+    /// Hands the answer to a command to whoever waits for it.
+    fn reply(&mut self, id: u64, reply: Reply);
+}
+
+/// An event as the journal keeps it: the JSON of `Record::Event`, without a copy of the event.
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum Published<'a> {
+    Event(&'a Event),
+}
+
+/// Where effects go.
+pub struct Outlet<W> {
+    journal: Journal,
+    sqlite: Arc<Sqlite>,
+    events: broadcast::Sender<Arc<Event>>,
+    world: W,
+    metrics: Arc<Metrics>,
+    /// Set while the journal refuses: when to try again.
+    retry_at: Option<Instant>,
+    unwritten: VecDeque<Record>,
+}
+
+impl<W: World> Outlet<W> {
+    /// An outlet onto an open journal and database.
+    pub fn new(
+        journal: Journal,
+        sqlite: Arc<Sqlite>,
+        events: broadcast::Sender<Arc<Event>>,
+        world: W,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        Outlet {
+            journal,
+            sqlite,
+            events,
+            world,
+            metrics,
+            retry_at: None,
+            unwritten: VecDeque::new(),
+        }
+    }
+
+    /// When the shard must call [`Outlet::retry`]; `None` while all is well.
+    pub fn retry_at(&self) -> Option<Instant> {
+        self.retry_at
+    }
+
+    /// The journal, for a compaction; `None` while it refuses.
+    pub fn journal(&mut self) -> Option<&mut Journal> {
+        self.retry_at.is_none().then_some(&mut self.journal)
+    }
+
+    /// The database.
+    pub fn sqlite(&self) -> &Arc<Sqlite> {
+        &self.sqlite
+    }
+
+    /// Carries out the effects of a batch. `ends` are the lengths that the list had after each input of the batch. What the world
+    /// has to say at once goes to `again`.
+    pub fn apply(
+        &mut self,
+        now: Now,
+        list: &mut Vec<Effect>,
+        ends: &[usize],
+        ports: &mut UdpPorts,
+        again: &mut VecDeque<Input>,
+    ) {
+        let failed_now = self.journal_all(now, list, again);
+        if failed_now {
+            self.hold_answers(list, ends);
+        }
+        for effect in list.drain(..) {
+            self.carry_out(effect, ports, again);
+        }
+        ports.flush(&self.metrics, |flow, error| {
+            tracing::debug!(%flow, %error, "a datagram could not be sent");
+            again.push_back(Input::SendFailed { flow });
+        });
+    }
+
+    /// Writes the records of a batch; true when the journal began to refuse.
+    fn journal_all(&mut self, now: Now, list: &[Effect], again: &mut VecDeque<Input>) -> bool {
+        let mut result = Ok(());
+        if self.retry_at.is_none() {
+            for effect in list {
+                let pushed = match effect {
+                    Effect::Journal(record) => self.journal.push(record),
+                    Effect::Event(event) => self.journal.push(&Published::Event(event)),
+                    _ => Ok(()),
+                };
+                if let Err(error) = pushed {
+                    // A record of more than 4 MiB: our fault, and no reason to stop the others.
+                    count(&self.metrics.records_lost);
+                    tracing::error!(%error, "a record cannot be journaled");
+                }
+            }
+            result = self.journal.commit();
+        }
+        let Err(error) = result else {
+            if self.retry_at.is_some() {
+                self.keep_unwritten(list);
+            }
+            return false;
+        };
+        tracing::error!(%error, "the journal cannot be written: no new calls until it can");
+        self.retry_at = Some(now.mono + RETRY);
+        self.keep_unwritten(list);
+        again.push_back(Input::StoreHealth { ok: false });
+        true
+    }
+
+    fn keep_unwritten(&mut self, list: &[Effect]) {
+        for effect in list {
+            let record = match effect {
+                Effect::Journal(record) => record.clone(),
+                Effect::Event(event) => Record::Event(Event::clone(event)),
+                _ => continue,
+            };
+            if self.unwritten.len() == UNWRITTEN_MAX {
+                self.unwritten.pop_front();
+                count(&self.metrics.records_lost);
+            }
+            self.unwritten.push_back(record);
+        }
+    }
+
+    /// Takes the messages out that answer an input whose records are not written.
+    fn hold_answers(&self, list: &mut Vec<Effect>, ends: &[usize]) {
+        let mut keep = Vec::with_capacity(list.len());
+        let mut effects = list.drain(..);
+        let mut start = 0;
+        for &end in ends {
+            let mut group: Vec<Effect> = effects.by_ref().take(end - start).collect();
+            start = end;
+            if group.iter().any(|e| matches!(e, Effect::Journal(_))) {
+                let before = group.len();
+                group.retain(|effect| !matches!(effect, Effect::Send { .. }));
+                let held = (before - group.len()) as u64;
+                self.metrics.sends_held.fetch_add(held, Ordering::Relaxed);
+            }
+            keep.append(&mut group);
+        }
+        keep.extend(effects);
+        *list = keep;
+    }
+
+    fn carry_out(
+        &mut self,
+        effect: Effect,
+        ports: &mut UdpPorts,
+        again: &mut VecDeque<Input>,
+    ) {
+        match effect {
+            Effect::Send { flow, bytes } => match flow.transport {
+                Transport::Udp => {
+                    if !ports.queue(flow, bytes) {
+                        tracing::warn!(%flow, "no port for this flow");
+                        again.push_back(Input::SendFailed { flow });
+                    }
+                }
+                Transport::Tcp => self.world.stream(flow, bytes),
+            },
+            Effect::CloseConnection(connection) => self.world.close(connection),
+            Effect::Media(command) => self.world.media(command),
+            Effect::Journal(record) => {
+                if let Some(row) = rows::of_record(&record) {
+                    self.sqlite.write(row);
+                }
+            }
+            Effect::Event(event) => {
+                self.sqlite.write(rows::of_event(&event));
+                // Nobody listening is no fault.
+                let _ = self.events.send(event);
+            }
+            Effect::Reply { id, reply } => self.world.reply(id, reply),
+            Effect::Resolve {
+                query,
+                host,
+                srv,
+                transport,
+            } => self.world.resolve(Query {
+                query,
+                host,
+                srv,
+                transport,
+            }),
+            Effect::Log { level, text } => match level {
+                Level::Debug => tracing::debug!("{text}"),
+                Level::Info => tracing::info!("{text}"),
+                Level::Warn => tracing::warn!("{text}"),
+                Level::Error => tracing::error!("{text}"),
+            },
+        }
+    }
+
+    /// Tries a journal that refused again; `snapshot` gives the whole state if it must be written anew. True when it works again:
+    /// everything is written, and the switch should hear so.
+    pub fn retry(&mut self, now: Now, snapshot: impl FnOnce() -> Vec<Record>) -> bool {
+        self.retry_at = Some(now.mono + RETRY);
+        if !self.journal.probe() {
+            return false;
+        }
+        if self.journal.needs_rewrite()
+            && let Err(error) = self.journal.rewrite(snapshot())
+        {
+            tracing::error!(%error, "the journal cannot be written anew");
+            return false;
+        }
+        let (front, back) = self.unwritten.as_slices();
+        let written = front
+            .iter()
+            .chain(back)
+            .try_for_each(|record| self.journal.push(record))
+            .and_then(|()| self.journal.commit());
+        if let Err(error) = written {
+            tracing::error!(%error, "the journal still cannot be written");
+            return false;
+        }
+        tracing::warn!(records = self.unwritten.len(), "the journal can be written again");
+        self.unwritten.clear();
+        self.retry_at = None;
+        true
+    }
+
+    /// The metrics that this outlet counts into.
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+}

@@ -1,0 +1,112 @@
+//! Turns published facts and call records into rows of the tables.
+
+use serde_json::Value;
+
+use crate::event::{CallRecord, LegRecord};
+use crate::store::{CallRow, EventRow, LegRow, Row};
+use crate::switch::{Event, Record};
+
+/// The row of an event.
+pub fn of_event(event: &Event) -> Row {
+    Row::Event(EventRow {
+        seq: event.seq,
+        at: event.at,
+        kind: kind(event),
+        json: json(event),
+    })
+}
+
+/// The row of a journal record, for those that have one.
+pub fn of_record(record: &Record) -> Option<Row> {
+    match record {
+        Record::Event(event) => Some(of_event(event)),
+        Record::CallOpened(call) | Record::CallClosed(call) => Some(of_call(call)),
+        Record::Bound(_)
+        | Record::Unbound { .. }
+        | Record::CallAnswered { .. }
+        | Record::Alive { .. }
+        | Record::Acd(_)
+        | Record::Seq(_) => None,
+    }
+}
+
+/// Room and type of the fact, as the JSON names them: `call.answered`, `server`.
+fn kind(event: &Event) -> String {
+    let Ok(Value::Object(fact)) = serde_json::to_value(&event.fact) else {
+        return "unknown".into();
+    };
+    let Some((room, inner)) = fact.into_iter().next() else {
+        return "unknown".into();
+    };
+    match inner.get("type").and_then(Value::as_str) {
+        Some(kind) => format!("{room}.{kind}"),
+        None => room,
+    }
+}
+
+fn json(value: &impl serde::Serialize) -> String {
+    serde_json::to_string(value).expect("facts and records have string keys and finite numbers")
+}
+
+fn word(value: &impl serde::Serialize) -> String {
+    match serde_json::to_value(value) {
+        Ok(Value::String(word)) => word,
+        _ => String::new(),
+    }
+}
+
+fn of_call(call: &CallRecord) -> Row {
+    Row::Call(Box::new(CallRow {
+        id: call.id.to_string(),
+        started_at: call.started_at,
+        ended_at: call.ended_at,
+        direction: word(&call.direction),
+        from_number: call.from.number.to_string(),
+        to_number: call.to.number.to_string(),
+        outcome: word(&call.outcome),
+        agent: call.agent.as_ref().map(ToString::to_string),
+        duration_ms: (call.duration_secs * 1000.0).round() as i64,
+        json: json(call),
+        legs: call.legs.iter().map(of_leg).collect(),
+    }))
+}
+
+fn of_leg(leg: &LegRecord) -> LegRow {
+    LegRow {
+        id: leg.id.to_string(),
+        role: leg.role.to_string(),
+        number: leg.party.number.to_string(),
+        trunk: leg.party.trunk.as_ref().map(ToString::to_string),
+        started_at: leg.started_at,
+        answered_at: leg.answered_at,
+        ended_at: leg.ended_at,
+        status: leg.status,
+        sip_call_id: leg.call_id.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::{Ulid, WallTime};
+    use crate::event::CallFact;
+    use crate::switch::Fact;
+
+    #[test]
+    fn an_events_kind_names_its_room_and_type() {
+        let event = |fact| Event {
+            seq: 1,
+            at: WallTime::default(),
+            fact,
+        };
+        let ended = event(Fact::Call(CallFact::Ended {
+            call: Ulid::from(1u128),
+            ended_by: "caller".into(),
+        }));
+        assert_eq!(kind(&ended), "call.ended");
+        let server = event(Fact::Server {
+            what: "ready".into(),
+        });
+        assert_eq!(kind(&server), "server");
+    }
+}
