@@ -95,7 +95,12 @@ fn read(counter: &AtomicU64) -> u64 {
 }
 
 impl Page {
-    fn add(&mut self, name: &str, help: &str, metric: impl EncodeMetric + Send + Sync + std::fmt::Debug + 'static) {
+    fn add(
+        &mut self,
+        name: &str,
+        help: &str,
+        metric: impl EncodeMetric + Send + Sync + std::fmt::Debug + 'static,
+    ) {
         self.0.register(name, help, metric);
     }
 
@@ -115,57 +120,189 @@ impl Page {
     }
 
     fn shell(&mut self, m: &Metrics, inbox_waiting: usize) {
-        self.counter("sip_datagrams_in", "SIP datagrams received", &m.datagrams_in);
+        self.counter(
+            "sip_datagrams_in",
+            "SIP datagrams received",
+            &m.datagrams_in,
+        );
         self.counter("sip_datagrams_out", "SIP datagrams sent", &m.datagrams_out);
-        self.counter("sip_datagrams_dropped", "SIP datagrams that the kernel dropped", &m.datagrams_dropped);
-        self.counter("sip_keep_alives", "Datagrams that only keep a NAT binding open", &m.keep_alives);
-        self.counter("sip_sends_refused", "Sends that the kernel refused", &m.sends_refused);
-        self.counter("sip_sends_held", "Answers held back because the journal could not be written", &m.sends_held);
-        self.counter("sip_stream_messages_in", "SIP messages received on streams", &m.stream_messages_in);
-        self.counter("sip_stream_messages_out", "SIP messages sent on streams", &m.stream_messages_out);
-        self.gauge("sip_connections", "Stream connections open now", read(&m.connections));
-        self.counter("sip_connections_opened", "Stream connections accepted or opened", &m.connections_total);
-        self.counter("sip_connections_refused", "Stream connections refused by a cap", &m.connections_refused);
-        self.counter("sip_connections_cut_slow", "Cut: no complete request in time", &m.cut_slow);
+        self.counter(
+            "sip_datagrams_dropped",
+            "SIP datagrams that the kernel dropped",
+            &m.datagrams_dropped,
+        );
+        self.counter(
+            "sip_keep_alives",
+            "Datagrams that only keep a NAT binding open",
+            &m.keep_alives,
+        );
+        self.counter(
+            "sip_sends_refused",
+            "Sends that the kernel refused",
+            &m.sends_refused,
+        );
+        self.counter(
+            "sip_sends_held",
+            "Answers held back because the journal could not be written",
+            &m.sends_held,
+        );
+        self.counter(
+            "sip_stream_messages_in",
+            "SIP messages received on streams",
+            &m.stream_messages_in,
+        );
+        self.counter(
+            "sip_stream_messages_out",
+            "SIP messages sent on streams",
+            &m.stream_messages_out,
+        );
+        self.gauge(
+            "sip_connections",
+            "Stream connections open now",
+            read(&m.connections),
+        );
+        self.counter(
+            "sip_connections_opened",
+            "Stream connections accepted or opened",
+            &m.connections_total,
+        );
+        self.counter(
+            "sip_connections_refused",
+            "Stream connections refused by a cap",
+            &m.connections_refused,
+        );
+        self.counter(
+            "sip_connections_cut_slow",
+            "Cut: no complete request in time",
+            &m.cut_slow,
+        );
         self.counter("sip_connections_cut_idle", "Cut: idle", &m.cut_idle);
-        self.counter("sip_connections_cut_unread", "Cut: the peer does not read", &m.cut_unread);
-        self.counter("sip_connections_cut_malformed", "Cut: what came was no SIP", &m.cut_malformed);
+        self.counter(
+            "sip_connections_cut_unread",
+            "Cut: the peer does not read",
+            &m.cut_unread,
+        );
+        self.counter(
+            "sip_connections_cut_malformed",
+            "Cut: what came was no SIP",
+            &m.cut_malformed,
+        );
         self.counter("shard_batches", "Batches of inputs", &m.batches);
         self.counter("shard_inputs", "Inputs given to the switch", &m.inputs);
         self.seconds("shard_busy", "Time spent with batches", &m.busy_nanos);
-        self.gauge("shard_inbox", "Inputs waiting from other threads", inbox_waiting as u64);
-        self.counter("panics", "Panics of the switch; each costs one input", &m.panics);
+        self.gauge(
+            "shard_inbox",
+            "Inputs waiting from other threads",
+            inbox_waiting as u64,
+        );
+        self.counter(
+            "panics",
+            "Panics of the switch; each costs one input",
+            &m.panics,
+        );
         self.counter("dns_lookups", "Names looked up", &m.lookups);
-        self.counter("dns_lookups_failed", "Look-ups that found nothing or took too long", &m.lookups_failed);
+        self.counter(
+            "dns_lookups_failed",
+            "Look-ups that found nothing or took too long",
+            &m.lookups_failed,
+        );
     }
 
     fn store(&mut self, journal: &JournalCounters, sqlite: &SqliteCounters) {
         let bytes = ConstCounter::new(read(&journal.bytes));
-        self.0
-            .register_with_unit("journal_written", "Appended to the journal", Unit::Bytes, bytes);
-        self.counter("journal_records", "Records appended to the journal", &journal.records);
-        self.counter("journal_writes", "Writes of the journal, one for a batch of records", &journal.batches);
-        self.seconds("journal_write", "Time spent writing the journal", &journal.append_nanos);
-        self.counter("journal_failures", "Writes of the journal that failed", &journal.failures);
-        self.counter("journal_compactions", "Compactions of the journal", &journal.compactions);
-        self.gauge("database_backlog", "Rows waiting for the database", read(&sqlite.backlog));
-        self.counter("database_rows", "Rows written to the database", &sqlite.written);
-        self.counter("database_retries", "Transactions of the database tried again", &sqlite.retries);
-        self.counter("database_refused", "Rows that the database refused", &sqlite.refused);
+        self.0.register_with_unit(
+            "journal_written",
+            "Appended to the journal",
+            Unit::Bytes,
+            bytes,
+        );
+        self.counter(
+            "journal_records",
+            "Records appended to the journal",
+            &journal.records,
+        );
+        self.counter(
+            "journal_writes",
+            "Writes of the journal, one for a batch of records",
+            &journal.batches,
+        );
+        self.seconds(
+            "journal_write",
+            "Time spent writing the journal",
+            &journal.append_nanos,
+        );
+        self.counter(
+            "journal_failures",
+            "Writes of the journal that failed",
+            &journal.failures,
+        );
+        self.counter(
+            "journal_compactions",
+            "Compactions of the journal",
+            &journal.compactions,
+        );
+        self.gauge(
+            "database_backlog",
+            "Rows waiting for the database",
+            read(&sqlite.backlog),
+        );
+        self.counter(
+            "database_rows",
+            "Rows written to the database",
+            &sqlite.written,
+        );
+        self.counter(
+            "database_retries",
+            "Transactions of the database tried again",
+            &sqlite.retries,
+        );
+        self.counter(
+            "database_refused",
+            "Rows that the database refused",
+            &sqlite.refused,
+        );
     }
 
     fn switch(&mut self, status: &StatusView) {
         self.gauge("calls", "Live calls", status.calls as u64);
         self.gauge("legs", "Live legs", status.legs as u64);
-        self.gauge("registrations", "Devices registered now", status.registrations as u64);
-        self.gauge("transactions", "Live SIP transactions", status.transactions as u64);
+        self.gauge(
+            "registrations",
+            "Devices registered now",
+            status.registrations as u64,
+        );
+        self.gauge(
+            "transactions",
+            "Live SIP transactions",
+            status.transactions as u64,
+        );
         self.gauge("rtp_ports", "RTP ports in use", status.ports as u64);
         self.gauge("timers", "Armed timers", status.timers as u64);
-        self.gauge("waiting", "Work items waiting in queues", status.waiting as u64);
-        self.add("calls_started", "Calls since the start", ConstCounter::new(status.calls_total));
-        self.add("events", "Number of the newest event", ConstCounter::new(status.seq));
-        self.gauge("store_ok", "The journal can be written", u64::from(status.store_ok));
-        self.gauge("ready", "The switch takes calls", u64::from(status.state == "ready"));
+        self.gauge(
+            "waiting",
+            "Work items waiting in queues",
+            status.waiting as u64,
+        );
+        self.add(
+            "calls_started",
+            "Calls since the start",
+            ConstCounter::new(status.calls_total),
+        );
+        self.add(
+            "events",
+            "Number of the newest event",
+            ConstCounter::new(status.seq),
+        );
+        self.gauge(
+            "store_ok",
+            "The journal can be written",
+            u64::from(status.store_ok),
+        );
+        self.gauge(
+            "ready",
+            "The switch takes calls",
+            u64::from(status.state == "ready"),
+        );
     }
 }
 
@@ -178,7 +315,13 @@ mod tests {
         let metrics = Metrics::default();
         metrics.datagrams_in.store(42, Ordering::Relaxed);
         metrics.busy_nanos.store(1_500_000_000, Ordering::Relaxed);
-        let page = text(&metrics, &JournalCounters::default(), &SqliteCounters::default(), 3, None);
+        let page = text(
+            &metrics,
+            &JournalCounters::default(),
+            &SqliteCounters::default(),
+            3,
+            None,
+        );
         for line in [
             "strowger_sip_datagrams_in_total 42",
             "strowger_shard_busy_seconds_total 1.5",
@@ -186,7 +329,10 @@ mod tests {
             "strowger_journal_written_bytes_total 0",
             "strowger_up 0",
         ] {
-            assert!(page.lines().any(|l| l == line), "{line} is missing in\n{page}");
+            assert!(
+                page.lines().any(|l| l == line),
+                "{line} is missing in\n{page}"
+            );
         }
         assert!(page.ends_with("# EOF\n"));
     }

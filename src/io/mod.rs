@@ -5,4 +5,16 @@
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)] // the shell is where clocks and threads belong
 
 pub mod batch;
+pub mod clock;
+pub mod connection;
+pub mod entropy;
+pub mod inbox;
 pub mod media;
+pub mod metrics;
+pub mod outlet;
+pub mod recent;
+pub mod resolve;
+pub mod rows;
+pub mod shard;
+pub mod tcp;
+pub mod udp;

@@ -195,12 +195,7 @@ impl<W: World> Outlet<W> {
         *list = keep;
     }
 
-    fn carry_out(
-        &mut self,
-        effect: Effect,
-        ports: &mut UdpPorts,
-        again: &mut VecDeque<Input>,
-    ) {
+    fn carry_out(&mut self, effect: Effect, ports: &mut UdpPorts, again: &mut VecDeque<Input>) {
         match effect {
             Effect::Send { flow, bytes } => match flow.transport {
                 Transport::Udp => {
@@ -267,7 +262,10 @@ impl<W: World> Outlet<W> {
             tracing::error!(%error, "the journal still cannot be written");
             return false;
         }
-        tracing::warn!(records = self.unwritten.len(), "the journal can be written again");
+        tracing::warn!(
+            records = self.unwritten.len(),
+            "the journal can be written again"
+        );
         self.unwritten.clear();
         self.retry_at = None;
         true

@@ -92,7 +92,10 @@ mod tests {
             };
             recent.note(now, &Input::StoreHealth { ok: i % 2 == 0 });
         }
-        let path = recent.dump(dir.path(), "two\nlines").expect("writes").expect("path");
+        let path = recent
+            .dump(dir.path(), "two\nlines")
+            .expect("writes")
+            .expect("path");
         let text = std::fs::read_to_string(path).expect("reads");
         assert_eq!(text.lines().count(), 2 + KEPT);
         assert!(text.lines().nth(1).expect("line").ends_with("two lines"));
@@ -106,6 +109,9 @@ mod tests {
         for i in 0..DUMPS_MAX {
             std::fs::write(dir.path().join(format!("panic-{i}.txt")), "").expect("writes");
         }
-        assert_eq!(Recent::default().dump(dir.path(), "again").expect("looks"), None);
+        assert_eq!(
+            Recent::default().dump(dir.path(), "again").expect("looks"),
+            None
+        );
     }
 }

@@ -45,7 +45,9 @@ impl NameService {
         let _on_runtime = runtime.enter();
         let built = TokioResolver::builder_tokio().and_then(|builder| builder.build());
         let resolver = built
-            .inspect_err(|error| tracing::warn!(%error, "no name service: only addresses will work"))
+            .inspect_err(
+                |error| tracing::warn!(%error, "no name service: only addresses will work"),
+            )
             .ok()
             .map(Arc::new);
         drop(_on_runtime);
@@ -211,10 +213,17 @@ mod tests {
         let Some(crate::io::inbox::Letter::Input(input)) = letters.take() else {
             panic!("no answer");
         };
-        let Input::Resolved { query: 7, addresses } = *input else {
+        let Input::Resolved {
+            query: 7,
+            addresses,
+        } = *input
+        else {
             panic!("another answer");
         };
         assert_eq!(addresses, [("::1".parse().expect("ip"), 0)]);
-        assert_eq!(metrics.lookups.load(std::sync::atomic::Ordering::Relaxed), 0);
+        assert_eq!(
+            metrics.lookups.load(std::sync::atomic::Ordering::Relaxed),
+            0
+        );
     }
 }

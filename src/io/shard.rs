@@ -293,8 +293,12 @@ impl<C: Core, W: World> Shard<C, W> {
             .unwrap_or_else(|| "no message".into());
         count(&self.outlet.metrics().panics);
         match self.recent.dump(&self.data_dir, &what) {
-            Ok(path) => tracing::error!(%what, inputs = ?path, "internal fault: one input was dropped"),
-            Err(error) => tracing::error!(%what, %error, "internal fault; the inputs cannot be written"),
+            Ok(path) => {
+                tracing::error!(%what, inputs = ?path, "internal fault: one input was dropped")
+            }
+            Err(error) => {
+                tracing::error!(%what, %error, "internal fault; the inputs cannot be written")
+            }
         }
         self.panics.push_back(now.mono);
         while self

@@ -160,7 +160,8 @@ impl Streams {
     fn open(&self, flow: Flow) -> Arc<Connection> {
         let id = self.shared.next_id();
         let profile = Arc::new(AtomicU16::new(flow.profile.0));
-        let (connection, outbox) = Connection::new(id, profile, flow.local, flow.remote, Some(flow));
+        let (connection, outbox) =
+            Connection::new(id, profile, flow.local, flow.remote, Some(flow));
         let connection = Arc::new(connection);
         self.shared.insert(&connection);
         let task = connection::connect(self.shared.clone(), connection.clone(), outbox);
@@ -250,12 +251,7 @@ async fn accept(
     }
 }
 
-fn take_in(
-    shared: &Arc<Shared>,
-    stream: TcpStream,
-    remote: SocketAddr,
-    profile: &Arc<AtomicU16>,
-) {
+fn take_in(shared: &Arc<Shared>, stream: TcpStream, remote: SocketAddr, profile: &Arc<AtomicU16>) {
     let Ok(local) = stream.local_addr() else {
         return;
     };

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 
-use super::batch::{self, BatchSocket, Outgoing, Receiver, Received, SIGNALLING_BUFFER_BYTES};
+use super::batch::{self, BatchSocket, Outgoing, Received, Receiver, SIGNALLING_BUFFER_BYTES};
 use super::metrics::Metrics;
 use crate::transport::{Flow, ProfileId, Transport};
 
@@ -63,7 +63,10 @@ impl UdpPort {
         for received in scratch.drain(..) {
             // Phones keep NAT bindings open with empty lines or zeros; they ask for nothing.
             if received.bytes.len() <= 4
-                && received.bytes.iter().all(|b| matches!(b, b'\r' | b'\n' | 0))
+                && received
+                    .bytes
+                    .iter()
+                    .all(|b| matches!(b, b'\r' | b'\n' | 0))
             {
                 metrics.keep_alives.fetch_add(1, Ordering::Relaxed);
                 continue;
@@ -103,17 +106,18 @@ impl UdpPorts {
         true
     }
 
-    /// The port of the flow's profile that is bound to its local address; failing that, to the same port number or a wildcard of
-    /// the same family; failing that, any port of the profile and family.
+    /// The port that is bound to the flow's local address; failing that, one of its profile and family: with the same port number
+    /// on a wildcard, with the same address, or any. Profiles may be renumbered by a reload while a flow lives; addresses stay.
     fn port_for(&mut self, flow: &Flow) -> Option<&mut UdpPort> {
         let fit = |port: &UdpPort| {
             let local = port.socket.local();
-            if local.is_ipv4() != flow.remote.is_ipv4() || port.profile != flow.profile {
+            let same_port = local.port() == flow.local.port();
+            if local.is_ipv4() != flow.remote.is_ipv4() {
                 return 0;
             }
-            let same_port = local.port() == flow.local.port();
             match (local.ip() == flow.local.ip(), same_port) {
                 (true, true) => 4,
+                _ if port.profile != flow.profile => 0,
                 (false, true) if local.ip().is_unspecified() => 3,
                 (true, false) => 2,
                 _ => 1,
@@ -177,11 +181,18 @@ mod tests {
         for index in 0..3 {
             let local = ports.list[index].socket.local();
             let profile = ports.list[index].profile.0;
-            let found = ports.port_for(&flow(profile, local, remote)).expect("found");
+            let found = ports
+                .port_for(&flow(profile, local, remote))
+                .expect("found");
             assert_eq!(found.socket.local(), local);
         }
         let local = ports.list[0].socket.local();
-        assert!(ports.port_for(&flow(7, local, remote)).is_none());
+        let found = ports.port_for(&flow(7, local, remote)).expect("found");
+        assert_eq!(found.socket.local(), local);
+        let nobody = "127.0.0.8:1".parse().expect("address");
+        assert!(ports.port_for(&flow(7, nobody, remote)).is_none());
+        let found = ports.port_for(&flow(1, nobody, remote)).expect("found");
+        assert_eq!(found.profile, ProfileId(1));
         let six = "[::1]:9".parse().expect("address");
         assert!(ports.port_for(&flow(0, local, six)).is_none());
         let found = ports.port_for(&flow(1, local, six)).expect("found");

@@ -83,6 +83,8 @@ pub struct Journal {
     last_write: u64,
     counters: Arc<JournalCounters>,
     _lock: File,
+    #[cfg(test)]
+    next_file: Option<Arc<dyn LogFile>>,
 }
 
 impl Journal {
@@ -129,6 +131,8 @@ impl Journal {
             last_write: 0,
             counters: Arc::default(),
             _lock: lock,
+            #[cfg(test)]
+            next_file: None,
         };
         Ok((journal, records, report))
     }
@@ -256,6 +260,10 @@ impl Journal {
         file.set_len(0)?;
         sync_dir(&self.dir)?;
         self.file = Arc::new(file);
+        #[cfg(test)]
+        if let Some(file) = self.next_file.take() {
+            self.file = file;
+        }
         self.segment = number;
         self.good = 0;
         Ok(Compaction {
@@ -289,9 +297,16 @@ impl Journal {
         self.snapshot_bytes = bytes;
     }
 
+    /// Makes the journal write to `file` from now on.
     #[cfg(test)]
     pub(crate) fn put_file(&mut self, file: Arc<dyn LogFile>) {
         self.file = file;
+    }
+
+    /// Makes the journal write to `file` from the next segment on.
+    #[cfg(test)]
+    pub(crate) fn put_next_file(&mut self, file: Arc<dyn LogFile>) {
+        self.next_file = Some(file);
     }
 }
 

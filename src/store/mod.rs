@@ -15,7 +15,7 @@
 pub mod frame;
 pub mod journal;
 pub mod sqlite;
-mod sync;
+pub(crate) mod sync;
 
 pub use journal::{Durability, Journal, Report};
 pub use sqlite::{CallRow, EventRow, LegRow, Row, Sqlite};
