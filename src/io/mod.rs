@@ -6,15 +6,7 @@
 
 pub mod batch;
 pub mod clock;
-pub mod connection;
+pub mod data_dir;
 pub mod entropy;
-pub mod inbox;
+pub mod logging;
 pub mod media;
-pub mod metrics;
-pub mod outlet;
-pub mod recent;
-pub mod resolve;
-pub mod rows;
-pub mod shard;
-pub mod tcp;
-pub mod udp;

@@ -1,0 +1,194 @@
+//! The running server as the API sees it: commands and their answers, events, records, metrics, reload, drain.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::{Notify, broadcast, oneshot};
+
+use super::inbox::Inbox;
+use super::metrics::{self, Metrics};
+use super::reload::{self, Reloaded};
+use super::tcp::Streams;
+use crate::config::{Problem, Settings};
+use crate::store::Sqlite;
+use crate::store::journal::JournalCounters;
+use crate::switch::{Answer, Command, Event, Input, Refusal, Reply, StatusView};
+
+/// How long a command may wait for its answer. The switch answers within a millisecond; this is for one that has died.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Commands that wait for their answers.
+#[derive(Default)]
+pub struct Replies {
+    waiting: Mutex<HashMap<u64, oneshot::Sender<Reply>>>,
+    next: AtomicU64,
+}
+
+impl Replies {
+    fn expect(&self) -> (u64, oneshot::Receiver<Reply>) {
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        let (answer, waits) = oneshot::channel();
+        self.waiting.lock().insert(id, answer);
+        (id, waits)
+    }
+
+    fn forget(&self, id: u64) {
+        self.waiting.lock().remove(&id);
+    }
+
+    /// Hands `reply` to whoever waits for the answer to command `id`.
+    pub fn deliver(&self, id: u64, reply: Reply) {
+        if let Some(answer) = self.waiting.lock().remove(&id) {
+            // Who asked may have gone.
+            let _ = answer.send(reply);
+        }
+    }
+}
+
+/// What a [`Handle`] leads to.
+pub(super) struct Parts {
+    pub(super) inbox: Inbox,
+    pub(super) replies: Arc<Replies>,
+    pub(super) events: broadcast::Sender<Arc<Event>>,
+    pub(super) sqlite: Arc<Sqlite>,
+    pub(super) journal: Arc<JournalCounters>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) settings: Mutex<Arc<Settings>>,
+    pub(super) streams: Streams,
+    pub(super) admin_token: Arc<str>,
+    /// Rung when somebody asked for a drain.
+    pub(super) drain: Notify,
+    /// One reload at a time.
+    pub(super) reloading: tokio::sync::Mutex<()>,
+}
+
+/// The running server. Cheap to clone; all clones are the same server.
+#[derive(Clone)]
+pub struct Handle {
+    pub(super) parts: Arc<Parts>,
+}
+
+impl Handle {
+    /// Asks or orders the switch. Answers 503 when it does not answer within 5 s.
+    pub async fn call(&self, command: Command) -> Reply {
+        let silent = || {
+            Err(Refusal::unavailable(
+                "no_answer",
+                "the switch does not answer; see the log",
+            ))
+        };
+        let drains = matches!(command, Command::Drain);
+        let (id, waits) = self.parts.replies.expect();
+        if !self.parts.inbox.input(Input::Command { id, command }) {
+            self.parts.replies.forget(id);
+            return silent();
+        }
+        if drains {
+            self.parts.drain.notify_one();
+        }
+        match tokio::time::timeout(PATIENCE, waits).await {
+            Ok(Ok(reply)) => reply,
+            Ok(Err(_)) | Err(_) => {
+                self.parts.replies.forget(id);
+                silent()
+            }
+        }
+    }
+
+    /// The status; `None` when the switch does not answer.
+    pub async fn status(&self) -> Option<StatusView> {
+        match self.call(Command::Status).await {
+            Ok(Answer::Status(status)) => Some(*status),
+            _ => None,
+        }
+    }
+
+    /// Events from now on. One that lags by more than 4,096 events is told so, and reads on with [`Handle::events_after`].
+    pub fn subscribe(&self) -> broadcast::Receiver<Arc<Event>> {
+        self.parts.events.subscribe()
+    }
+
+    /// Kept events after `seq`, oldest first, at most `limit`, as number and JSON. Waits until what was published is in the tables,
+    /// so that a subscription made before this call leaves no gap.
+    pub async fn events_after(
+        &self,
+        seq: u64,
+        limit: usize,
+    ) -> Result<Vec<(u64, String)>, Refusal> {
+        self.ask(move |sqlite| {
+            sqlite.wait_written(PATIENCE);
+            sqlite.events_after(seq, limit)
+        })
+        .await
+    }
+
+    /// Number of the oldest and of the newest event kept.
+    pub async fn event_range(&self) -> Result<Option<(u64, u64)>, Refusal> {
+        self.ask(|sqlite| sqlite.event_range()).await
+    }
+
+    /// Call records, newest first, older than the record `before`, at most `limit`, as id and JSON.
+    pub async fn call_records(
+        &self,
+        before: Option<String>,
+        limit: usize,
+    ) -> Result<Vec<(String, String)>, Refusal> {
+        self.ask(move |sqlite| sqlite.calls_before(before.as_deref(), limit))
+            .await
+    }
+
+    /// One call record as JSON.
+    pub async fn call_record(&self, id: String) -> Result<Option<String>, Refusal> {
+        self.ask(move |sqlite| sqlite.call(&id)).await
+    }
+
+    /// Puts a question to the database on a thread that may block.
+    async fn ask<T: Send + 'static, E: std::fmt::Display + Send + 'static>(
+        &self,
+        question: impl FnOnce(&Sqlite) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let sqlite = self.parts.sqlite.clone();
+        let refuse = |why: String| {
+            tracing::error!(%why, "the database does not answer");
+            Refusal::unavailable("database", "the database does not answer; see the log")
+        };
+        match tokio::task::spawn_blocking(move || question(&sqlite)).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(error)) => Err(refuse(error.to_string())),
+            Err(error) => Err(refuse(error.to_string())),
+        }
+    }
+
+    /// The text of `/metrics`.
+    pub async fn metrics(&self) -> String {
+        let status = self.status().await;
+        let parts = &self.parts;
+        let waiting = parts.inbox.waiting();
+        metrics::text(
+            &parts.metrics,
+            &parts.journal,
+            &parts.sqlite.counters(),
+            waiting,
+            status.as_ref(),
+        )
+    }
+
+    /// Reads the configuration again and applies what changed. On any error nothing is changed, and all problems are given.
+    pub async fn reload(&self) -> Result<Reloaded, Vec<Problem>> {
+        let _one_at_a_time = self.parts.reloading.lock().await;
+        reload::reload(&self.parts).await
+    }
+
+    /// The settings in force.
+    pub fn settings(&self) -> Arc<Settings> {
+        self.parts.settings.lock().clone()
+    }
+
+    /// The token of the administrator, as in `DATA-DIR/admin.token`.
+    pub fn admin_token(&self) -> Arc<str> {
+        self.parts.admin_token.clone()
+    }
+}

@@ -1,0 +1,44 @@
+//! The rest of the shell as the shard reaches it: streams, media workers, names, and those who wait for answers.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::handle::Replies;
+use super::media::Workers;
+use super::outlet::{Query, World};
+use super::resolve::NameService;
+use super::tcp::Streams;
+use crate::media::MediaCommand;
+use crate::switch::Reply;
+use crate::transport::{ConnectionId, Flow};
+
+/// The real world; tests have their own.
+pub struct Outside {
+    /// TCP.
+    pub streams: Streams,
+    /// RTP.
+    pub workers: Workers,
+    /// DNS.
+    pub names: NameService,
+    /// API.
+    pub replies: Arc<Replies>,
+}
+
+impl World for Outside {
+    fn stream(&mut self, flow: Flow, bytes: Bytes) {
+        self.streams.send(flow, bytes);
+    }
+    fn close(&mut self, connection: ConnectionId) {
+        self.streams.close(connection);
+    }
+    fn media(&mut self, command: MediaCommand) {
+        self.workers.send(command);
+    }
+    fn resolve(&mut self, query: Query) {
+        self.names.resolve(query);
+    }
+    fn reply(&mut self, id: u64, reply: Reply) {
+        self.replies.deliver(id, reply);
+    }
+}
