@@ -33,8 +33,8 @@ fmt: ## format the code
 
 bench: build ## microbenches, then CPU per operation beside Kamailio and rtpengine
 	scripts/test-deps.sh bench
-	$(CARGO) bench
-	@if [ -x benches/peers/run ]; then benches/peers/run; fi
+	$(CARGO) bench --benches
+	@set -e; for folder in benches/side-by-side/*/; do $$folder/$$(basename $$folder).py; done
 
 fuzz: ## run every fuzz target for SECONDS_EACH seconds, on stable
 	scripts/fuzz.sh $(SECONDS_EACH)

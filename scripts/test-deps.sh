@@ -11,7 +11,7 @@ test_needs=(
   setpriv:util-linux   # a phone dies with its test
 )
 prompts_needs=(espeak-ng:espeak-ng sox:sox python3:python3)
-bench_needs=("${test_needs[@]}" python3:python3 kamailio:kamailio rtpengine:rtpengine tcpdump:tcpdump)
+bench_needs=("${test_needs[@]}" python3:python3 kamailio:kamailio rtpengine:rtpengine-daemon tcpdump:tcpdump)
 
 case "${1:-test}" in
   test) needs=("${test_needs[@]}") ;;
