@@ -291,6 +291,7 @@ pub fn build(plan: &Plan, maker: NodeMaker) -> World {
                     world.rebind_after(*after, actor, router(*person, *phone, *port));
                 }
             }
+            Deal::JournalRefuses(length) => world.refuse_journal_after(*after, *length),
             Deal::StepClock(forward, by) => world.step_clock_after(*after, *forward, *by),
             Deal::Scan => {
                 world.order_after(*after, scanner, super::actors::Order::Register);

@@ -102,6 +102,8 @@ impl Ladder<'_> {
                 Happening::Log(false, text) if self.facts => Some(format!("* log: {text}")),
                 Happening::Crash => Some("* the server dies".to_string()),
                 Happening::Restart { .. } => Some("* the server is back".to_string()),
+                Happening::JournalRefuses(true) => Some("* the journal refuses".to_string()),
+                Happening::JournalRefuses(false) => Some("* the journal writes again".to_string()),
                 Happening::Healing => Some("* healing".to_string()),
                 Happening::Note(text) => Some(format!("* {text}")),
                 Happening::Log(true, text) => Some(format!("* fault: {text}")),

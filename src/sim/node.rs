@@ -58,6 +58,11 @@ pub enum NodeInput {
     Restore(Arc<str>),
     /// All records have been restored.
     Ready,
+    /// The journal can, or cannot, be written.
+    StoreHealth {
+        /// True when it can.
+        ok: bool,
+    },
 }
 
 /// What a server wants done.

@@ -57,6 +57,8 @@ pub enum Deal {
     Scan,
     /// The NAT of a person's phone gives it another public port.
     Rebind(usize, usize, u16),
+    /// The journal cannot be written for that long.
+    JournalRefuses(Duration),
     /// The wall clock steps (forward: true).
     StepClock(bool, Duration),
 }
@@ -221,6 +223,7 @@ impl Plan {
         let api = on(&mut features, &mut draw, 3, "api meddles");
         let nat = on(&mut features, &mut draw, 3, "nat");
         let steps = !crashes && on(&mut features, &mut draw, 4, "clock steps");
+        let refuses = !crashes && on(&mut features, &mut draw, 6, "journal refuses");
         let codes = on(&mut features, &mut draw, 2, "feature codes");
 
         let agents = draw.between(1, 4);
@@ -299,6 +302,10 @@ impl Plan {
                 let at = draw.millis(5_000, end);
                 plan.deals.push((at, Deal::Rebind(person, phone, port)));
             }
+        }
+        if refuses {
+            let deal = Deal::JournalRefuses(draw.millis(1_000, 20_000));
+            plan.deals.push((draw.millis(2_000, end), deal));
         }
         if steps {
             for _ in 0..draw.between(1, 3) {

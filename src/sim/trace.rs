@@ -72,6 +72,8 @@ pub enum Happening {
         /// Address of record and contact of the bindings that it has then.
         bindings: Vec<(String, String)>,
     },
+    /// The journal refuses to be written (true), or takes what was kept (false).
+    JournalRefuses(bool),
     /// Trouble is over: the network is perfect, peers behave and hang up.
     Healing,
     /// Something worth reading, said by a peer or by the world.

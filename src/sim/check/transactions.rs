@@ -11,6 +11,7 @@ use crate::sim::wire::Text;
 struct Seen {
     asked_at: Option<Instant>,
     by: usize,
+    stream: bool,
     line: String,
     finals: Vec<(u16, String)>,
     provisional_after_final: bool,
@@ -40,7 +41,7 @@ fn fold(evidence: &Evidence<'_>) -> Result<BTreeMap<Key, Seen>, (Option<Instant>
     for (at, happening) in evidence.trace.entries() {
         match happening {
             Happening::Crash => boot += 1,
-            Happening::NodeReceived { actor, bytes, .. } => {
+            Happening::NodeReceived { actor, bytes, path } => {
                 let Ok(text) = Text::parse_strict(bytes) else {
                     continue;
                 };
@@ -51,6 +52,7 @@ fn fold(evidence: &Evidence<'_>) -> Result<BTreeMap<Key, Seen>, (Option<Instant>
                 if entry.asked_at.is_none() {
                     entry.asked_at = Some(*at);
                     entry.by = *actor;
+                    entry.stream = path.stream;
                     entry.line = text.start.clone();
                 }
             }
@@ -110,9 +112,15 @@ pub(super) fn one_final_response(evidence: &Evidence<'_>) -> Verdict {
 /// Each request of a peer that can be read gets a final response, unless the server died in between.
 pub(super) fn every_request_is_answered(evidence: &Evidence<'_>) -> Verdict {
     let boots = u32::try_from(evidence.crashes().len()).unwrap_or(u32::MAX);
+    // Answers are held back when the journal begins to refuse; over a stream nobody asks again.
+    let refused = evidence
+        .trace
+        .entries()
+        .iter()
+        .any(|(_, h)| matches!(h, Happening::JournalRefuses(_)));
     for ((boot, actor, ..), entry) in fold(evidence)? {
         let hostile = evidence.hostile.get(actor).copied().unwrap_or(false);
-        if !hostile && boot == boots && entry.finals.is_empty() {
+        if !hostile && !(refused && entry.stream) && boot == boots && entry.finals.is_empty() {
             let sentence = format!(
                 "{}'s `{}` was never answered",
                 evidence.name(entry.by),

@@ -12,9 +12,10 @@ use crate::base::{Duration, Entropy, Instant, Now, WallTime};
 use crate::sim::actors::{Actor, Context, Deed, Order, Packet, Reminder};
 use crate::sim::media::{MediaPlane, MediaReport, MediaTimer};
 use crate::sim::network::Link;
-use crate::sim::node::{Node, NodeEffect, NodeInput, NodeMaker, Path};
+use crate::sim::node::{Node, NodeInput, NodeMaker, Path};
 use crate::sim::trace::{Happening, Trace};
 
+mod server;
 mod wires;
 
 #[cfg(test)]
@@ -84,6 +85,10 @@ enum Event {
         forward: bool,
         by: Duration,
     },
+    JournalRefuses {
+        length: Duration,
+    },
+    JournalWrites,
 }
 
 struct Queued {
@@ -141,6 +146,8 @@ pub struct World {
     armed: Option<Instant>,
     doomed: Option<(CrashPoint, Duration)>,
     journal: Vec<Arc<str>>,
+    /// While the journal refuses: whether the server knows, and the records that are kept in memory until it can be written.
+    refusing: Option<(bool, Vec<Arc<str>>)>,
     connections: BTreeMap<u64, Connection>,
     next_connection: u64,
     media: MediaPlane,
@@ -168,6 +175,7 @@ impl World {
             armed: None,
             doomed: None,
             journal: Vec::new(),
+            refusing: None,
             connections: BTreeMap::new(),
             next_connection: 1,
             media: MediaPlane::default(),
@@ -237,6 +245,11 @@ impl World {
     /// Kills the server `after` this instant; it comes back `down` later.
     pub fn crash_after(&mut self, after: Duration, point: CrashPoint, down: Duration) {
         self.push(self.now + after, Event::Crash { point, down });
+    }
+
+    /// The journal cannot be written from `after` this instant, for `length`.
+    pub fn refuse_journal_after(&mut self, after: Duration, length: Duration) {
+        self.push(self.now + after, Event::JournalRefuses { length });
     }
 
     /// Cuts a peer off `after` this instant for `length`.
@@ -437,6 +450,22 @@ impl World {
                     .push(self.now, Happening::Note(format!("{name}'s NAT forgets")));
                 self.behind_nat(actor, public);
             }
+            Event::JournalRefuses { length } => {
+                if self.refusing.is_none() {
+                    self.trace.push(self.now, Happening::JournalRefuses(true));
+                    self.refusing = Some((false, Vec::new()));
+                    self.push(self.now + length, Event::JournalWrites);
+                }
+            }
+            Event::JournalWrites => {
+                if let Some((told, unwritten)) = self.refusing.take() {
+                    self.trace.push(self.now, Happening::JournalRefuses(false));
+                    self.journal.extend(unwritten);
+                    if told {
+                        self.batch(vec![NodeInput::StoreHealth { ok: true }]);
+                    }
+                }
+            }
             Event::StepClock { forward, by } => {
                 let text = format!(
                     "the wall clock steps {} s {}",
@@ -467,135 +496,6 @@ impl World {
                 .push(self.now, Happening::MediaReport(report.clone()));
             self.node_batch(NodeInput::Media(report));
         }
-    }
-
-    /// One input and all others for the server that are due at this very instant make one batch, as the shell reads them.
-    fn node_batch(&mut self, first: NodeInput) {
-        let mut inputs = vec![first];
-        while inputs.len() < 32 {
-            match self.heap.peek() {
-                Some(Reverse(next))
-                    if next.at == self.now && matches!(next.event, Event::ToNodeFrom { .. }) => {}
-                _ => break,
-            }
-            if let Some(Reverse(Queued {
-                event: Event::ToNodeFrom { actor, path, bytes },
-                ..
-            })) = self.heap.pop()
-            {
-                self.trace.push(
-                    self.now,
-                    Happening::NodeReceived {
-                        actor,
-                        path,
-                        bytes: bytes.clone(),
-                    },
-                );
-                inputs.push(NodeInput::Received { path, bytes });
-            }
-        }
-        self.batch(inputs);
-    }
-
-    fn batch(&mut self, inputs: Vec<NodeInput>) {
-        let now = self.now();
-        let Some(node) = self.node.as_mut() else {
-            return;
-        };
-        let mut fx = Vec::new();
-        for input in inputs {
-            node.handle(now, input, &mut fx);
-        }
-        let deadline = node.next_deadline();
-        if let Some((CrashPoint::BeforeWrite, down)) = self.doomed {
-            self.crash(down);
-            return;
-        }
-        for effect in &fx {
-            if let NodeEffect::Journal(record) = effect {
-                self.journal.push(record.clone());
-            }
-        }
-        if let Some((_, down)) = self.doomed {
-            self.crash(down);
-            return;
-        }
-        for effect in fx {
-            self.effect(effect);
-        }
-        if let Some(at) = deadline {
-            let at = at.max(self.now);
-            if self.armed.is_none_or(|armed| at < armed) {
-                self.armed = Some(at);
-                self.push(at, Event::Wake(at));
-            }
-        }
-    }
-
-    fn effect(&mut self, effect: NodeEffect) {
-        match effect {
-            NodeEffect::Send { path, bytes } => self.node_sends(path, bytes),
-            NodeEffect::Close { connection } => self.close(connection, false),
-            NodeEffect::Media(order) => {
-                self.trace
-                    .push(self.now, Happening::MediaOrder(order.clone()));
-                let mut later = Vec::new();
-                self.media.order(&order, &mut later);
-                self.media_later(later);
-            }
-            NodeEffect::Journal(_) => {}
-            NodeEffect::Event(value) => self.trace.push(self.now, Happening::Event(value)),
-            NodeEffect::Reply { id, reply } => {
-                self.trace.push(self.now, Happening::Reply(id, reply));
-            }
-            NodeEffect::Log { fault, text } => {
-                self.trace.push(self.now, Happening::Log(fault, text));
-            }
-        }
-    }
-
-    fn media_later(&mut self, later: Vec<(Duration, MediaTimer)>) {
-        let life = self.boots;
-        for (after, timer) in later {
-            self.push(self.now + after, Event::Media { life, timer });
-        }
-    }
-
-    fn crash(&mut self, down: Duration) {
-        self.trace.push(self.now, Happening::Crash);
-        self.node = None;
-        self.doomed = None;
-        self.armed = None;
-        self.media.crash();
-        for connection in self.connections.keys().copied().collect::<Vec<_>>() {
-            self.close(connection, false);
-        }
-        self.push(self.now + down, Event::Restart);
-    }
-
-    fn restart(&mut self) {
-        let now = self.now();
-        self.node = Some((self.maker)(now, self.boots));
-        self.boots += 1;
-        let mut inputs: Vec<NodeInput> = self
-            .journal
-            .iter()
-            .map(|record| NodeInput::Restore(record.clone()))
-            .collect();
-        inputs.push(NodeInput::Ready);
-        let records = self.journal.len();
-        self.trace.push(
-            self.now,
-            Happening::Note(format!("restoring {records} records")),
-        );
-        self.batch(inputs);
-        let bindings = self
-            .node
-            .as_mut()
-            .map(|n| n.bindings(now))
-            .unwrap_or_default();
-        self.trace
-            .push(self.now, Happening::Restart { records, bindings });
     }
 
     fn with_actor(

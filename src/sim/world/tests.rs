@@ -3,7 +3,7 @@
 use super::*;
 use crate::sim::actors::{Answer, CallPlan, HoldDialect, Phone, PhoneSettings};
 use crate::sim::ladder::Ladder;
-use crate::sim::node::Residue;
+use crate::sim::node::{NodeEffect, Residue};
 
 /// A server that only takes what comes; phones of these tests call each other directly.
 struct Nobody;
