@@ -147,7 +147,7 @@ fn wrap_up_holds_the_agent_exactly_its_time_and_the_next_caller_is_served_then()
     assert!(line[0]["entered"].as_str() <= line[1]["entered"].as_str());
     server.agent_ready("1001");
     one.succeed();
-    let agent = agent_state(&server, "1001", "wrap-up");
+    let agent = agent_state(&server, "1001", "wrap");
     let began = Instant::now();
     let until = agent["wrap_until"]
         .as_str()
@@ -187,11 +187,18 @@ fn a_caller_who_hangs_up_while_the_agent_rings_leaves_no_leg() {
     server.wait_idle();
     agent_state(&server, "1001", "ready");
     let queue = queue(&server);
-    assert_eq!(queue["metrics"]["answered"], 0, "{queue}");
+    assert_eq!(
+        (
+            &queue["metrics"]["counters"]["answered"],
+            &queue["metrics"]["counters"]["abandoned"]
+        ),
+        (&0.into(), &1.into()),
+        "{queue}"
+    );
     assert_sums(&queue);
 }
 
-/// offered = answered + abandoned + flowed out + timed out + withdrawn + waiting.
+/// offered = answered + abandoned + flowed out + timed out + withdrawn + failed + waiting.
 fn assert_sums(queue: &Value) {
     let metrics = &queue["metrics"];
     let of = |name: &str| {
@@ -203,4 +210,5 @@ fn assert_sums(queue: &Value) {
         of("answered") + of("abandoned") + of("flowed_out") + of("timed_out") + of("withdrawn");
     let live = queue["waiting"].as_array().map_or(0, Vec::len) as u64;
     assert_eq!(of("offered"), ended + live, "{metrics}");
+    assert_eq!(metrics["identity_holds"], true);
 }

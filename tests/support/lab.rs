@@ -80,6 +80,7 @@ from          = ["{carrier}/32"]
 auth          = {{ username = "{TRUNK_USER}", password = "{TRUNK_PASSWORD}" }}
 max-channels  = 2
 number-format = "+E164"
+options-ping  = "off"
 "#
             ),
         );
@@ -111,7 +112,7 @@ do     = [ { dial = "+{number}", timeout = "20s" } ]
 [[rule]]
 name   = "support line"
 number = "{DID}"
-do     = [ {{ play = "welcome" }}, {{ queue = "support" }} ]
+do     = [ {{ answer = true }}, {{ play = "welcome" }}, {{ queue = "support" }} ]
 "#
             ),
         );
