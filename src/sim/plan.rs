@@ -188,7 +188,7 @@ impl Plan {
     pub fn draw(seed: u64) -> Plan {
         let mut draw = Draw(Entropy::from_number(seed ^ 0x5117_0a5e_ed00_0001));
         let mut features = Vec::new();
-        let mut on = |features: &mut Vec<String>, draw: &mut Draw, n: u64, name: &str| {
+        let on = |features: &mut Vec<String>, draw: &mut Draw, n: u64, name: &str| {
             let on = draw.one_in(n);
             if on {
                 features.push(name.to_string());
@@ -260,7 +260,7 @@ impl Plan {
             .take(draw.index(2) + 1)
             .map(|name| PlannedQueue {
                 name,
-                strategy: *draw.pick::<&'static str>(&STRATEGIES),
+                strategy: draw.pick::<&'static str>(&STRATEGIES),
                 wrap_up: Duration::from_secs(draw.between(1, 20)),
                 ring: Duration::from_secs(draw.between(5, 20)),
                 overflow: draw

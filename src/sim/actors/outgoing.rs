@@ -324,6 +324,7 @@ impl Phone {
 
     pub(super) fn hang_up(&mut self, context: &mut Context<'_>, id: u64) {
         let (via, contact) = (self.via(context), self.contact());
+        let (wrong_via, second_via) = (self.via(context), self.via(context));
         let Some(session) = self.sessions.get_mut(&id) else {
             return;
         };
@@ -354,15 +355,14 @@ impl Phone {
         if rude.wrong_tag {
             let mut wrong = requests[0].clone();
             wrong.set("To", "<sip:nobody@pbx.example.com>;tag=wrong");
-            wrong.set("Via", &format!("{via}w"));
+            wrong.set("Via", &wrong_via);
             requests.insert(0, wrong);
         }
         if rude.bye_twice {
-            let via = format!("{via}t");
             let again = self
                 .sessions
                 .get_mut(&id)
-                .map(|s| s.request("BYE", &via, &contact));
+                .map(|s| s.request("BYE", &second_via, &contact));
             requests.extend(again);
         }
         for request in requests {

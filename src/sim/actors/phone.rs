@@ -355,8 +355,11 @@ impl Phone {
                         return;
                     }
                 }
+                if expires > 0 && !self.registration.wanted {
+                    return; // told to leave meanwhile
+                }
                 if self.registration.refused < 2
-                    && !(had && !stale)
+                    && (stale || !had)
                     && let Some((challenge, proxy)) = Self::challenge_in(response)
                 {
                     self.register(context, expires, Some((&challenge, proxy)));

@@ -120,7 +120,8 @@ pub(super) fn every_request_is_answered(evidence: &Evidence<'_>) -> Verdict {
         .any(|(_, h)| matches!(h, Happening::JournalRefuses(_)));
     for ((boot, actor, ..), entry) in fold(evidence)? {
         let hostile = evidence.hostile.get(actor).copied().unwrap_or(false);
-        if !hostile && !(refused && entry.stream) && boot == boots && entry.finals.is_empty() {
+        let excused = hostile || (refused && entry.stream);
+        if !excused && boot == boots && entry.finals.is_empty() {
             let sentence = format!(
                 "{}'s `{}` was never answered",
                 evidence.name(entry.by),
