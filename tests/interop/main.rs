@@ -6,5 +6,6 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod first_call;
 mod instruments;
 mod phones;

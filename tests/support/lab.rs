@@ -1,6 +1,7 @@
 //! The configuration of the test lab: four people, a queue, a carrier with a DID. Written as an operator would write it.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
 
 use super::{address, at};
 
@@ -141,6 +142,61 @@ agents       = [ { extension = "1001" }, { extension = "1002" } ]
 "#,
         );
         lab
+    }
+
+    /// The example that this repository ships, word for word but for its addresses.
+    pub fn shipped() -> Lab {
+        let mut lab = Lab {
+            server: address(),
+            carrier: address(),
+            files: Vec::new(),
+        };
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let mut names = vec!["strowger.toml".to_string()];
+        for folder in ["sip-profiles", "dialplans", "directory", "queues"] {
+            for entry in std::fs::read_dir(root.join(folder)).expect("the shipped example") {
+                let name = entry
+                    .expect("an entry")
+                    .file_name()
+                    .to_string_lossy()
+                    .into_owned();
+                if name.ends_with(".toml") {
+                    names.push(format!("{folder}/{name}"));
+                }
+            }
+        }
+        for name in names {
+            let text = std::fs::read_to_string(root.join(&name)).expect("readable");
+            let text = text
+                .replace("127.0.0.1", &lab.server.to_string())
+                .replace("127.0.0.2", &lab.carrier.to_string());
+            lab.file(&name, &text);
+        }
+        lab
+    }
+
+    /// The password of an extension, as it stands in the files.
+    #[track_caller]
+    pub fn password_of(&self, extension: &str) -> String {
+        let people = self
+            .files
+            .iter()
+            .filter(|(name, _)| name.starts_with("directory/"));
+        let users = people.flat_map(|(_, text)| {
+            let table: toml::Table = text.parse().expect("TOML");
+            table
+                .get("user")
+                .and_then(toml::Value::as_array)
+                .cloned()
+                .unwrap_or_default()
+        });
+        let mut own = users
+            .filter(|user| user.get("extension").and_then(toml::Value::as_str) == Some(extension));
+        let user = own.next().unwrap_or_else(|| panic!("no user {extension}"));
+        user.get("password")
+            .and_then(toml::Value::as_str)
+            .expect("a password in clear")
+            .to_string()
     }
 
     /// Adds or replaces a file.
