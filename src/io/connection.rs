@@ -223,6 +223,9 @@ async fn read(shared: &Shared, connection: &Connection, mut reader: OwnedReadHal
         loop {
             match framer.next() {
                 Ok(Some(StreamItem::Message(bytes))) => {
+                    if !speaks_sip(&bytes) {
+                        return count(&shared.metrics.cut_malformed);
+                    }
                     proved = true;
                     message_began = None;
                     count(&shared.metrics.stream_messages_in);
@@ -242,12 +245,20 @@ async fn read(shared: &Shared, connection: &Connection, mut reader: OwnedReadHal
                 }
             }
         }
-        if framer.is_empty() {
+        // Two bytes may be half a ping, which needs no hurry.
+        if framer.waiting_bytes() <= 2 {
             message_began = None;
         } else if message_began.is_none() {
             message_began = Some(Instant::now());
         }
     }
+}
+
+/// True when the start line names a version of SIP, wrong as the rest may be: the core answers what is wrong with it. A browser or a
+/// TLS hello is nobody whom an answer would help.
+fn speaks_sip(message: &[u8]) -> bool {
+    let line = message.split(|&b| b == b'\n').next().unwrap_or_default();
+    memchr::memmem::find(&line.to_ascii_uppercase(), b"SIP/").is_some()
 }
 
 /// Writes what is queued. When the connection is cut, what waits still gets a moment: a refusal may be among it.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::io::{self, Write};
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -457,9 +457,24 @@ fn make_switch(
 ) -> Switch {
     let boot = Boot {
         entropy,
+        primary: primary_address(),
         media_workers: workers.count(),
     };
     Switch::new(clock.now(), settings.clone(), boot)
+}
+
+/// The address that a packet to the rest of the world would leave from: asked of the kernel's routes, without sending anything.
+/// On a machine without such a route, loopback.
+fn primary_address() -> IpAddr {
+    // RFC 5737 and RFC 3849: addresses for documentation, which no route singles out.
+    let ask = |from: &str, to: &str| -> io::Result<IpAddr> {
+        let socket = UdpSocket::bind(from)?;
+        socket.connect(to)?;
+        Ok(socket.local_addr()?.ip())
+    };
+    ask("0.0.0.0:0", "192.0.2.1:9")
+        .or_else(|_| ask("[::]:0", "[2001:db8::1]:9"))
+        .unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))
 }
 
 impl Core for Switch {
