@@ -21,16 +21,21 @@ pub mod transport;
 pub mod transaction;
 
 // rank 4
+pub mod dialog;
 pub mod directory;
 pub mod media;
 pub mod registrar;
 
 // rank 5
 pub mod acd;
+pub mod call;
 pub mod dialplan;
 
 // rank 6
 pub mod config;
+
+// rank 7
+pub mod switch;
 
 // rank 8
 pub mod sim;

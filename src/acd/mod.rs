@@ -7,6 +7,7 @@
 
 mod agent;
 mod agents;
+mod ask;
 mod audit;
 mod command;
 mod configure;

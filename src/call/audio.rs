@@ -1,0 +1,319 @@
+//! Audio of legs: streams and ports, playback to the caller, and what the workers report.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use super::calls::{Call, CallEvent, CallOutput, Calls, Ctx};
+use super::cause::Cause;
+use super::leg::Leg;
+use crate::base::{Duration, Key};
+use crate::event::CallFact;
+use crate::media::{
+    LocalMedia, MediaCommand, MediaEvent, MediaPlan, Payload, SourcePolicy, StreamId,
+};
+use crate::sdp::Direction;
+use crate::sip::StatusCode;
+use crate::transport::Flow;
+
+/// How long after an offer/answer a source behind NAT may be learned.
+const LEARNING: Duration = Duration::from_secs(5);
+
+impl Calls {
+    /// Gives a leg a stream and a port, if it has none, and returns our description with `payloads`.
+    pub(super) fn open_audio(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        key: Key<Leg>,
+        payloads: Vec<Payload>,
+        direction: Direction,
+    ) -> Result<LocalMedia, StatusCode> {
+        let busy = StatusCode::SERVICE_UNAVAILABLE;
+        let leg = self.legs.get_mut(key).ok_or(busy)?;
+        let address = self.network.shown_ip(&leg.flow);
+        if leg.audio.stream.is_none() {
+            let port = self.ports.take(ctx.now).ok_or(busy)?;
+            self.streams = self.streams.wrapping_add(1);
+            let call = self.calls.get(leg.call).ok_or(busy)?;
+            let worker = (call.id.0 as u16) % self.workers;
+            let stream = StreamId::new(worker, self.streams);
+            leg.audio.stream = Some(stream);
+            leg.audio.port = port;
+            self.by_stream.insert(stream, leg.call);
+            let bind = SocketAddr::new(self.network.media_bind(&leg.flow), port);
+            ctx.media(MediaCommand::Open {
+                stream,
+                local: bind,
+            });
+        }
+        let local = match leg.audio.local.take() {
+            Some(before) => LocalMedia {
+                version: before.version + 1,
+                payloads,
+                direction,
+                ..before
+            },
+            None => LocalMedia {
+                address,
+                port: leg.audio.port,
+                session_id: self.entropy.u64() >> 2,
+                version: 1,
+                payloads,
+                direction,
+            },
+        };
+        leg.audio.local = Some(local.clone());
+        Ok(local)
+    }
+
+    /// Puts a completed offer/answer into effect.
+    pub(super) fn agree(&mut self, ctx: &mut Ctx<'_>, key: Key<Leg>, plan: MediaPlan) {
+        let Some(leg) = self.legs.get_mut(key) else {
+            return;
+        };
+        let Some(stream) = leg.audio.stream else {
+            return;
+        };
+        let source = source_policy(&plan, &leg.flow);
+        let held_before = leg.holding;
+        leg.holding = plan.remote_hold;
+        leg.audio.offer = None;
+        leg.audio.plan = Some(plan.clone());
+        let (id, holding, call) = (leg.id, leg.holding, leg.call);
+        ctx.media(MediaCommand::Agree {
+            stream,
+            plan,
+            source,
+        });
+        if holding != held_before
+            && let Some(call) = self.calls.get(call)
+        {
+            let fact = if holding {
+                CallFact::Held {
+                    call: call.id,
+                    leg: id,
+                }
+            } else {
+                CallFact::Resumed {
+                    call: call.id,
+                    leg: id,
+                }
+            };
+            ctx.fact(fact);
+        }
+    }
+
+    /// Closes a leg's stream; its port rests before it is used again.
+    pub(super) fn close_audio(&mut self, ctx: &mut Ctx<'_>, key: Key<Leg>) {
+        let Some(leg) = self.legs.get(key) else {
+            return;
+        };
+        let Some(stream) = leg.audio.stream else {
+            return;
+        };
+        if let Some(call) = self.calls.get_mut(leg.call) {
+            if call
+                .closing_streams
+                .iter()
+                .any(|(other, _)| *other == stream)
+            {
+                return;
+            }
+            call.closing_streams.push((stream, None));
+            if call.a == Some(key) {
+                call.playing = false;
+            }
+        }
+        ctx.media(MediaCommand::Close { stream });
+        self.ports.give_back(ctx.now, leg.audio.port);
+    }
+
+    /// Plays files to the caller, one after the other; `None` when the caller has no audio.
+    pub fn play(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        key: Key<Call>,
+        files: Vec<Arc<str>>,
+        repeat: bool,
+    ) -> Option<u32> {
+        let call = self.calls.get_mut(key)?;
+        let stream = self.legs.get(call.a?)?.audio.stream?;
+        call.play = call.play.wrapping_add(1);
+        call.playing = true;
+        ctx.media(MediaCommand::Play {
+            stream,
+            play: call.play,
+            files,
+            repeat,
+        });
+        Some(call.play)
+    }
+
+    /// Stops what plays to the caller.
+    pub fn stop(&mut self, ctx: &mut Ctx<'_>, key: Key<Call>) {
+        let Some(call) = self.calls.get_mut(key) else {
+            return;
+        };
+        if !std::mem::take(&mut call.playing) {
+            return;
+        }
+        let stream = call
+            .a
+            .and_then(|a| self.legs.get(a))
+            .and_then(|leg| leg.audio.stream);
+        if let Some(stream) = stream {
+            ctx.media(MediaCommand::Stop { stream });
+        }
+    }
+
+    /// Sends the caller's own audio back.
+    pub fn echo(&mut self, ctx: &mut Ctx<'_>, key: Key<Call>) {
+        let stream = self.caller(key).and_then(|leg| leg.audio.stream);
+        if let Some(stream) = stream {
+            ctx.media(MediaCommand::Echo { stream });
+        }
+    }
+
+    fn leg_of_stream(&self, stream: StreamId) -> Option<(Key<Call>, Key<Leg>)> {
+        let call_key = self.by_stream.get(&stream).copied()?;
+        let call = self.calls.get(call_key)?;
+        let leg = call.legs.iter().copied().find(|&leg| {
+            self.legs
+                .get(leg)
+                .is_some_and(|leg| leg.audio.stream == Some(stream))
+        })?;
+        Some((call_key, leg))
+    }
+
+    /// Takes a report of a media worker.
+    pub fn on_media(&mut self, ctx: &mut Ctx<'_>, event: MediaEvent) {
+        let stream = event.stream();
+        if let MediaEvent::Closed { statistics, .. } = &event {
+            let Some(key) = self.by_stream.remove(&stream) else {
+                return;
+            };
+            if let Some(call) = self.calls.get_mut(key)
+                && let Some(at) = call
+                    .closing_streams
+                    .iter()
+                    .position(|(other, _)| *other == stream)
+            {
+                let (_, place) = call.closing_streams.swap_remove(at);
+                if let Some(record) = place.and_then(|place| call.record.legs.get_mut(place)) {
+                    record.packets = (statistics.packets_received, statistics.packets_sent);
+                }
+            }
+            self.close_if_over(ctx, key);
+            return;
+        }
+        let Some((call_key, leg_key)) = self.leg_of_stream(stream) else {
+            return;
+        };
+        let Some(call) = self.calls.get_mut(call_key) else {
+            return;
+        };
+        let is_caller = call.a == Some(leg_key);
+        match event {
+            MediaEvent::Closed { .. } | MediaEvent::Latched { .. } => {}
+            MediaEvent::Digit { digit, .. } => {
+                if is_caller {
+                    ctx.event(CallEvent::Digit {
+                        call: call_key,
+                        digit,
+                    });
+                }
+            }
+            MediaEvent::PlayEnded { play, .. } => {
+                if is_caller && play == call.play {
+                    call.playing = false;
+                    ctx.event(CallEvent::PlayEnded {
+                        call: call_key,
+                        play,
+                    });
+                }
+            }
+            MediaEvent::PlayFailed { play, reason, .. } => {
+                ctx.out.push(CallOutput::Warn(format!(
+                    "call {}: cannot play: {reason}",
+                    call.id
+                )));
+                if is_caller && play == call.play {
+                    call.playing = false;
+                    ctx.event(CallEvent::PlayEnded {
+                        call: call_key,
+                        play,
+                    });
+                }
+            }
+            MediaEvent::OneWay {
+                since,
+                received,
+                sent,
+                expected_from,
+                stray_from,
+                ..
+            } => {
+                let id = call.id;
+                let Some(leg) = self.legs.get(leg_key) else {
+                    return;
+                };
+                let expected = expected_from
+                    .map_or_else(|| "an unknown address".to_owned(), |addr| addr.to_string());
+                let seen = stray_from.map_or_else(
+                    || "nothing came".to_owned(),
+                    |addr| format!("packets come from {addr} instead"),
+                );
+                let detail = format!(
+                    "one-way audio: nothing heard from {} {} for {:.1} s (received {received}, sent {sent}); expected RTP from {expected}, {seen}",
+                    leg.role.as_str(),
+                    leg.party.number,
+                    since.as_secs_f64(),
+                );
+                ctx.out
+                    .push(CallOutput::Warn(format!("call {id}: {detail}")));
+                ctx.fact(CallFact::OneWayAudio {
+                    call: id,
+                    leg: leg.id,
+                    detail,
+                });
+            }
+            MediaEvent::Silent { silence, .. } => {
+                let answered = self.legs.get(leg_key).is_some_and(Leg::is_answered);
+                if answered {
+                    ctx.out.push(CallOutput::Warn(format!(
+                        "call {}: no RTP for {} s, ending it",
+                        call.id,
+                        silence.as_secs()
+                    )));
+                    self.lose_leg(ctx, leg_key, Cause::MediaLost);
+                }
+            }
+            MediaEvent::Failed { reason, .. } => {
+                ctx.out.push(CallOutput::Warn(format!(
+                    "call {}: no audio port: {reason}",
+                    call.id
+                )));
+                self.lose_leg(ctx, leg_key, Cause::Congestion);
+            }
+        }
+    }
+}
+
+/// Signalled address only, unless the signalling came from elsewhere than SDP says: then the peer is behind NAT.
+fn source_policy(plan: &MediaPlan, flow: &Flow) -> SourcePolicy {
+    match plan.remote_rtp {
+        Some(rtp) if rtp.ip() == flow.remote.ip() => SourcePolicy::Signalled,
+        Some(rtp) if !is_private(rtp.ip()) => SourcePolicy::Signalled,
+        _ => SourcePolicy::Learn { window: LEARNING },
+    }
+}
+
+fn is_private(ip: std::net::IpAddr) -> bool {
+    match ip {
+        std::net::IpAddr::V4(ip) => {
+            ip.is_private()
+                || ip.is_link_local()
+                || (ip.octets()[0] == 100 && ip.octets()[1] & 0xc0 == 64)
+        }
+        std::net::IpAddr::V6(ip) => ip.is_unique_local() || ip.is_unicast_link_local(),
+    }
+}

@@ -1,0 +1,174 @@
+//! Two legs hear each other: early media, connecting the winner, ending the losers.
+
+use bytes::Bytes;
+
+use super::calls::{Call, Calls, Ctx};
+use super::cause::Cause;
+use super::leg::{Leg, LegState, Role};
+use crate::base::Key;
+use crate::event::{CallFact, Outcome};
+use crate::media::MediaCommand;
+
+impl Calls {
+    /// A leg that rings sends a description: its ringing tone or announcement. The first one of an unanswered call is passed to the
+    /// caller as early media (RFC 3960 §3.2); a queue's caller keeps its music.
+    pub(super) fn early_media(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        call_key: Key<Call>,
+        key: Key<Leg>,
+        body: Bytes,
+    ) {
+        let Ok(plan) = self.read_answer(key, body.clone()) else {
+            return;
+        };
+        let payloads = plan.payloads.clone();
+        let direction = plan.direction;
+        let Some(leg) = self.legs.get_mut(key) else {
+            return;
+        };
+        if leg.audio.heard.as_ref() == Some(&body) {
+            return;
+        }
+        leg.audio.heard = Some(body);
+        let (role, stream) = (leg.role, leg.audio.stream);
+        self.agree(ctx, key, plan);
+        let Some(call) = self.calls.get(call_key) else {
+            return;
+        };
+        let Some(a) = call.a else { return };
+        let Some(caller) = self.legs.get(a) else {
+            return;
+        };
+        if role != Role::Callee
+            || caller.state != LegState::Incoming
+            || caller.audio.offer.is_none()
+        {
+            return;
+        }
+        let Ok(sdp) = self.describe(ctx, a, payloads, direction.reversed()) else {
+            return;
+        };
+        self.tell(ctx, a, 183, Some(sdp));
+        let caller = self.legs.get(a).and_then(|leg| leg.audio.stream);
+        if let (Some(a), Some(b)) = (caller, stream) {
+            ctx.media(MediaCommand::Join { a, b });
+        }
+    }
+
+    /// Lets the caller and an answered leg hear each other: answers the caller if that is still to be done, joins the streams. All
+    /// other legs being called are cancelled with the Reason that says so. False when it cannot be done; then the leg has ended.
+    pub fn connect(&mut self, ctx: &mut Ctx<'_>, call_key: Key<Call>, winner: Key<Leg>) -> bool {
+        self.release_others(ctx, call_key, winner);
+        let Some(a) = self.calls.get(call_key).and_then(|call| call.a) else {
+            self.end_leg(ctx, winner, Cause::CallerGone);
+            return false;
+        };
+        self.stop(ctx, call_key);
+        let Some(plan) = self.legs.get(winner).and_then(|leg| leg.audio.plan.clone()) else {
+            return false;
+        };
+        let answered = self.legs.get(a).is_some_and(Leg::is_answered);
+        if !answered
+            && let Err(status) =
+                self.answer_leg(ctx, a, plan.payloads.clone(), plan.direction.reversed())
+        {
+            self.end_leg(ctx, winner, Cause::NotAcceptable);
+            self.hangup(
+                ctx,
+                call_key,
+                Cause::Status(status),
+                "system: no common codec",
+            );
+            return false;
+        }
+        let streams = (
+            self.legs.get(a).and_then(|leg| leg.audio.stream),
+            self.legs.get(winner).and_then(|leg| leg.audio.stream),
+        );
+        if let (Some(a), Some(b)) = streams {
+            ctx.media(MediaCommand::Join { a, b });
+        }
+        let a_id = self.legs.get(a).map(|leg| leg.id);
+        let Some(leg) = self.legs.get(winner) else {
+            return false;
+        };
+        let (b_id, role, party) = (leg.id, leg.role, leg.party.number.clone());
+        let Some(call) = self.calls.get_mut(call_key) else {
+            return false;
+        };
+        call.b = Some(winner);
+        call.record.outcome = Outcome::Answered;
+        if role == Role::Agent {
+            call.record.agent = Some(party);
+        }
+        if let Some(a) = a_id {
+            ctx.fact(CallFact::Bridged {
+                call: call.id,
+                a,
+                b: b_id,
+            });
+        }
+        true
+    }
+
+    /// Ends every other leg of the call that is not the caller's, telling it that the call was answered elsewhere.
+    pub fn release_others(&mut self, ctx: &mut Ctx<'_>, call_key: Key<Call>, winner: Key<Leg>) {
+        let Some(call) = self.calls.get(call_key) else {
+            return;
+        };
+        let losers: Vec<Key<Leg>> = call
+            .legs
+            .iter()
+            .copied()
+            .filter(|&leg| leg != winner && Some(leg) != call.a)
+            .collect();
+        for loser in losers {
+            self.end_leg(ctx, loser, Cause::AnsweredElsewhere);
+        }
+    }
+
+    /// Ends the legs of the call in this role that were not answered.
+    pub fn cancel_open(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        call_key: Key<Call>,
+        role: Role,
+        cause: Cause,
+    ) {
+        let Some(call) = self.calls.get(call_key) else {
+            return;
+        };
+        let open: Vec<Key<Leg>> = call
+            .legs
+            .iter()
+            .copied()
+            .filter(|&leg| {
+                self.legs.get(leg).is_some_and(|leg| {
+                    leg.role == role && matches!(leg.state, LegState::Calling | LegState::Ringing)
+                })
+            })
+            .collect();
+        for leg in open {
+            self.end_leg(ctx, leg, cause);
+        }
+    }
+
+    /// Makes an answered leg that we dialled the caller of its call: the second half of an originated call.
+    pub fn adopt_caller(&mut self, ctx: &mut Ctx<'_>, call_key: Key<Call>, key: Key<Leg>) {
+        let Some(call) = self.calls.get_mut(call_key) else {
+            return;
+        };
+        call.a = Some(key);
+        call.record.answered_at = Some(ctx.now.wall);
+        let losers: Vec<Key<Leg>> = call
+            .legs
+            .iter()
+            .copied()
+            .filter(|&leg| leg != key)
+            .collect();
+        for loser in losers {
+            self.end_leg(ctx, loser, Cause::AnsweredElsewhere);
+        }
+    }
+}

@@ -1,0 +1,520 @@
+//! The arena of calls and legs, and what every operation on them needs.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use super::cause::Cause;
+use super::leg::{Endpoint, Leg, LegState, Role};
+use super::network::Network;
+use crate::base::{Arena, Duration, Entropy, Instant, Key, Map, Now, Ulid, WallTime};
+use crate::dialog::Tag;
+use crate::event::{CallFact, CallRecord, LegRecord};
+use crate::media::{MediaCommand, Ports, StreamId};
+use crate::sip::{Message, StatusCode};
+use crate::transaction::{Act, ClientKey, ServerKey, Transactions};
+use crate::transport::Flow;
+
+/// Whom the responses to a client transaction are for.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
+pub enum User {
+    /// The INVITE that opens a leg.
+    Invite(Key<Leg>),
+    /// A re-INVITE in a leg's dialog.
+    Reinvite(Key<Leg>),
+    /// An OPTIONS to a trunk's gateway, by number.
+    Ping(u32),
+    /// Nobody: a BYE, whose answer changes nothing.
+    Nobody,
+}
+
+/// All legs under one control.
+#[derive(Debug)]
+pub struct Call {
+    /// Its cluster-wide id.
+    pub id: Ulid,
+    /// The caller's leg, while it is there.
+    pub a: Option<Key<Leg>>,
+    /// The leg that the caller hears, once bridged.
+    pub b: Option<Key<Leg>>,
+    /// All legs that belong to it now.
+    pub legs: Vec<Key<Leg>>,
+    /// Its record so far.
+    pub record: CallRecord,
+    /// Streams whose final counts have not come, with the place of their leg in the record.
+    pub closing_streams: Vec<(StreamId, Option<usize>)>,
+    /// It is being hung up.
+    pub ending: bool,
+    /// The number of the last playback to the caller.
+    pub play: u32,
+    /// A playback is running.
+    pub playing: bool,
+    /// When it began.
+    pub started: Instant,
+}
+
+/// What the call core tells the switch, for the dialplan and the queues.
+#[derive(Clone, PartialEq, Debug)]
+pub enum CallEvent {
+    /// A leg that we dialled rings.
+    Ringing {
+        /// The call.
+        call: Key<Call>,
+        /// The leg.
+        leg: Key<Leg>,
+    },
+    /// A leg that we dialled was answered; its media is agreed. Connect it or end it.
+    LegAnswered {
+        /// The call.
+        call: Key<Call>,
+        /// The leg.
+        leg: Key<Leg>,
+    },
+    /// A leg that we dialled did not come to be; it is gone.
+    LegFailed {
+        /// The call.
+        call: Key<Call>,
+        /// The leg that was.
+        leg: Key<Leg>,
+        /// What it was to the call.
+        role: Role,
+        /// Whom it should have reached.
+        endpoint: Endpoint,
+        /// The way it should have gone.
+        flow: Flow,
+        /// Its final status; 408 when nothing came.
+        status: StatusCode,
+        /// Nothing came back at all: the device or the way to it is dead.
+        dead: bool,
+    },
+    /// An answered leg is over; the caller's too.
+    LegEnded {
+        /// The call.
+        call: Key<Call>,
+        /// The leg that was.
+        leg: Key<Leg>,
+        /// What it was to the call.
+        role: Role,
+        /// Why.
+        cause: Cause,
+    },
+    /// The caller gave up before an answer.
+    CallerGone {
+        /// The call.
+        call: Key<Call>,
+    },
+    /// The caller pressed a key.
+    Digit {
+        /// The call.
+        call: Key<Call>,
+        /// `0`–`9`, `*`, `#`, `A`–`D`.
+        digit: char,
+    },
+    /// A playback to the caller came to its end.
+    PlayEnded {
+        /// The call.
+        call: Key<Call>,
+        /// The number that `play` returned.
+        play: u32,
+    },
+    /// The call is over and its record is written; the key is dead.
+    Closed {
+        /// The call that was.
+        call: Key<Call>,
+    },
+}
+
+/// What comes out of the call core, in order.
+#[derive(Clone, PartialEq, Debug)]
+pub enum CallOutput {
+    /// For a media worker.
+    Media(MediaCommand),
+    /// For the switch's own logic.
+    Event(CallEvent),
+    /// To publish.
+    Fact(CallFact),
+    /// To journal before the first INVITE leaves.
+    Opened(Box<CallRecord>),
+    /// To journal before the caller's 200 leaves.
+    Answered {
+        /// The call.
+        id: Ulid,
+        /// When.
+        at: WallTime,
+    },
+    /// To journal at the end.
+    Closed(Box<CallRecord>),
+    /// A line for the operator.
+    Warn(String),
+}
+
+/// What an operation borrows from the switch.
+pub struct Ctx<'a> {
+    /// The time of this input.
+    pub now: Now,
+    /// The transactions that carry our messages.
+    pub tx: &'a mut Transactions<User>,
+    /// What the transactions want done; the switch works it off.
+    pub acts: &'a mut Vec<Act<User>>,
+    /// What the call core wants done.
+    pub out: &'a mut Vec<CallOutput>,
+}
+
+impl Ctx<'_> {
+    pub(super) fn event(&mut self, event: CallEvent) {
+        self.out.push(CallOutput::Event(event));
+    }
+
+    pub(super) fn media(&mut self, command: MediaCommand) {
+        self.out.push(CallOutput::Media(command));
+    }
+
+    pub(super) fn fact(&mut self, fact: CallFact) {
+        self.out.push(CallOutput::Fact(fact));
+    }
+}
+
+/// An ACK to a 2xx that may have to be repeated after its leg is gone (RFC 3261 §13.2.2.4, RFC 6026 §7.2).
+#[derive(Debug)]
+pub(super) struct LateAck {
+    pub flow: Flow,
+    pub ack: Message,
+}
+
+/// How long a call waits for the last counts of its streams before its record is written without them.
+pub(super) const COUNTS_DUE: Duration = Duration::from_secs(2);
+
+/// All calls of a shard.
+pub struct Calls {
+    pub(super) calls: Arena<Call>,
+    pub(super) legs: Arena<Leg>,
+    pub(super) by_id: BTreeMap<Ulid, Key<Call>>,
+    pub(super) by_tag: Map<Tag, Key<Leg>>,
+    pub(super) by_server: Map<ServerKey, Key<Leg>>,
+    pub(super) by_stream: Map<StreamId, Key<Call>>,
+    /// Calls of an extension, with how many of its legs each has; `true` when the leg is an agent's.
+    pub(super) on_extension: BTreeMap<Arc<str>, Vec<(Key<Call>, Key<Leg>, bool)>>,
+    /// Live legs of each trunk.
+    on_trunk: BTreeMap<Arc<str>, usize>,
+    /// Extensions whose number of live calls changed since the switch last asked.
+    touched: Vec<Arc<str>>,
+    pub(super) late_acks: Map<ClientKey, LateAck>,
+    /// The order in which they lapse: all are kept equally long.
+    pub(super) late_acks_lapse: VecDeque<(Instant, ClientKey)>,
+    pub(super) counts_due: BTreeMap<(Instant, Key<Call>), ()>,
+    pub(super) ports: Ports,
+    pub(super) network: Network,
+    pub(super) entropy: Entropy,
+    pub(super) streams: u64,
+    pub(super) workers: u16,
+    /// Calls since the start.
+    pub total: u64,
+    /// Name in Server and User-Agent headers.
+    pub(super) product: Arc<str>,
+}
+
+impl Calls {
+    /// No calls yet.
+    pub fn new(network: Network, ports: Ports, workers: u16, mut entropy: Entropy) -> Self {
+        let streams = entropy.u64() & 0xffff_ffff;
+        Calls {
+            calls: Arena::new(),
+            legs: Arena::new(),
+            by_id: BTreeMap::new(),
+            by_tag: Map::default(),
+            by_server: Map::default(),
+            by_stream: Map::default(),
+            on_extension: BTreeMap::new(),
+            on_trunk: BTreeMap::new(),
+            touched: Vec::new(),
+            late_acks: Map::default(),
+            late_acks_lapse: VecDeque::new(),
+            counts_due: BTreeMap::new(),
+            ports,
+            network,
+            entropy,
+            streams,
+            workers: workers.max(1),
+            total: 0,
+            product: Arc::from(concat!("Strowger/", env!("CARGO_PKG_VERSION"))),
+        }
+    }
+
+    /// Takes new addresses and codecs; running calls keep theirs.
+    pub fn configure(&mut self, network: Network) {
+        self.network = network;
+    }
+
+    /// The addresses that peers see.
+    pub fn network(&self) -> &Network {
+        &self.network
+    }
+
+    /// A call.
+    pub fn call(&self, key: Key<Call>) -> Option<&Call> {
+        self.calls.get(key)
+    }
+
+    /// A call, to note things in its record.
+    pub fn call_mut(&mut self, key: Key<Call>) -> Option<&mut Call> {
+        self.calls.get_mut(key)
+    }
+
+    /// A leg.
+    pub fn leg(&self, key: Key<Leg>) -> Option<&Leg> {
+        self.legs.get(key)
+    }
+
+    /// The caller's leg.
+    pub fn caller(&self, call: Key<Call>) -> Option<&Leg> {
+        self.legs.get(self.calls.get(call)?.a?)
+    }
+
+    /// The call with this id.
+    pub fn find(&self, id: Ulid) -> Option<Key<Call>> {
+        self.by_id.get(&id).copied()
+    }
+
+    /// All calls, in order of their ids.
+    pub fn all(&self) -> impl Iterator<Item = (Key<Call>, &Call)> {
+        self.by_id
+            .values()
+            .filter_map(|&key| self.calls.get(key).map(|call| (key, call)))
+    }
+
+    /// Live calls.
+    pub fn len(&self) -> usize {
+        self.calls.len()
+    }
+
+    /// True without a live call.
+    pub fn is_empty(&self) -> bool {
+        self.calls.is_empty()
+    }
+
+    /// Live legs, those being cancelled included.
+    pub fn legs_len(&self) -> usize {
+        self.legs.len()
+    }
+
+    /// RTP ports in use.
+    pub fn ports_in_use(&self) -> usize {
+        self.ports.in_use()
+    }
+
+    /// ACKs kept for repetition, and calls that wait for their last counts.
+    pub fn timers_len(&self) -> usize {
+        self.late_acks.len() + self.counts_due.len()
+    }
+
+    /// Live calls of an extension, whatever their origin (acd.md §4); `(all, those that are no agent's leg)`.
+    pub fn live_on(&self, extension: &str) -> (usize, usize) {
+        let Some(legs) = self.on_extension.get(extension) else {
+            return (0, 0);
+        };
+        let mut all: Vec<Key<Call>> = legs.iter().map(|(call, _, _)| *call).collect();
+        all.sort_unstable();
+        all.dedup();
+        let mut own: Vec<Key<Call>> = legs
+            .iter()
+            .filter(|(_, _, agent)| !agent)
+            .map(|(call, _, _)| *call)
+            .collect();
+        own.sort_unstable();
+        own.dedup();
+        (all.len(), own.len())
+    }
+
+    /// Live legs through a trunk.
+    pub fn live_on_trunk(&self, name: &str) -> usize {
+        self.on_trunk.get(name).copied().unwrap_or(0)
+    }
+
+    /// Extensions whose number of live calls changed since the last question.
+    pub fn take_touched(&mut self) -> Vec<Arc<str>> {
+        std::mem::take(&mut self.touched)
+    }
+
+    pub(super) fn count_in(&mut self, key: Key<Leg>) {
+        let Some(leg) = self.legs.get(key) else {
+            return;
+        };
+        match &leg.endpoint {
+            Endpoint::Extension(extension) => {
+                self.on_extension
+                    .entry(extension.clone())
+                    .or_default()
+                    .push((leg.call, key, leg.role == Role::Agent));
+                self.touched.push(extension.clone());
+            }
+            Endpoint::Trunk(trunk) => *self.on_trunk.entry(trunk.clone()).or_default() += 1,
+            Endpoint::Unknown => {}
+        }
+    }
+
+    pub(super) fn count_out(&mut self, key: Key<Leg>, endpoint: &Endpoint) {
+        match endpoint {
+            Endpoint::Extension(extension) => {
+                if let Some(legs) = self.on_extension.get_mut(extension) {
+                    legs.retain(|(_, leg, _)| *leg != key);
+                    if legs.is_empty() {
+                        self.on_extension.remove(extension);
+                    }
+                }
+                self.touched.push(extension.clone());
+            }
+            Endpoint::Trunk(trunk) => {
+                if let Some(live) = self.on_trunk.get_mut(trunk) {
+                    *live = live.saturating_sub(1);
+                    if *live == 0 {
+                        self.on_trunk.remove(trunk);
+                    }
+                }
+            }
+            Endpoint::Unknown => {}
+        }
+    }
+
+    /// The earliest time at which something of ours is due.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        let acks = self.late_acks_lapse.front().map(|(at, _)| *at);
+        let counts = self.counts_due.keys().next().map(|(at, _)| *at);
+        acks.into_iter().chain(counts).min()
+    }
+
+    /// Does what is due.
+    pub fn on_time(&mut self, ctx: &mut Ctx<'_>) {
+        let now = ctx.now.mono;
+        while let Some(&(at, key)) = self.late_acks_lapse.front() {
+            if at > now {
+                break;
+            }
+            self.late_acks_lapse.pop_front();
+            self.late_acks.remove(&key);
+        }
+        while let Some((&(at, call), ())) = self.counts_due.iter().next() {
+            if at > now {
+                break;
+            }
+            self.counts_due.remove(&(at, call));
+            if let Some(call) = self.calls.get_mut(call) {
+                for (stream, _) in std::mem::take(&mut call.closing_streams) {
+                    self.by_stream.remove(&stream);
+                }
+            }
+            self.close_if_over(ctx, call);
+        }
+    }
+
+    /// Takes a leg out of its call and of all indexes, closes its stream and writes its part of the record.
+    pub(super) fn detach(&mut self, ctx: &mut Ctx<'_>, key: Key<Leg>, status: u16) {
+        self.close_audio(ctx, key);
+        let Some(leg) = self.legs.get_mut(key) else {
+            return;
+        };
+        let call_key = leg.call;
+        let endpoint = leg.endpoint.clone();
+        let Some(call) = self.calls.get_mut(call_key) else {
+            return;
+        };
+        if !call.legs.contains(&key) {
+            return;
+        }
+        call.legs.retain(|other| *other != key);
+        if call.a == Some(key) {
+            call.a = None;
+        }
+        if call.b == Some(key) {
+            call.b = None;
+        }
+        call.record.legs.push(LegRecord {
+            id: leg.id,
+            party: leg.party.clone(),
+            role: Arc::from(leg.role.as_str()),
+            started_at: leg.started_at,
+            answered_at: leg.answered_at,
+            ended_at: ctx.now.wall,
+            status,
+            call_id: leg.call_id(),
+            packets: (0, 0),
+        });
+        let place = call.record.legs.len() - 1;
+        let stream = leg.audio.stream.take();
+        if let Some(stream) = stream
+            && let Some(waiting) = call
+                .closing_streams
+                .iter_mut()
+                .find(|(other, _)| *other == stream)
+        {
+            waiting.1 = Some(place);
+        }
+        ctx.fact(CallFact::LegEnded {
+            call: call.id,
+            leg: leg.id,
+            status,
+        });
+        self.count_out(key, &endpoint);
+    }
+
+    /// Forgets a leg that is over.
+    pub(super) fn remove_leg(&mut self, key: Key<Leg>) {
+        if let Some(leg) = self.legs.remove(key) {
+            self.by_tag.remove(&leg.tag);
+            if let super::leg::Invite::Server { key: server, .. } = leg.invite {
+                self.by_server.remove(&server);
+            }
+            if let Some(server) = leg.reinvite_unacked {
+                self.by_server.remove(&server);
+            }
+        }
+    }
+
+    /// Ends the call in the books when no leg is left and all counts are in.
+    pub(super) fn close_if_over(&mut self, ctx: &mut Ctx<'_>, key: Key<Call>) {
+        let Some(call) = self.calls.get_mut(key) else {
+            return;
+        };
+        if !call.legs.is_empty() || !call.ending {
+            return;
+        }
+        if !call.closing_streams.is_empty() {
+            if !self.counts_due.keys().any(|(_, other)| *other == key) {
+                self.counts_due.insert((ctx.now.mono + COUNTS_DUE, key), ());
+            }
+            return;
+        }
+        self.counts_due.retain(|(_, other), ()| *other != key);
+        let Some(call) = self.calls.remove(key) else {
+            return;
+        };
+        self.by_id.remove(&call.id);
+        let ended_by = call.record.ended_by.clone();
+        ctx.out.push(CallOutput::Closed(Box::new(call.record)));
+        ctx.fact(CallFact::Ended {
+            call: call.id,
+            ended_by,
+        });
+        ctx.event(CallEvent::Closed { call: key });
+    }
+
+    /// The leg whose dialog carries `message`, a request of the peer: our tag is in To.
+    pub(super) fn leg_of(&self, message: &Message) -> Option<Key<Leg>> {
+        let tag = Tag::from_bytes(message.to_tag()?)?;
+        let key = self.by_tag.get(&tag).copied()?;
+        let leg = self.legs.get(key)?;
+        match &leg.dialog {
+            Some(dialog) => dialog.matches(message).then_some(key),
+            None => (leg.request.call_id() == message.call_id()).then_some(key),
+        }
+    }
+
+    /// True while a leg of `call` in this role is being called or rings.
+    pub fn has_open_legs(&self, call: Key<Call>, role: Role) -> bool {
+        self.calls.get(call).is_some_and(|call| {
+            call.legs.iter().any(|&leg| {
+                self.legs.get(leg).is_some_and(|leg| {
+                    leg.role == role && matches!(leg.state, LegState::Calling | LegState::Ringing)
+                })
+            })
+        })
+    }
+}

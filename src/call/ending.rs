@@ -1,0 +1,321 @@
+//! How legs and calls end: refusal, CANCEL, BYE, lost peers, and the record.
+
+use super::calls::{Call, CallEvent, Calls, Ctx, User};
+use super::cause::Cause;
+use super::leg::{Invite, Leg, LegState};
+use crate::base::Key;
+use crate::dialog::Dialog;
+use crate::event::Outcome;
+use crate::sip::{Message, Method, Name, Uri};
+use crate::transaction::ServerKey;
+use crate::transport::{Flow, Transport};
+
+impl Calls {
+    /// Ends one leg the way its state demands. Its call goes on; the leg is no longer part of it.
+    pub fn end_leg(&mut self, ctx: &mut Ctx<'_>, key: Key<Leg>, cause: Cause) {
+        let Some(leg) = self.legs.get_mut(key) else {
+            return;
+        };
+        match (leg.state, leg.invite) {
+            (LegState::Incoming, _) => self.refuse_leg(ctx, key, cause),
+            (LegState::Calling | LegState::Ringing, Invite::Client { key: client }) => {
+                leg.state = LegState::Cancelling(cause);
+                let reasons = cancel_reasons(cause).join("\n");
+                self.detach(ctx, key, 487);
+                if let Some(client) = client {
+                    let reasons = (!reasons.is_empty()).then_some(reasons.as_bytes());
+                    ctx.tx.cancel(ctx.now, client, reasons, ctx.acts);
+                }
+            }
+            (LegState::Answered, Invite::Server { acked: false, .. }) => {
+                // no BYE before the ACK, or before we gave up waiting for it (RFC 3261 §15)
+                leg.bye_when_acked = Some(cause);
+                self.detach(ctx, key, 200);
+            }
+            (LegState::Answered, _) => self.bye(ctx, key, cause),
+            (LegState::Calling | LegState::Ringing | LegState::Cancelling(_), _) => {}
+        }
+    }
+
+    /// BYE, and the leg is gone: what the peer answers changes nothing.
+    pub(super) fn bye(&mut self, ctx: &mut Ctx<'_>, key: Key<Leg>, cause: Cause) {
+        self.send_bye(ctx, key, cause);
+        self.detach(ctx, key, 200);
+        self.remove_leg(key);
+    }
+
+    pub(super) fn send_bye(&mut self, ctx: &mut Ctx<'_>, key: Key<Leg>, cause: Cause) {
+        let Some(leg) = self.legs.get_mut(key) else {
+            return;
+        };
+        let Some(dialog) = leg.dialog.as_mut() else {
+            return;
+        };
+        let flow = route(&self.network, dialog, &leg.flow);
+        let branch = ctx.tx.branch();
+        let sent_by = self.network.sent_by(&flow);
+        let mut builder = dialog.request(
+            &Method::Bye,
+            flow.transport.as_str(),
+            &sent_by,
+            branch.as_ref(),
+        );
+        for reason in cancel_reasons(cause) {
+            builder = builder.header(Name::Reason, reason);
+        }
+        let message = builder.finish();
+        ctx.tx
+            .send_request(ctx.now, flow, message, User::Nobody, ctx.acts);
+    }
+
+    /// Where the next request of a dialog goes: to its route set or target when that is an address that can be reached, else to
+    /// where the peer was last heard (phones behind NAT, connections that only the peer can open).
+    pub(super) fn route(&self, dialog: &Dialog, flow: &Flow) -> Flow {
+        route(&self.network, dialog, flow)
+    }
+
+    /// Ends the whole call. `ended_by` goes into the record unless something stands there already.
+    pub fn hangup(&mut self, ctx: &mut Ctx<'_>, key: Key<Call>, cause: Cause, ended_by: &str) {
+        let Some(call) = self.calls.get_mut(key) else {
+            return;
+        };
+        if !call.ending {
+            call.ending = true;
+            let record = &mut call.record;
+            record.ended_at = Some(ctx.now.wall);
+            if record.ended_by.is_empty() {
+                ended_by.clone_into(&mut record.ended_by);
+            }
+            if let Some(answered) = record.answered_at {
+                record.duration_secs = ctx.now.wall.since(answered).as_secs_f64();
+            }
+            if record.outcome == Outcome::Failed {
+                record.outcome = outcome(cause, record.answered_at.is_some());
+            }
+        }
+        // the caller last, so that a refusal carries what the others said
+        let mut legs = call.legs.clone();
+        if let Some(a) = call.a {
+            legs.retain(|&leg| leg != a);
+            legs.push(a);
+        }
+        for leg in legs {
+            self.end_leg(ctx, leg, cause);
+        }
+        self.close_if_over(ctx, key);
+    }
+
+    /// The peer of an answered leg is lost: BYE all the same, and tell the switch.
+    pub(super) fn lose_leg(&mut self, ctx: &mut Ctx<'_>, key: Key<Leg>, cause: Cause) {
+        let Some(leg) = self.legs.get(key) else {
+            return;
+        };
+        let event = CallEvent::LegEnded {
+            call: leg.call,
+            leg: key,
+            role: leg.role,
+            cause,
+        };
+        match leg.state {
+            LegState::Answered => {
+                self.end_leg(ctx, key, cause);
+                ctx.event(event);
+            }
+            LegState::Incoming => {
+                let call = leg.call;
+                self.end_leg(ctx, key, cause);
+                ctx.event(CallEvent::CallerGone { call });
+            }
+            LegState::Calling | LegState::Ringing => {
+                let (call, role, endpoint, flow) =
+                    (leg.call, leg.role, leg.endpoint.clone(), leg.flow);
+                self.end_leg(ctx, key, cause);
+                ctx.event(CallEvent::LegFailed {
+                    call,
+                    leg: key,
+                    role,
+                    endpoint,
+                    flow,
+                    status: cause.status(),
+                    dead: false,
+                });
+            }
+            LegState::Cancelling(_) => {}
+        }
+    }
+
+    /// BYE from the peer.
+    pub(super) fn on_bye(&mut self, ctx: &mut Ctx<'_>, key: Key<Leg>, request: &Message) {
+        let Some(leg) = self.legs.get(key) else {
+            return;
+        };
+        let (call, role) = (leg.call, leg.role);
+        let attached = self
+            .calls
+            .get(call)
+            .is_some_and(|call| call.legs.contains(&key));
+        let open = match leg.state {
+            LegState::Calling | LegState::Ringing => Some(leg.invite),
+            _ => None,
+        };
+        if let Some(Invite::Client { key: client }) = open {
+            // RFC 3261 §15 lets only the caller send BYE on an early dialog, but a final answer must come all the same
+            if let Some(leg) = self.legs.get_mut(key) {
+                leg.state = LegState::Cancelling(Cause::Normal);
+            }
+            if let Some(client) = client {
+                ctx.tx.cancel(ctx.now, client, None, ctx.acts);
+            }
+        }
+        self.detach(ctx, key, 200);
+        if open.is_none() {
+            self.remove_leg(key);
+        }
+        if attached {
+            let cause = reason_of(request).unwrap_or(Cause::Normal);
+            ctx.event(CallEvent::LegEnded {
+                call,
+                leg: key,
+                role,
+                cause,
+            });
+            self.close_if_over(ctx, call);
+        }
+    }
+
+    /// CANCEL of the caller's INVITE: 487, and everything that rings stops (RFC 3261 §9.2).
+    pub fn on_cancel(&mut self, ctx: &mut Ctx<'_>, server: ServerKey) {
+        let Some(&key) = self.by_server.get(&server) else {
+            return;
+        };
+        let Some(leg) = self.legs.get(key) else {
+            return;
+        };
+        let call = leg.call;
+        if leg.state != LegState::Incoming {
+            return;
+        }
+        self.refuse_leg(ctx, key, Cause::CallerGone);
+        ctx.event(CallEvent::CallerGone { call });
+    }
+
+    /// No ACK came to our final answer (RFC 3261 §13.3.1.4, §17.2.1 Timer H).
+    pub fn on_no_ack(&mut self, ctx: &mut Ctx<'_>, server: ServerKey) {
+        let Some(key) = self.by_server.remove(&server) else {
+            return;
+        };
+        let Some(leg) = self.legs.get_mut(key) else {
+            return;
+        };
+        if leg.reinvite_unacked == Some(server) {
+            leg.reinvite_unacked = None;
+            self.lose_leg(ctx, key, Cause::PeerLost);
+            return;
+        }
+        if let Invite::Server { key: own, acked } = &mut leg.invite
+            && *own == server
+        {
+            *acked = true;
+            match leg.bye_when_acked.take() {
+                Some(cause) => {
+                    self.send_bye(ctx, key, cause);
+                    self.remove_leg(key);
+                }
+                None => self.lose_leg(ctx, key, Cause::PeerLost),
+            }
+        }
+    }
+
+    /// ACK to a 2xx of ours.
+    pub fn on_ack(&mut self, ctx: &mut Ctx<'_>, request: &Message) {
+        let Some(key) = self.leg_of(request) else {
+            return;
+        };
+        let number = request.cseq().number;
+        let Some(leg) = self.legs.get_mut(key) else {
+            return;
+        };
+        if let Some(server) = leg.reinvite_unacked.take() {
+            self.by_server.remove(&server);
+            ctx.tx.acked(server);
+        }
+        let Invite::Server { key: server, acked } = &mut leg.invite else {
+            self.read_late_answer(ctx, key, request);
+            return;
+        };
+        if !*acked && leg.request.cseq().number == number {
+            *acked = true;
+            let server = *server;
+            ctx.tx.acked(server);
+            self.by_server.remove(&server);
+            if let Some(cause) = self
+                .legs
+                .get_mut(key)
+                .and_then(|leg| leg.bye_when_acked.take())
+            {
+                self.send_bye(ctx, key, cause);
+                self.remove_leg(key);
+                return;
+            }
+        }
+        self.read_late_answer(ctx, key, request);
+    }
+}
+
+/// See [`Calls::route`].
+fn route(network: &super::network::Network, dialog: &Dialog, flow: &Flow) -> Flow {
+    let mut flow = Flow {
+        connection: dialog.flow.connection.or(flow.connection),
+        ..dialog.flow
+    };
+    if flow.transport != Transport::Udp || flow.connection.is_some() {
+        return flow;
+    }
+    let trunk = network
+        .profile(flow.profile)
+        .is_some_and(|face| face.trunks);
+    let party = dialog.remote_party();
+    if let Ok(uri) = Uri::parse(&party.next_hop)
+        && let Some(ip) = uri.host_ip()
+        && (trunk || ip == flow.remote.ip())
+        && ip.is_ipv4() == flow.remote.is_ipv4()
+        && uri
+            .transport()
+            .is_none_or(|name| name.eq_ignore_ascii_case(b"udp"))
+        && !ip.is_unspecified()
+    {
+        flow.remote = (ip, uri.port.unwrap_or(5060)).into();
+    }
+    flow
+}
+
+/// Reason values for CANCEL and BYE (RFC 3326 §2): phones log no missed call when the call was completed elsewhere.
+fn cancel_reasons(cause: Cause) -> Vec<String> {
+    match cause {
+        Cause::AnsweredElsewhere => vec![
+            "SIP;cause=200;text=\"Call completed elsewhere\"".to_owned(),
+            cause.reason(),
+        ],
+        Cause::CallerGone => Vec::new(),
+        _ => vec![cause.reason()],
+    }
+}
+
+fn reason_of(request: &Message) -> Option<Cause> {
+    let reason = crate::sip::Reason::parse(request.header(Name::Reason)?).ok()?;
+    (reason.protocol.eq_ignore_ascii_case(b"SIP") && reason.cause == Some(200))
+        .then_some(Cause::AnsweredElsewhere)
+}
+
+fn outcome(cause: Cause, answered: bool) -> Outcome {
+    if answered {
+        return Outcome::Answered;
+    }
+    match cause {
+        Cause::CallerGone => Outcome::Cancelled,
+        Cause::Busy => Outcome::Busy,
+        Cause::Declined => Outcome::Declined,
+        Cause::NoAnswer | Cause::Unavailable | Cause::Normal => Outcome::NoAnswer,
+        _ => Outcome::Failed,
+    }
+}

@@ -1,0 +1,82 @@
+//! Which headers may cross from one leg to the other: one table, and nothing crosses that it does not name.
+//!
+//! Everything else that the other side sees (From, To, Contact, Via, SDP) is written by us from checked values.
+
+use crate::sip::{Message, Name};
+
+/// On which message a header may cross.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum On {
+    /// The INVITE that opens the other leg.
+    Invite,
+    /// BYE and CANCEL.
+    End,
+}
+
+/// From which sort of peer it is believed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum From {
+    /// Any authenticated peer.
+    Anyone,
+    /// Only a trunk.
+    Trunk,
+}
+
+/// One permission.
+pub struct Row {
+    /// The header.
+    pub name: Name,
+    /// The message it may cross on.
+    pub on: On,
+    /// Who may send it.
+    pub from: From,
+    /// Why it is let through.
+    pub why: &'static str,
+}
+
+/// The whole table.
+pub const TABLE: &[Row] = &[
+    Row {
+        name: Name::Subject,
+        on: On::Invite,
+        from: From::Anyone,
+        why: "what the call is about, shown by phones (RFC 3261 §20.36)",
+    },
+    Row {
+        name: Name::UserToUser,
+        on: On::Invite,
+        from: From::Anyone,
+        why: "end-to-end data of applications (RFC 7433)",
+    },
+    Row {
+        name: Name::AlertInfo,
+        on: On::Invite,
+        from: From::Trunk,
+        why: "distinctive ringing chosen by the carrier (RFC 3261 §20.4)",
+    },
+    Row {
+        name: Name::Reason,
+        on: On::End,
+        from: From::Anyone,
+        why: "why the other side ended (RFC 3326 §2)",
+    },
+];
+
+/// The values that may cross, in table order, each without CR, LF, NUL and other control characters.
+pub fn crossing<'a>(
+    message: &'a Message,
+    on: On,
+    from: From,
+) -> impl Iterator<Item = (Name, &'a [u8])> {
+    TABLE
+        .iter()
+        .filter(move |row| row.on == on && (row.from == From::Anyone || row.from == from))
+        .flat_map(move |row| {
+            message
+                .headers(row.name)
+                .map(move |value| (row.name, value))
+        })
+        .filter(|(_, value)| {
+            value.len() <= 512 && !value.iter().any(|&byte| byte < 0x20 && byte != b'\t')
+        })
+}

@@ -1,0 +1,364 @@
+//! A party calls: its leg opens, is told of progress, answered or refused (RFC 3261 §13.3).
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::calls::{Call, CallOutput, Calls, Ctx};
+use super::cause::Cause;
+use super::leg::{Audio, Endpoint, Invite, Leg, LegState, Role};
+use crate::base::{Key, id};
+use crate::dialog::{Dialog, Tag};
+use crate::event::{CallFact, CallRecord, Direction, Outcome, Party};
+use crate::media::{self, Codec, Payload};
+use crate::sdp::SdpOffer;
+use crate::sip::{Builder, Message, Name, StatusCode};
+use crate::transaction::ServerKey;
+use crate::transport::Flow;
+
+/// Methods that we serve in a dialog, for Allow.
+pub const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, INFO";
+
+/// An INVITE that opens a call, its sender known.
+#[derive(Clone, Debug)]
+pub struct Incoming {
+    /// Its transaction.
+    pub server: ServerKey,
+    /// Where it came from.
+    pub flow: Flow,
+    /// The request.
+    pub invite: Message,
+    /// The sender as configured.
+    pub endpoint: Endpoint,
+    /// The sender for people.
+    pub from: Party,
+    /// Whom it asks for.
+    pub to: Party,
+    /// Where the call comes from.
+    pub direction: Direction,
+}
+
+/// The offer in a request or response, if its body is one.
+pub(super) fn sdp_of(message: &Message) -> Option<Bytes> {
+    if message.body().is_empty() {
+        return None;
+    }
+    let kind = message.content_type()?;
+    let kind = kind.split(|&byte| byte == b';').next()?.trim_ascii();
+    kind.eq_ignore_ascii_case(b"application/sdp")
+        .then(|| Bytes::copy_from_slice(message.body()))
+}
+
+impl Calls {
+    /// Opens a call for an INVITE. An error is the final status to refuse it with.
+    pub fn incoming(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        incoming: Incoming,
+    ) -> Result<Key<Call>, StatusCode> {
+        let bad = StatusCode::BAD_REQUEST;
+        let tag = Tag::new(&mut self.entropy);
+        let dialog = Dialog::uas(&incoming.invite, tag, incoming.flow).ok_or(bad)?;
+        let mut audio = Audio::default();
+        if let Some(body) = sdp_of(&incoming.invite) {
+            audio.heard = Some(body.clone());
+            audio.offer = Some(SdpOffer::parse(body).map_err(|_| bad)?);
+        } else if !incoming.invite.body().is_empty() {
+            return Err(StatusCode::UNSUPPORTED_MEDIA_TYPE);
+        }
+        let call = self.open_call(ctx, incoming.direction, incoming.from.clone(), incoming.to);
+        let leg = Leg {
+            id: id::ulid(ctx.now.wall, &mut self.entropy),
+            call,
+            role: Role::Caller,
+            party: incoming.from,
+            endpoint: incoming.endpoint,
+            state: LegState::Incoming,
+            invite: Invite::Server {
+                key: incoming.server,
+                acked: false,
+            },
+            tag,
+            dialog: Some(dialog),
+            flow: incoming.flow,
+            request: incoming.invite,
+            audio,
+            spec: None,
+            logins: 0,
+            asking: None,
+            crossing: None,
+            reinvite_unacked: None,
+            bye_when_acked: None,
+            holding: false,
+            started_at: ctx.now.wall,
+            answered_at: None,
+            rang: false,
+            told: 0,
+        };
+        let key = self.legs.insert(leg);
+        self.by_tag.insert(tag, key);
+        self.by_server.insert(incoming.server, key);
+        if let Some(open) = self.calls.get_mut(call) {
+            open.legs.push(key);
+            open.a = Some(key);
+        }
+        self.count_in(key);
+        Ok(call)
+    }
+
+    /// Opens a call in the books; its record is journaled before anything of it leaves.
+    pub fn open_call(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        direction: Direction,
+        from: Party,
+        to: Party,
+    ) -> Key<Call> {
+        let id = id::ulid(ctx.now.wall, &mut self.entropy);
+        let record = CallRecord {
+            id,
+            direction,
+            from: from.clone(),
+            to: to.clone(),
+            started_at: ctx.now.wall,
+            answered_at: None,
+            ended_at: None,
+            outcome: Outcome::Failed,
+            ended_by: String::new(),
+            duration_secs: 0.0,
+            queues: Vec::new(),
+            agent: None,
+            legs: Vec::new(),
+            recovered: false,
+        };
+        ctx.out.push(CallOutput::Opened(Box::new(record.clone())));
+        ctx.fact(CallFact::Started {
+            call: id,
+            direction,
+            from,
+            to,
+        });
+        self.total += 1;
+        let key = self.calls.insert(Call {
+            id,
+            a: None,
+            b: None,
+            legs: Vec::with_capacity(2),
+            record,
+            closing_streams: Vec::new(),
+            ending: false,
+            play: 0,
+            playing: false,
+            started: ctx.now.mono,
+        });
+        self.by_id.insert(id, key);
+        key
+    }
+
+    /// What the caller offers that its profile allows, in the caller's order; `None` when the offer is still to come from us.
+    pub fn caller_offers(&self, call: Key<Call>) -> Option<Vec<Payload>> {
+        let leg = self.caller(call)?;
+        if let Some(plan) = &leg.audio.plan {
+            return Some(plan.payloads.clone());
+        }
+        let offer = leg.audio.offer.as_ref()?;
+        Some(self.allowed(&leg.flow, media::payloads_of(offer.session())))
+    }
+
+    /// Keeps what the profile of `flow` allows; telephone-event always.
+    pub(super) fn allowed(&self, flow: &Flow, payloads: Vec<Payload>) -> Vec<Payload> {
+        let Some(face) = self.network.profile(flow.profile) else {
+            return payloads;
+        };
+        payloads
+            .into_iter()
+            .filter(|payload| {
+                payload.codec == Codec::TelephoneEvent
+                    || face.codecs.iter().any(|known| known.codec == payload.codec)
+            })
+            .collect()
+    }
+
+    /// What we offer on our own account on `flow`.
+    pub(super) fn our_codecs(&self, flow: &Flow, endpoint_only: bool) -> Vec<Payload> {
+        let mut list: Vec<Payload> = self
+            .network
+            .profile(flow.profile)
+            .map(|face| face.codecs.clone())
+            .unwrap_or_default()
+            .into_iter()
+            .filter(|payload| !endpoint_only || matches!(payload.codec, Codec::Pcma | Codec::Pcmu))
+            .collect();
+        list.push(Payload::telephone_event(101));
+        list
+    }
+
+    /// Tells the caller of progress, once per status (RFC 3261 §13.3.1.1). `sdp` makes it early media.
+    pub(super) fn tell(&mut self, ctx: &mut Ctx<'_>, key: Key<Leg>, code: u16, sdp: Option<Bytes>) {
+        let Some(leg) = self.legs.get_mut(key) else {
+            return;
+        };
+        let Invite::Server { key: server, .. } = leg.invite else {
+            return;
+        };
+        if leg.state != LegState::Incoming || (leg.told == code && sdp.is_none()) {
+            return;
+        }
+        leg.told = code;
+        leg.rang |= code == 180;
+        let status = StatusCode::new(code).expect("a provisional status");
+        let contact = self
+            .network
+            .contact(&leg.flow, user_of(&leg.request).as_ref());
+        let builder = Builder::response(&leg.request, status, "")
+            .to_tag(leg.tag.as_bytes())
+            .copy(&leg.request, Name::RecordRoute)
+            .header(Name::Contact, contact);
+        let message = match sdp {
+            Some(sdp) => builder.body("application/sdp", &sdp),
+            None => builder.finish(),
+        };
+        ctx.tx.respond(ctx.now, server, message, ctx.acts);
+    }
+
+    /// The caller hears ringing from its own phone.
+    pub fn ring(&mut self, ctx: &mut Ctx<'_>, call: Key<Call>) {
+        if let Some(a) = self.calls.get(call).and_then(|call| call.a) {
+            self.tell(ctx, a, 180, None);
+        }
+    }
+
+    /// Answers the caller ourselves, to play and listen (RFC 3261 §13.3.1.4). True when the caller is, or already was, answered.
+    /// A caller who has no codec that we can play is refused with 488 and the call is over.
+    pub fn answer(&mut self, ctx: &mut Ctx<'_>, call: Key<Call>) -> bool {
+        let Some(key) = self.calls.get(call).and_then(|call| call.a) else {
+            return false;
+        };
+        let Some(leg) = self.legs.get(key) else {
+            return false;
+        };
+        if leg.is_answered() {
+            return true;
+        }
+        let ours = self.our_codecs(&leg.flow, true);
+        match self.answer_leg(ctx, key, ours, crate::sdp::Direction::SendRecv) {
+            Ok(()) => true,
+            Err(status) => {
+                self.hangup(ctx, call, Cause::Status(status), "system: no common codec");
+                false
+            }
+        }
+    }
+
+    /// Sends 200 with an answer (or an offer, when the caller made none) made of `payloads`.
+    pub(super) fn answer_leg(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        key: Key<Leg>,
+        payloads: Vec<Payload>,
+        direction: crate::sdp::Direction,
+    ) -> Result<(), StatusCode> {
+        let gone = StatusCode::CALL_DOES_NOT_EXIST;
+        let body = self.describe(ctx, key, payloads, direction)?;
+        let leg = self.legs.get_mut(key).ok_or(gone)?;
+        let Invite::Server { key: server, .. } = leg.invite else {
+            return Err(gone);
+        };
+        leg.state = LegState::Answered;
+        leg.answered_at = Some(ctx.now.wall);
+        let contact = self
+            .network
+            .contact(&leg.flow, user_of(&leg.request).as_ref());
+        let message = Builder::response(&leg.request, StatusCode::OK, "")
+            .to_tag(leg.tag.as_bytes())
+            .copy(&leg.request, Name::RecordRoute)
+            .header(Name::Contact, contact)
+            .header(Name::Allow, ALLOW)
+            .header(Name::Server, self.product.as_bytes())
+            .body("application/sdp", &body);
+        let (call_key, id) = (leg.call, leg.id);
+        let party = leg.party.clone();
+        if let Some(call) = self.calls.get_mut(call_key) {
+            call.record.answered_at = Some(ctx.now.wall);
+            ctx.out.push(CallOutput::Answered {
+                id: call.id,
+                at: ctx.now.wall,
+            });
+            ctx.fact(CallFact::Answered {
+                call: call.id,
+                leg: id,
+                party,
+            });
+        }
+        ctx.tx.respond(ctx.now, server, message, ctx.acts);
+        Ok(())
+    }
+
+    /// Our description for the caller: the one already sent as early media, the answer to its offer, or our own offer.
+    pub(super) fn describe(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        key: Key<Leg>,
+        payloads: Vec<Payload>,
+        direction: crate::sdp::Direction,
+    ) -> Result<Bytes, StatusCode> {
+        let gone = StatusCode::CALL_DOES_NOT_EXIST;
+        let leg = self.legs.get_mut(key).ok_or(gone)?;
+        if let (Some(sent), Some(_)) = (&leg.audio.sent, &leg.audio.plan) {
+            return Ok(sent.clone());
+        }
+        let local = self.open_audio(ctx, key, payloads, direction)?;
+        let leg = self.legs.get_mut(key).ok_or(gone)?;
+        match leg.audio.offer.take() {
+            Some(offer) => {
+                let (body, plan) = media::answer(&offer, &local)
+                    .map_err(|refusal| StatusCode::new(refusal.status()).expect("a status"))?;
+                leg.audio.sent = Some(body.clone());
+                self.agree(ctx, key, plan);
+                Ok(body)
+            }
+            None => {
+                let body = media::offer(&local);
+                leg.audio.sent = Some(body.clone());
+                leg.audio.answer_due_in_ack = true;
+                Ok(body)
+            }
+        }
+    }
+
+    /// Refuses the caller with a final status (RFC 3261 §13.3.1.3).
+    pub(super) fn refuse_leg(&mut self, ctx: &mut Ctx<'_>, key: Key<Leg>, cause: Cause) {
+        let Some(leg) = self.legs.get(key) else {
+            return;
+        };
+        let Invite::Server { key: server, .. } = leg.invite else {
+            return;
+        };
+        let status = cause.status();
+        let mut builder = Builder::response(&leg.request, status, "")
+            .to_tag(leg.tag.as_bytes())
+            .header(Name::Server, self.product.as_bytes())
+            .header(Name::Reason, cause.reason());
+        if status.as_u16() == 503 {
+            builder = builder.header(Name::RetryAfter, "5");
+        }
+        ctx.tx.respond(ctx.now, server, builder.finish(), ctx.acts);
+        self.detach(ctx, key, status.as_u16());
+        self.remove_leg(key);
+    }
+}
+
+/// The user part that the caller asked for, as our Contact towards it.
+fn user_of(invite: &Message) -> Arc<str> {
+    invite
+        .uri()
+        .ok()
+        .and_then(|uri| uri.user)
+        .and_then(|user| std::str::from_utf8(user).ok())
+        .filter(|user| {
+            user.bytes()
+                .all(|byte| byte.is_ascii_graphic() && !b"<>@\"".contains(&byte))
+        })
+        .map(Arc::from)
+        .unwrap_or_default()
+}

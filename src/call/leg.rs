@@ -1,0 +1,237 @@
+//! One leg: one party as the B2BUA sees it, with its dialog, its INVITE and its audio.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::calls::Call;
+use super::cause::Cause;
+use crate::base::{Key, Secret, Ulid, WallTime};
+use crate::dialog::{Dialog, Tag};
+use crate::event::Party;
+use crate::media::{LocalMedia, MediaPlan, StreamId};
+use crate::sdp::SdpOffer;
+use crate::sip::{Message, Name};
+use crate::transaction::{ClientKey, ServerKey};
+use crate::transport::Flow;
+
+/// What a party is to its call.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Role {
+    /// Who called, or on whose behalf the call was made.
+    Caller,
+    /// Whom the dialplan dialled.
+    Callee,
+    /// Whom a queue offered the call to.
+    Agent,
+}
+
+impl Role {
+    /// As records and views write it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Role::Caller => "caller",
+            Role::Callee => "callee",
+            Role::Agent => "agent",
+        }
+    }
+}
+
+/// The configured thing behind a leg.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Endpoint {
+    /// A person's extension.
+    Extension(Arc<str>),
+    /// A trunk, by name.
+    Trunk(Arc<str>),
+    /// Nobody that is configured (labs without authentication).
+    Unknown,
+}
+
+/// Where a leg stands. A leg that is over is not in the arena any more.
+///
+/// ```text
+///  Incoming ──2xx──> Answered ──BYE──> (gone)
+///     └──3xx–6xx──> (gone)
+///  Calling ──1xx──> Ringing ──2xx──> Answered
+///     └───────┬────────┴── CANCEL ──> Cancelling ──final──> (gone)
+///             └──3xx–6xx, timeout──> (gone)
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LegState {
+    /// The party's INVITE has no final answer yet.
+    Incoming,
+    /// Our INVITE has left.
+    Calling,
+    /// A provisional answer above 100 came.
+    Ringing,
+    /// A 2xx went one way or the other.
+    Answered,
+    /// We sent, or will send, CANCEL; the leg is no longer part of its call.
+    Cancelling(Cause),
+}
+
+/// The INVITE transaction that opened the leg.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Invite {
+    /// The party called us.
+    Server {
+        /// The transaction.
+        key: ServerKey,
+        /// The ACK to our 2xx has come.
+        acked: bool,
+    },
+    /// We called the party.
+    Client {
+        /// The transaction of the last INVITE; none while the first is being made.
+        key: Option<ClientKey>,
+    },
+}
+
+/// A re-INVITE or UPDATE of the party that waits for the other leg's answer.
+#[derive(Clone, Debug)]
+pub struct Crossing {
+    /// The party's transaction, to be answered.
+    pub server: ServerKey,
+    /// Its request.
+    pub request: Message,
+    /// The session description in it, as it came.
+    pub body: Bytes,
+    /// The offer in it.
+    pub offer: SdpOffer,
+}
+
+/// Audio of a leg.
+#[derive(Debug, Default)]
+pub struct Audio {
+    /// The stream in a media worker.
+    pub stream: Option<StreamId>,
+    /// Our RTP port.
+    pub port: u16,
+    /// What we last described to the party.
+    pub local: Option<LocalMedia>,
+    /// What we last sent as SDP text, to be repeated where nothing changed.
+    pub sent: Option<Bytes>,
+    /// The party's last offer or answer, as it came, to know a refresh from a change.
+    pub heard: Option<Bytes>,
+    /// The party's offer that has no answer yet.
+    pub offer: Option<SdpOffer>,
+    /// Our offer in a re-INVITE that has no answer yet, as text.
+    pub asked: Option<Bytes>,
+    /// What `local` was before that offer, should it be refused.
+    pub before: Option<LocalMedia>,
+    /// What is agreed.
+    pub plan: Option<MediaPlan>,
+    /// Our 2xx carried an offer; the ACK must bring the answer.
+    pub answer_due_in_ack: bool,
+}
+
+/// User and password for a challenge of the peer.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PeerLogin {
+    /// User name in the peer's realm.
+    pub username: Arc<str>,
+    /// Its password.
+    pub password: Secret,
+}
+
+/// What a new outgoing leg should look like.
+#[derive(Clone, Debug)]
+pub struct LegSpec {
+    /// What it is to the call.
+    pub role: Role,
+    /// Whom it reaches, for people.
+    pub party: Party,
+    /// Whom it reaches, for the configuration.
+    pub endpoint: Endpoint,
+    /// Where the INVITE goes.
+    pub flow: Flow,
+    /// Request-URI.
+    pub request_uri: Bytes,
+    /// To value without tag.
+    pub to: String,
+    /// From value without tag.
+    pub from: String,
+    /// User part of our Contact.
+    pub contact_user: Arc<str>,
+    /// Route values.
+    pub route: Vec<Bytes>,
+    /// Further headers of our own.
+    pub headers: Vec<(Name, String)>,
+    /// For a challenge.
+    pub login: Option<PeerLogin>,
+}
+
+/// One party of a call.
+#[derive(Debug)]
+pub struct Leg {
+    /// Its id in records and views.
+    pub id: Ulid,
+    /// Its call; stale once the leg is cancelling.
+    pub call: Key<Call>,
+    /// What it is to the call.
+    pub role: Role,
+    /// For people.
+    pub party: Party,
+    /// For the configuration.
+    pub endpoint: Endpoint,
+    /// Where it stands.
+    pub state: LegState,
+    /// The transaction that opened it.
+    pub invite: Invite,
+    /// Our tag on it.
+    pub tag: Tag,
+    /// Its dialog, once there is one.
+    pub dialog: Option<Dialog>,
+    /// Where its peer was last heard.
+    pub flow: Flow,
+    /// The INVITE that opened it, as received or as sent.
+    pub request: Message,
+    /// Its audio.
+    pub audio: Audio,
+    /// For dialling again with credentials.
+    pub spec: Option<Box<LegSpec>>,
+    /// INVITEs with credentials so far.
+    pub logins: u8,
+    /// Our re-INVITE or UPDATE that has no final answer.
+    pub asking: Option<ClientKey>,
+    /// The party's re-INVITE or UPDATE that waits for the other leg.
+    pub crossing: Option<Box<Crossing>>,
+    /// The party's re-INVITE answered by us with a 2xx that has no ACK yet.
+    pub reinvite_unacked: Option<ServerKey>,
+    /// It must end as soon as the ACK to our 2xx is here (RFC 3261 §15).
+    pub bye_when_acked: Option<Cause>,
+    /// The party holds the other.
+    pub holding: bool,
+    /// When its INVITE came or left.
+    pub started_at: WallTime,
+    /// When the 2xx went.
+    pub answered_at: Option<WallTime>,
+    /// A 18x came from it or went to it.
+    pub rang: bool,
+    /// The status of the last provisional that we sent to the caller.
+    pub told: u16,
+}
+
+impl Leg {
+    /// True when the leg is up.
+    pub fn is_answered(&self) -> bool {
+        self.state == LegState::Answered
+    }
+
+    /// The address in Call-ID terms, for records.
+    pub fn call_id(&self) -> String {
+        String::from_utf8_lossy(self.request.call_id()).into_owned()
+    }
+
+    /// The state in one word, for views.
+    pub fn state_word(&self) -> &'static str {
+        match self.state {
+            LegState::Incoming | LegState::Calling if !self.rang => "calling",
+            LegState::Incoming | LegState::Calling | LegState::Ringing => "ringing",
+            LegState::Answered if self.holding => "held",
+            LegState::Answered => "answered",
+            LegState::Cancelling(_) => "ending",
+        }
+    }
+}

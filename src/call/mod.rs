@@ -1,0 +1,26 @@
+//! Rank 5: the B2BUA. Calls, their legs, how legs are coupled, what crosses between them and how they end.
+//!
+//! Goes in: INVITEs and in-dialog requests from the transactions, responses, media events, and orders of the switch (answer, dial,
+//! connect, play, hang up). Comes out: messages through the transactions, media commands, facts, and `CallEvent`s that the switch
+//! turns into dialplan and queue inputs. RFC 3261 §12–§15, RFC 3264, RFC 3326, RFC 3398, RFC 5853 (B2BUA).
+//!
+//! It knows neither the dialplan nor the ACD nor who may call whom.
+
+mod audio;
+mod bridge;
+mod calls;
+mod cause;
+mod ending;
+pub mod header_policy;
+mod in_dialog;
+mod incoming;
+mod leg;
+mod network;
+mod outgoing;
+mod renegotiate;
+
+pub use calls::{Call, CallEvent, CallOutput, Calls, Ctx, User};
+pub use cause::Cause;
+pub use incoming::Incoming;
+pub use leg::{Endpoint, Leg, LegSpec, LegState, PeerLogin, Role};
+pub use network::{Network, ProfileFace};

@@ -1,0 +1,89 @@
+//! The addresses that we show to peers: sent-by in Via, Contact, and the address in SDP.
+
+use std::fmt::Write as _;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
+
+use crate::media::Payload;
+use crate::transport::{Flow, ProfileId};
+
+/// What the call core needs to know of a SIP profile.
+#[derive(Clone, PartialEq, Debug)]
+pub struct ProfileFace {
+    /// Its name.
+    pub name: Arc<str>,
+    /// The address that Contact and SDP show, when it differs from the one that packets leave from.
+    pub public: Option<IpAddr>,
+    /// The codecs it allows, best first, without telephone-event.
+    pub codecs: Vec<Payload>,
+    /// True when carriers are behind it.
+    pub trunks: bool,
+}
+
+/// All profiles and the machine's own address.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Network {
+    /// By `ProfileId`.
+    pub profiles: Vec<ProfileFace>,
+    /// The address that a packet to the rest of the world would leave from; used where a profile listens on any address.
+    pub primary: IpAddr,
+}
+
+impl Network {
+    /// The profile of a flow.
+    pub fn profile(&self, id: ProfileId) -> Option<&ProfileFace> {
+        self.profiles.get(usize::from(id.0))
+    }
+
+    /// The address that the peer of `flow` should see.
+    pub fn shown_ip(&self, flow: &Flow) -> IpAddr {
+        if flow.remote.ip().is_loopback() {
+            let local = flow.local.ip();
+            return match (local.is_unspecified(), flow.remote.ip()) {
+                (false, _) => local,
+                (true, IpAddr::V4(_)) => IpAddr::V4(Ipv4Addr::LOCALHOST),
+                (true, IpAddr::V6(_)) => IpAddr::V6(Ipv6Addr::LOCALHOST),
+            };
+        }
+        if let Some(public) = self.profile(flow.profile).and_then(|face| face.public) {
+            return public;
+        }
+        let local = flow.local.ip();
+        if local.is_unspecified() {
+            self.primary
+        } else {
+            local
+        }
+    }
+
+    /// `host:port` for Via and Contact on `flow` (RFC 3261 §18.1.1).
+    pub fn sent_by(&self, flow: &Flow) -> String {
+        let mut text = String::with_capacity(24);
+        let ip = self.shown_ip(flow);
+        let written = match ip {
+            IpAddr::V4(ip) => write!(text, "{ip}:{}", flow.local.port()),
+            IpAddr::V6(ip) => write!(text, "[{ip}]:{}", flow.local.port()),
+        };
+        debug_assert!(written.is_ok(), "writing to a String does not fail");
+        text
+    }
+
+    /// The Contact value for a dialog on `flow`.
+    pub fn contact(&self, flow: &Flow, user: &str) -> String {
+        let sent_by = self.sent_by(flow);
+        let at = if user.is_empty() { "" } else { "@" };
+        if flow.transport.is_reliable() {
+            format!(
+                "<sip:{user}{at}{sent_by};transport={}>",
+                flow.transport.as_str().to_ascii_lowercase()
+            )
+        } else {
+            format!("<sip:{user}{at}{sent_by}>")
+        }
+    }
+
+    /// The address to bind for media of a leg on `flow`: the profile's own, so that a host with several does not mix them.
+    pub fn media_bind(&self, flow: &Flow) -> IpAddr {
+        flow.local.ip()
+    }
+}

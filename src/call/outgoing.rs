@@ -1,0 +1,559 @@
+//! We call a party: INVITE, progress, answer, refusal, challenge (RFC 3261 §13.2).
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::calls::{Call, CallEvent, Calls, Ctx, LateAck, User};
+use super::cause::Cause;
+use super::header_policy::{self, From, On};
+use super::incoming::{ALLOW, sdp_of};
+use super::leg::{Audio, Endpoint, Invite, Leg, LegSpec, LegState};
+use crate::auth;
+use crate::base::{Duration, Key, id, limits};
+use crate::dialog::{Dialog, Tag};
+use crate::event::CallFact;
+use crate::media::{self, MediaPlan, Payload};
+use crate::sdp::{Direction, SdpAnswer};
+use crate::sip::{Builder, Challenge, Message, Method, Name, StatusCode};
+use crate::transaction::ClientKey;
+use crate::transport::Flow;
+
+/// INVITEs with credentials on one leg: the first, and one more when the peer says that its nonce was stale.
+const LOGINS_MAX: u8 = 2;
+
+impl Calls {
+    /// Calls a party for `call`. The offer holds what the caller offers, or our own codecs when it offers nothing yet.
+    pub fn dial(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        call_key: Key<Call>,
+        spec: LegSpec,
+    ) -> Result<Key<Leg>, StatusCode> {
+        let gone = StatusCode::CALL_DOES_NOT_EXIST;
+        let payloads = match self.caller_offers(call_key) {
+            Some(list) => self.allowed(&spec.flow, list),
+            None => self.our_codecs(&spec.flow, false),
+        };
+        if !payloads.iter().any(|payload| payload.codec.is_speech()) {
+            return Err(StatusCode::NOT_ACCEPTABLE_HERE);
+        }
+        let call = self.calls.get(call_key).ok_or(gone)?;
+        if call.ending || call.legs.len() >= limits::FORK_BRANCHES_MAX {
+            return Err(gone);
+        }
+        let tag = Tag::new(&mut self.entropy);
+        let key = self.legs.insert(Leg {
+            id: id::ulid(ctx.now.wall, &mut self.entropy),
+            call: call_key,
+            role: spec.role,
+            party: spec.party.clone(),
+            endpoint: spec.endpoint.clone(),
+            state: LegState::Calling,
+            invite: Invite::Client { key: None },
+            tag,
+            dialog: None,
+            flow: spec.flow,
+            request: Message::empty(),
+            audio: Audio::default(),
+            spec: None,
+            logins: 0,
+            asking: None,
+            crossing: None,
+            reinvite_unacked: None,
+            bye_when_acked: None,
+            holding: false,
+            started_at: ctx.now.wall,
+            answered_at: None,
+            rang: false,
+            told: 0,
+        });
+        let direction = self.caller_direction(call_key);
+        let local = match self.open_audio(ctx, key, payloads, direction) {
+            Ok(local) => local,
+            Err(status) => {
+                self.legs.remove(key);
+                return Err(status);
+            }
+        };
+        let body = media::offer(&local);
+        let call_id = self.entropy.token::<26>();
+        let message = self.invite(ctx, call_key, &spec, tag, &call_id, 1, &body, None);
+        let client = ctx.tx.send_request(
+            ctx.now,
+            spec.flow,
+            message.clone(),
+            User::Invite(key),
+            ctx.acts,
+        );
+        if let Some(leg) = self.legs.get_mut(key) {
+            leg.request = message;
+            leg.invite = Invite::Client { key: Some(client) };
+            leg.audio.sent = Some(body);
+            leg.spec = spec.login.is_some().then(|| Box::new(spec));
+        }
+        self.by_tag.insert(tag, key);
+        if let Some(call) = self.calls.get_mut(call_key) {
+            call.legs.push(key);
+        }
+        self.count_in(key);
+        Ok(key)
+    }
+
+    /// The direction that the caller's offer asks the other side for.
+    fn caller_direction(&self, call: Key<Call>) -> Direction {
+        self.caller(call)
+            .and_then(|leg| leg.audio.offer.as_ref())
+            .map_or(Direction::SendRecv, super::renegotiate::offered_direction)
+    }
+
+    #[allow(clippy::too_many_arguments)] // the parts of one message, named at both ends
+    fn invite(
+        &self,
+        ctx: &mut Ctx<'_>,
+        call: Key<Call>,
+        spec: &LegSpec,
+        tag: Tag,
+        call_id: &[u8],
+        cseq: u32,
+        body: &[u8],
+        login: Option<(Name, String)>,
+    ) -> Message {
+        let branch = ctx.tx.branch();
+        let sent_by = self.network.sent_by(&spec.flow);
+        let mut builder = Builder::request(&Method::Invite, &spec.request_uri)
+            .via(
+                spec.flow.transport.as_str(),
+                &sent_by,
+                branch.as_ref(),
+                true,
+            )
+            .header(Name::MaxForwards, "70");
+        for route in &spec.route {
+            builder = builder.header(Name::Route, route);
+        }
+        builder = builder
+            .header_fmt(
+                Name::From,
+                format_args!("{};tag={}", spec.from, tag.as_str()),
+            )
+            .header(Name::To, &spec.to)
+            .header(Name::CallId, call_id)
+            .header_fmt(Name::CSeq, format_args!("{cseq} INVITE"))
+            .header(
+                Name::Contact,
+                self.network.contact(&spec.flow, &spec.contact_user),
+            )
+            .header(Name::Allow, ALLOW)
+            .header(Name::UserAgent, self.product.as_bytes());
+        for (name, value) in &spec.headers {
+            builder = builder.header(*name, value);
+        }
+        if let Some((name, value)) = login {
+            builder = builder.header(name, value);
+        }
+        if let Some(caller) = self.caller(call)
+            && matches!(caller.invite, Invite::Server { .. })
+        {
+            let from = match caller.endpoint {
+                Endpoint::Trunk(_) => From::Trunk,
+                Endpoint::Extension(_) | Endpoint::Unknown => From::Anyone,
+            };
+            for (name, value) in header_policy::crossing(&caller.request, On::Invite, from) {
+                builder = builder.header(name, value);
+            }
+        }
+        builder.body("application/sdp", body)
+    }
+
+    /// Takes a response to the INVITE of a leg.
+    pub fn on_invite_response(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        key: Key<Leg>,
+        client: ClientKey,
+        flow: Flow,
+        response: &Message,
+    ) {
+        let Some(status) = response.status() else {
+            return;
+        };
+        let Some(leg) = self.legs.get_mut(key) else {
+            self.repeat_ack(ctx, client);
+            return;
+        };
+        leg.flow.connection = flow.connection.or(leg.flow.connection);
+        let ours = leg.invite == Invite::Client { key: Some(client) };
+        match (leg.state, status.class()) {
+            (LegState::Cancelling(_), 1) => {}
+            (LegState::Cancelling(cause), 2) => self.refuse_answer(ctx, key, flow, response, cause),
+            (LegState::Cancelling(_), _) => self.remove_leg(key),
+            (LegState::Answered, 2) if ours => self.second_answer(ctx, key, client, flow, response),
+            (LegState::Answered | LegState::Incoming, _) => {}
+            (LegState::Calling | LegState::Ringing, _) if !ours => {}
+            (LegState::Calling | LegState::Ringing, 1) => self.progress(ctx, key, response),
+            (LegState::Calling | LegState::Ringing, 2) => {
+                self.answered(ctx, key, client, flow, response)
+            }
+            (LegState::Calling | LegState::Ringing, _) => self.refused(ctx, key, response),
+        }
+    }
+
+    /// A provisional response above 100.
+    fn progress(&mut self, ctx: &mut Ctx<'_>, key: Key<Leg>, response: &Message) {
+        let early = sdp_of(response);
+        let Some(leg) = self.legs.get_mut(key) else {
+            return;
+        };
+        let call = leg.call;
+        leg.state = LegState::Ringing;
+        let first = !std::mem::replace(&mut leg.rang, true);
+        if first {
+            let (id, party) = (leg.id, leg.party.clone());
+            if let Some(call) = self.calls.get(call) {
+                ctx.fact(CallFact::Ringing {
+                    call: call.id,
+                    leg: id,
+                    party,
+                });
+            }
+            ctx.event(CallEvent::Ringing { call, leg: key });
+        }
+        if let Some(body) = early {
+            self.early_media(ctx, call, key, body);
+        }
+    }
+
+    /// Reads the answer in a response to our offer.
+    pub(super) fn read_answer(&self, key: Key<Leg>, body: Bytes) -> Result<MediaPlan, String> {
+        let leg = self.legs.get(key).ok_or("the leg is gone")?;
+        let local = leg.audio.local.as_ref().ok_or("we made no offer")?;
+        let answer = SdpAnswer::parse(body).map_err(|error| error.to_string())?;
+        media::accept(local, &answer).map_err(|refusal| refusal.to_string())
+    }
+
+    /// A 2xx: ACK at once, agree on media, and ask the switch what to do with it.
+    fn answered(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        key: Key<Leg>,
+        client: ClientKey,
+        flow: Flow,
+        response: &Message,
+    ) {
+        let body = sdp_of(response);
+        let Some(leg) = self.legs.get_mut(key) else {
+            return;
+        };
+        let Some(dialog) = Dialog::uac(&leg.request, response, flow) else {
+            self.fail(ctx, key, StatusCode::SERVER_INTERNAL_ERROR, false);
+            return;
+        };
+        let cseq = leg.request.cseq().number;
+        leg.dialog = Some(dialog);
+        leg.state = LegState::Answered;
+        leg.answered_at = Some(ctx.now.wall);
+        leg.rang = true;
+        self.acknowledge(ctx, key, Some(client), cseq);
+        let plan = match (
+            body,
+            self.legs.get(key).and_then(|leg| leg.audio.plan.clone()),
+        ) {
+            (Some(body), _) => {
+                if let Some(leg) = self.legs.get_mut(key) {
+                    leg.audio.heard = Some(body.clone());
+                }
+                self.read_answer(key, body)
+            }
+            (None, Some(plan)) => Ok(plan),
+            (None, None) => Err("the answer carries no session description".to_owned()),
+        };
+        let Some(leg) = self.legs.get(key) else {
+            return;
+        };
+        let call = leg.call;
+        match plan {
+            Ok(plan) => {
+                let (id, party) = (leg.id, leg.party.clone());
+                self.agree(ctx, key, plan);
+                if let Some(call) = self.calls.get(call) {
+                    ctx.fact(CallFact::Answered {
+                        call: call.id,
+                        leg: id,
+                        party,
+                    });
+                }
+                ctx.event(CallEvent::LegAnswered { call, leg: key });
+            }
+            Err(why) => {
+                ctx.out.push(super::calls::CallOutput::Warn(format!(
+                    "{} answered with media that cannot be used: {why}",
+                    leg.party.number
+                )));
+                let event = self.failure(key, StatusCode::NOT_ACCEPTABLE_HERE, false);
+                self.bye(ctx, key, Cause::NotAcceptable);
+                if let Some(event) = event {
+                    ctx.event(event);
+                }
+            }
+        }
+    }
+
+    /// Sends the ACK to a 2xx and keeps it for repetition while the peer may repeat its answer.
+    pub(super) fn acknowledge(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        key: Key<Leg>,
+        client: Option<ClientKey>,
+        cseq: u32,
+    ) {
+        let Some(leg) = self.legs.get(key) else {
+            return;
+        };
+        let Some(dialog) = &leg.dialog else { return };
+        let flow = self.route(dialog, &leg.flow);
+        let branch = ctx.tx.branch();
+        let sent_by = self.network.sent_by(&flow);
+        let ack = dialog
+            .ack(cseq, flow.transport.as_str(), &sent_by, branch.as_ref())
+            .finish();
+        ctx.acts.push(crate::transaction::Act::Send {
+            flow,
+            message: ack.clone(),
+        });
+        if let Some(client) = client {
+            let until = ctx.now.mono + limits::T1 * 64 + Duration::from_secs(1);
+            if self
+                .late_acks
+                .insert(client, LateAck { flow, ack })
+                .is_none()
+            {
+                self.late_acks_lapse.push_back((until, client));
+            }
+        }
+    }
+
+    /// A 2xx came again: the ACK was lost (RFC 3261 §13.2.2.4).
+    pub(super) fn repeat_ack(&mut self, ctx: &mut Ctx<'_>, client: ClientKey) {
+        if let Some(late) = self.late_acks.get(&client) {
+            ctx.acts.push(crate::transaction::Act::Send {
+                flow: late.flow,
+                message: late.ack.clone(),
+            });
+        }
+    }
+
+    /// Another 2xx on an answered leg: a repetition, or a second answer of a fork behind the peer, which is ended at once.
+    fn second_answer(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        key: Key<Leg>,
+        client: ClientKey,
+        flow: Flow,
+        response: &Message,
+    ) {
+        let same = self
+            .legs
+            .get(key)
+            .and_then(|leg| leg.dialog.as_ref())
+            .is_some_and(|dialog| dialog.matches(response));
+        if same {
+            self.repeat_ack(ctx, client);
+            return;
+        }
+        let Some(leg) = self.legs.get(key) else {
+            return;
+        };
+        let Some(dialog) = Dialog::uac(&leg.request, response, flow) else {
+            return;
+        };
+        self.ack_and_bye(ctx, dialog, Cause::AnsweredElsewhere);
+    }
+
+    /// A 2xx that crossed our CANCEL: ACK, then BYE with the Reason; no media is ever forwarded.
+    fn refuse_answer(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        key: Key<Leg>,
+        flow: Flow,
+        response: &Message,
+        cause: Cause,
+    ) {
+        let dialog = self
+            .legs
+            .get(key)
+            .and_then(|leg| Dialog::uac(&leg.request, response, flow));
+        let client = self.legs.get(key).and_then(|leg| match leg.invite {
+            Invite::Client { key } => key,
+            Invite::Server { .. } => None,
+        });
+        let cseq = self
+            .legs
+            .get(key)
+            .map_or(1, |leg| leg.request.cseq().number);
+        if let (Some(dialog), Some(leg)) = (dialog, self.legs.get_mut(key)) {
+            leg.dialog = Some(dialog);
+            self.acknowledge(ctx, key, client, cseq);
+            self.send_bye(ctx, key, cause);
+        }
+        self.remove_leg(key);
+    }
+
+    fn ack_and_bye(&mut self, ctx: &mut Ctx<'_>, mut dialog: Dialog, cause: Cause) {
+        let flow = self.route(&dialog, &dialog.flow);
+        let sent_by = self.network.sent_by(&flow);
+        let branch = ctx.tx.branch();
+        let ack = dialog
+            .ack(
+                dialog.local_cseq(),
+                flow.transport.as_str(),
+                &sent_by,
+                branch.as_ref(),
+            )
+            .finish();
+        ctx.acts
+            .push(crate::transaction::Act::Send { flow, message: ack });
+        let branch = ctx.tx.branch();
+        let bye = dialog
+            .request(
+                &Method::Bye,
+                flow.transport.as_str(),
+                &sent_by,
+                branch.as_ref(),
+            )
+            .header(Name::Reason, cause.reason())
+            .finish();
+        ctx.tx
+            .send_request(ctx.now, flow, bye, User::Nobody, ctx.acts);
+    }
+
+    /// A final response other than 2xx.
+    fn refused(&mut self, ctx: &mut Ctx<'_>, key: Key<Leg>, response: &Message) {
+        let Some(status) = response.status() else {
+            return;
+        };
+        if matches!(status.as_u16(), 401 | 407) && self.log_in(ctx, key, response) {
+            return;
+        }
+        self.fail(ctx, key, status, false);
+    }
+
+    /// Answers a challenge with the leg's credentials; false when there are none or they have been refused.
+    fn log_in(&mut self, ctx: &mut Ctx<'_>, key: Key<Leg>, response: &Message) -> bool {
+        let Some(leg) = self.legs.get_mut(key) else {
+            return false;
+        };
+        let Some(spec) = leg.spec.clone() else {
+            return false;
+        };
+        let Some(login) = &spec.login else {
+            return false;
+        };
+        let (asked, answer) = if response.status().map(StatusCode::as_u16) == Some(407) {
+            (Name::ProxyAuthenticate, Name::ProxyAuthorization)
+        } else {
+            (Name::WwwAuthenticate, Name::Authorization)
+        };
+        let Some(challenge) = response
+            .header(asked)
+            .and_then(|value| Challenge::parse(value).ok())
+        else {
+            return false;
+        };
+        // a second challenge means a wrong password, unless the peer says that only its nonce is old (RFC 7616 §3.3)
+        if leg.logins >= LOGINS_MAX || (leg.logins > 0 && !challenge.stale) {
+            return false;
+        }
+        leg.logins += 1;
+        let cnonce = self.entropy.token::<16>();
+        let Some(value) = auth::respond(
+            &challenge,
+            &Method::Invite,
+            &spec.request_uri,
+            &login.username,
+            &login.password,
+            1,
+            &cnonce,
+            b"",
+        ) else {
+            return false;
+        };
+        let cseq = leg.request.cseq().number + 1;
+        let call_id = Bytes::copy_from_slice(leg.request.call_id());
+        let (tag, call) = (leg.tag, leg.call);
+        let body = leg.audio.sent.clone().unwrap_or_default();
+        let message = self.invite(
+            ctx,
+            call,
+            &spec,
+            tag,
+            &call_id,
+            cseq,
+            &body,
+            Some((answer, value)),
+        );
+        let client = ctx.tx.send_request(
+            ctx.now,
+            spec.flow,
+            message.clone(),
+            User::Invite(key),
+            ctx.acts,
+        );
+        if let Some(leg) = self.legs.get_mut(key) {
+            leg.request = message;
+            leg.invite = Invite::Client { key: Some(client) };
+            leg.state = LegState::Calling;
+        }
+        true
+    }
+
+    /// No final response came, or the way to the peer is broken.
+    pub fn on_invite_lost(&mut self, ctx: &mut Ctx<'_>, key: Key<Leg>) {
+        match self.legs.get(key).map(|leg| leg.state) {
+            Some(LegState::Calling | LegState::Ringing) => {
+                self.fail(ctx, key, StatusCode::REQUEST_TIMEOUT, true);
+            }
+            Some(LegState::Cancelling(_)) => self.remove_leg(key),
+            Some(LegState::Answered | LegState::Incoming) | None => {}
+        }
+    }
+
+    fn failure(&self, key: Key<Leg>, status: StatusCode, dead: bool) -> Option<CallEvent> {
+        let leg = self.legs.get(key)?;
+        Some(CallEvent::LegFailed {
+            call: leg.call,
+            leg: key,
+            role: leg.role,
+            endpoint: leg.endpoint.clone(),
+            flow: leg.flow,
+            status,
+            dead: dead && leg.state == LegState::Calling,
+        })
+    }
+
+    fn fail(&mut self, ctx: &mut Ctx<'_>, key: Key<Leg>, status: StatusCode, dead: bool) {
+        let Some(event) = self.failure(key, status, dead) else {
+            return;
+        };
+        let call = self.legs.get(key).map(|leg| leg.call);
+        self.detach(ctx, key, status.as_u16());
+        self.remove_leg(key);
+        ctx.event(event);
+        if let Some(call) = call {
+            self.close_if_over(ctx, call);
+        }
+    }
+
+    /// Payload formats of a leg's agreement, for views.
+    pub fn codec_of(plan: &MediaPlan) -> Option<String> {
+        plan.payloads
+            .iter()
+            .find(|payload: &&Payload| payload.codec.is_speech())
+            .map(|payload| payload.codec.name().to_owned())
+    }
+
+    /// Product name for messages of ours outside of calls.
+    pub fn product(&self) -> Arc<str> {
+        self.product.clone()
+    }
+}

@@ -1,0 +1,248 @@
+//! The state of one dialog: identifiers, sequence numbers, route set, remote target (RFC 3261 §12).
+
+use bytes::Bytes;
+
+use super::tag::Tag;
+use crate::sip::{Builder, Message, Method, Name, NameAddr, StatusCode, Uri};
+use crate::transport::Flow;
+
+/// A confirmed or early dialog as one user agent keeps it.
+#[derive(Clone, Debug)]
+pub struct Dialog {
+    /// Call-ID of every message in it.
+    pub call_id: Bytes,
+    /// Our tag.
+    pub local_tag: Tag,
+    /// The peer's tag; empty when an RFC 2543 peer sent none.
+    pub remote_tag: Bytes,
+    /// Our From (as UAC) or To (as UAS) value without the tag.
+    local: Bytes,
+    /// The peer's value as it wrote it, with its tag.
+    remote: Bytes,
+    local_cseq: u32,
+    remote_cseq: Option<u32>,
+    /// Route header values in the order of use.
+    route_set: Vec<Bytes>,
+    remote_target: Bytes,
+    /// The flow on which the peer was last heard.
+    pub flow: Flow,
+}
+
+/// A request that is older than one already seen in its dialog (RFC 3261 §12.2.2): answer 500.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct OutOfOrder;
+
+/// The URI that requests in the dialog go to, and whether the route set or the target says so.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RemoteParty {
+    /// URI of the next hop (RFC 3261 §12.2.1.1).
+    pub next_hop: Bytes,
+    /// True when a proxy asked to stay in the path.
+    pub routed: bool,
+}
+
+fn value_without_tag(party: &NameAddr<'_>) -> Bytes {
+    let mut value = Vec::with_capacity(party.uri.raw.len() + 24);
+    if let Some(display) = party.display {
+        value.extend_from_slice(b"\"");
+        for &byte in display {
+            if byte == b'"' || byte == b'\\' {
+                value.push(b'\\');
+            }
+            value.push(byte);
+        }
+        value.extend_from_slice(b"\" ");
+    }
+    value.push(b'<');
+    value.extend_from_slice(party.uri.raw);
+    value.push(b'>');
+    Bytes::from(value)
+}
+
+fn copied(bytes: &[u8]) -> Bytes {
+    Bytes::copy_from_slice(bytes)
+}
+
+fn contact_of(message: &Message) -> Option<Bytes> {
+    message
+        .contacts()
+        .next()
+        .and_then(Result::ok)
+        .and_then(|contact| contact.uri().map(|uri| copied(uri.raw)))
+}
+
+impl Dialog {
+    /// The dialog that our answer to `invite` makes (RFC 3261 §12.1.1). `None` when the request carries no usable Contact.
+    pub fn uas(invite: &Message, local_tag: Tag, flow: Flow) -> Option<Dialog> {
+        let route_set = invite
+            .headers(Name::RecordRoute)
+            .flat_map(crate::sip::split_commas)
+            .map(copied)
+            .collect();
+        Some(Dialog {
+            call_id: copied(invite.call_id()),
+            local_tag,
+            remote_tag: copied(invite.from_tag().unwrap_or_default()),
+            local: value_without_tag(&invite.to()),
+            remote: copied(invite.header(Name::From)?),
+            local_cseq: 0,
+            remote_cseq: Some(invite.cseq().number),
+            route_set,
+            remote_target: contact_of(invite)?,
+            flow,
+        })
+    }
+
+    /// The dialog that `response` to our `invite` makes (RFC 3261 §12.1.2). A 2xx without Contact keeps the request-URI as
+    /// target: some phones send one and a call is better than none.
+    pub fn uac(invite: &Message, response: &Message, flow: Flow) -> Option<Dialog> {
+        let mut route_set: Vec<Bytes> = response
+            .headers(Name::RecordRoute)
+            .flat_map(crate::sip::split_commas)
+            .map(copied)
+            .collect();
+        route_set.reverse();
+        Some(Dialog {
+            call_id: copied(invite.call_id()),
+            local_tag: Tag::from_bytes(invite.from_tag()?)?,
+            remote_tag: copied(response.to_tag().unwrap_or_default()),
+            local: value_without_tag(&invite.from()),
+            remote: copied(response.header(Name::To)?),
+            local_cseq: invite.cseq().number,
+            remote_cseq: None,
+            route_set,
+            remote_target: contact_of(response).unwrap_or_else(|| copied(invite.uri_bytes())),
+            flow,
+        })
+    }
+
+    /// True when `message`, sent by the peer, carries this dialog's identifiers. A request has our tag in To, a response in From.
+    pub fn matches(&self, message: &Message) -> bool {
+        let remote = if message.is_request() {
+            message.from_tag()
+        } else {
+            message.to_tag()
+        };
+        message.call_id() == &self.call_id[..] && remote.unwrap_or_default() == &self.remote_tag[..]
+    }
+
+    /// Takes note of a request from the peer: its sequence number must rise (RFC 3261 §12.2.2), its flow is where the peer is now.
+    pub fn receive(&mut self, request: &Message, flow: Flow) -> Result<(), OutOfOrder> {
+        let number = request.cseq().number;
+        if self.remote_cseq.is_some_and(|last| number <= last) {
+            return Err(OutOfOrder);
+        }
+        self.remote_cseq = Some(number);
+        self.flow = flow;
+        Ok(())
+    }
+
+    /// Takes a new remote target from a target refresh request or its 2xx (RFC 3261 §12.2.1.2, §12.2.2).
+    pub fn refresh_target(&mut self, message: &Message) {
+        if let Some(target) = contact_of(message) {
+            self.remote_target = target;
+        }
+    }
+
+    /// Where the next request of the dialog goes.
+    pub fn remote_party(&self) -> RemoteParty {
+        match self.route_set.first() {
+            Some(route) => RemoteParty {
+                next_hop: NameAddr::parse(route)
+                    .map(|addr| copied(addr.uri.raw))
+                    .unwrap_or_else(|_| self.remote_target.clone()),
+                routed: true,
+            },
+            None => RemoteParty {
+                next_hop: self.remote_target.clone(),
+                routed: false,
+            },
+        }
+    }
+
+    /// The number of our last request.
+    pub fn local_cseq(&self) -> u32 {
+        self.local_cseq
+    }
+
+    /// Begins a new request of ours in this dialog (RFC 3261 §12.2.1.1): Via, Max-Forwards, Route, From, To, Call-ID, CSeq. The
+    /// caller adds Contact and body. Not for ACK and CANCEL.
+    pub fn request(
+        &mut self,
+        method: &Method,
+        transport: &str,
+        sent_by: &str,
+        branch: &[u8],
+    ) -> Builder {
+        self.local_cseq = self.local_cseq.saturating_add(1);
+        self.compose(method, self.local_cseq, transport, sent_by, branch)
+    }
+
+    /// The ACK to a 2xx of the INVITE numbered `cseq` (RFC 3261 §13.2.2.4).
+    pub fn ack(&self, cseq: u32, transport: &str, sent_by: &str, branch: &[u8]) -> Builder {
+        self.compose(&Method::Ack, cseq, transport, sent_by, branch)
+    }
+
+    fn compose(
+        &self,
+        method: &Method,
+        cseq: u32,
+        transport: &str,
+        sent_by: &str,
+        branch: &[u8],
+    ) -> Builder {
+        let first = self
+            .route_set
+            .first()
+            .and_then(|route| NameAddr::parse(route).ok());
+        let loose = first
+            .as_ref()
+            .is_none_or(|route| route.uri.param("lr").is_some());
+        let mut builder = match (&first, loose) {
+            (Some(route), false) => Builder::request(method, strip_headers(&route.uri)),
+            _ => Builder::request(method, &self.remote_target),
+        }
+        .via(transport, sent_by, branch, true)
+        .header(Name::MaxForwards, "70");
+        if loose {
+            for route in &self.route_set {
+                builder = builder.header(Name::Route, route);
+            }
+        } else {
+            for route in self.route_set.iter().skip(1) {
+                builder = builder.header(Name::Route, route);
+            }
+            builder = builder.header_fmt(
+                Name::Route,
+                format_args!("<{}>", String::from_utf8_lossy(&self.remote_target)),
+            );
+        }
+        builder
+            .header_fmt(
+                Name::From,
+                format_args!(
+                    "{};tag={}",
+                    String::from_utf8_lossy(&self.local),
+                    self.local_tag.as_str()
+                ),
+            )
+            .header(Name::To, &self.remote)
+            .header(Name::CallId, &self.call_id)
+            .header_fmt(Name::CSeq, format_args!("{cseq} {method}"))
+    }
+}
+
+fn strip_headers<'a>(uri: &Uri<'a>) -> &'a [u8] {
+    match memchr::memchr(b'?', uri.raw) {
+        Some(at) => uri.raw.get(..at).unwrap_or(uri.raw),
+        None => uri.raw,
+    }
+}
+
+/// True for a status that ends the whole dialog when a request in it gets it (RFC 5057 §5.1, RFC 3261 §12.2.1.2).
+pub fn ends_dialog(status: StatusCode) -> bool {
+    matches!(
+        status.as_u16(),
+        404 | 408 | 410 | 416 | 481..=485 | 502 | 604
+    )
+}

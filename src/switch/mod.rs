@@ -1,0 +1,34 @@
+//! Rank 7: owns the cores and introduces them to each other.
+//!
+//! Goes in: [`Input`], with the time. Comes out: [`Effect`]s, in order. These two files are the whole contact with the world; the
+//! shell and the simulator both speak them, so any run can be recorded and replayed.
+//! A request is authenticated here, a call's dialplan is run here, the ACD's orders become legs here. It decides nothing that one
+//! of its cores can decide.
+
+mod command;
+mod core;
+mod dialing;
+mod effect;
+mod faces;
+mod input;
+mod on_call;
+mod on_command;
+mod on_message;
+mod on_queue;
+mod on_register;
+mod on_time;
+mod record;
+mod restore;
+mod routing;
+mod source;
+mod trunks;
+mod view;
+
+pub use command::{Answer, Command, Refusal, Reply};
+pub use core::{Boot, Residue, Switch};
+pub use effect::{Effect, Effects, Level};
+pub use input::Input;
+pub use record::{BindingRecord, Event, Fact, Record};
+pub use view::{
+    CallView, LegView, QueueDetail, RegistrationView, StatusView, TrunkView, WorkDetail,
+};

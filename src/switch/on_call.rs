@@ -1,0 +1,591 @@
+//! Calls and their dialplan: what a step asks for is done, what comes of it goes back into the dialplan.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::core::Switch;
+use super::effect::Effects;
+use super::record::{Fact, Record};
+use super::routing::{Keys, Phase, Routing, SwitchTimer};
+use crate::acd::{AcdCommand, AgentStatus, EndedBy, Withdrawal, WrapEndedBy};
+use crate::base::{Key, Now};
+use crate::call::{Call, CallEvent, CallOutput, Cause, Endpoint, Incoming, Role};
+use crate::dialplan::{
+    Action, CallFacts, DialOutcome, Feature, HangupCause, QueueExit, Run, StepInput,
+};
+use crate::event::{Direction, Party};
+use crate::sip::{Message, StatusCode};
+use crate::transaction::ServerKey;
+use crate::transport::Flow;
+
+impl Switch {
+    /// An INVITE from somebody we know: a call begins and its dialplan runs.
+    pub(super) fn on_new_call(
+        &mut self,
+        now: Now,
+        key: ServerKey,
+        flow: Flow,
+        request: Message,
+        endpoint: Endpoint,
+        fx: &mut Effects,
+    ) {
+        let Some(mut facts) = self.facts(flow, &request, &endpoint) else {
+            self.answer(now, key, &request, StatusCode::ADDRESS_INCOMPLETE);
+            return;
+        };
+        if let Endpoint::Extension(extension) = &endpoint {
+            let most = self
+                .settings
+                .directory
+                .user(extension)
+                .map_or(u32::MAX, |user| user.max_concurrent_calls);
+            let (live, _) = self.calls.live_on(extension);
+            if live >= most as usize {
+                Self::warn(
+                    fx,
+                    format!(
+                        "extension {extension}: at its limit of {most} concurrent calls, an outgoing call is refused"
+                    ),
+                );
+                self.answer(now, key, &request, StatusCode::FORBIDDEN);
+                return;
+            }
+        }
+        let from = Party {
+            number: Arc::from(facts.from.as_str()),
+            name: (!facts.caller_name.is_empty()).then(|| Arc::from(facts.caller_name.as_str())),
+            trunk: facts.trunk.clone(),
+        };
+        let to = Party {
+            number: Arc::from(facts.to.as_str()),
+            ..Party::default()
+        };
+        let direction = match endpoint {
+            Endpoint::Trunk(_) => Direction::Inbound,
+            Endpoint::Extension(_) | Endpoint::Unknown => Direction::Internal,
+        };
+        let incoming = Incoming {
+            server: key,
+            flow,
+            invite: request.clone(),
+            endpoint,
+            from,
+            to,
+            direction,
+        };
+        match self.with_calls(now, |calls, ctx| calls.incoming(ctx, incoming)) {
+            Ok(call) => {
+                facts.language = "en".to_owned();
+                let run = Run::start(self.settings.dialplan.clone(), facts);
+                self.routings.insert(call, Routing::new(Some(run)));
+                self.drive(now, call, StepInput::Begin, fx);
+            }
+            Err(status) => self.answer(now, key, &request, status),
+        }
+    }
+
+    /// What the dialplan may know of a call.
+    fn facts(&self, flow: Flow, request: &Message, endpoint: &Endpoint) -> Option<CallFacts> {
+        let profile = super::faces::profile_of(&self.settings, flow.profile)?;
+        let dialled = request.uri().ok()?.user_text()?;
+        let presented = request.from().uri.user_text().unwrap_or_default();
+        let (from, to, trunk, name) = match endpoint {
+            Endpoint::Trunk(name) => {
+                let trunk = self.settings.trunk(name)?;
+                (
+                    trunk.number_format.inward(&presented),
+                    trunk.number_format.inward(&dialled),
+                    Some(name.clone()),
+                    request.from().display_text().unwrap_or_default(),
+                )
+            }
+            Endpoint::Extension(extension) => (
+                extension.to_string(),
+                dialled,
+                None,
+                self.settings
+                    .directory
+                    .user(extension)
+                    .map(|user| user.name.to_string())
+                    .unwrap_or_default(),
+            ),
+            Endpoint::Unknown => (
+                presented,
+                dialled,
+                None,
+                request.from().display_text().unwrap_or_default(),
+            ),
+        };
+        let mut headers = BTreeMap::new();
+        for (_, name, value) in request.each_header() {
+            let (Ok(name), Ok(value)) = (std::str::from_utf8(name), std::str::from_utf8(value))
+            else {
+                continue;
+            };
+            if value.len() <= 256 && !value.chars().any(char::is_control) {
+                headers
+                    .entry(name.trim().to_ascii_lowercase())
+                    .or_insert_with(|| value.to_owned());
+            }
+        }
+        Some(CallFacts {
+            profile: profile.name.clone(),
+            context: profile.dialplan.clone(),
+            from,
+            to,
+            trunk,
+            caller_name: name,
+            headers,
+            language: String::new(),
+        })
+    }
+
+    /// Runs the dialplan of a call until it must wait.
+    pub(super) fn drive(&mut self, now: Now, call: Key<Call>, input: StepInput, fx: &mut Effects) {
+        let mut input = input;
+        // the interpreter itself bounds the number of steps; this bounds what it can make us do at once
+        for _ in 0..1000 {
+            let Some(routing) = self.routings.get_mut(&call) else {
+                return;
+            };
+            let Some(run) = routing.run.as_mut() else {
+                return;
+            };
+            let action = run.step(input, now.wall);
+            for line in run.take_log() {
+                fx.push(super::effect::Effect::Log {
+                    level: super::effect::Level::Info,
+                    text: format!("dialplan: {line}"),
+                });
+            }
+            match self.perform(now, call, action) {
+                Some(next) => input = next,
+                None => return,
+            }
+        }
+    }
+
+    fn phase(&mut self, call: Key<Call>, phase: Phase) {
+        if let Some(routing) = self.routings.get_mut(&call) {
+            routing.phase = phase;
+        }
+    }
+
+    /// Answers the caller unless that is done; tells the dialplan so.
+    fn answered(&mut self, now: Now, call: Key<Call>) -> bool {
+        let answered = self.with_calls(now, |calls, ctx| calls.answer(ctx, call));
+        if answered
+            && let Some(run) = self
+                .routings
+                .get_mut(&call)
+                .and_then(|routing| routing.run.as_mut())
+        {
+            run.set_answered();
+        }
+        answered
+    }
+
+    /// Does what a step asks for. `Some` when it is done at once.
+    fn perform(&mut self, now: Now, call: Key<Call>, action: Action) -> Option<StepInput> {
+        match action {
+            Action::Answer => self.answered(now, call).then_some(StepInput::Done),
+            Action::Ring => {
+                self.with_calls(now, |calls, ctx| calls.ring(ctx, call));
+                Some(StepInput::Done)
+            }
+            Action::Play {
+                files,
+                interruptible,
+            } => {
+                if !self.answered(now, call) {
+                    return None;
+                }
+                let play = self.with_calls(now, |calls, ctx| calls.play(ctx, call, files, false));
+                match play {
+                    Some(play) => {
+                        self.phase(
+                            call,
+                            Phase::Playing {
+                                play,
+                                interruptible,
+                            },
+                        );
+                        None
+                    }
+                    None => Some(StepInput::Failed("the caller has no audio".to_owned())),
+                }
+            }
+            Action::Collect {
+                files,
+                max_digits,
+                timeout,
+                digit_timeout,
+                terminator,
+            } => {
+                if !self.answered(now, call) {
+                    return None;
+                }
+                let prompt = if files.is_empty() {
+                    None
+                } else {
+                    self.with_calls(now, |calls, ctx| calls.play(ctx, call, files, false))
+                };
+                let timer = prompt
+                    .is_none()
+                    .then(|| self.timers.set(now.mono + timeout, SwitchTimer::Keys(call)));
+                self.phase(
+                    call,
+                    Phase::Keys(Keys {
+                        digits: String::new(),
+                        max: max_digits,
+                        timeout,
+                        digit_timeout,
+                        terminator,
+                        prompt,
+                        timer,
+                    }),
+                );
+                None
+            }
+            Action::Wait(time) => {
+                let timer = self.timers.set(now.mono + time, SwitchTimer::Wait(call));
+                self.phase(call, Phase::Waiting(timer));
+                None
+            }
+            Action::Dial(dial) => self.dial(now, call, dial),
+            Action::Queue(queue) => self.enter_queue(now, call, queue),
+            Action::Feature(feature) => self.feature(now, call, feature),
+            Action::Hangup { cause } => {
+                self.hang_up(now, call, cause);
+                None
+            }
+            Action::End => {
+                self.hang_up(now, call, HangupCause::NORMAL);
+                None
+            }
+        }
+    }
+
+    /// The dialplan ends the call.
+    fn hang_up(&mut self, now: Now, call: Key<Call>, cause: HangupCause) {
+        let answered = self
+            .calls
+            .call(call)
+            .is_some_and(|call| call.record.answered_at.is_some());
+        let cause = if answered && cause == HangupCause::NORMAL {
+            Cause::Normal
+        } else {
+            match StatusCode::new(cause.status) {
+                Some(status) => Cause::of_status(status),
+                None => Cause::Normal,
+            }
+        };
+        self.end_call(now, call, cause, "dialplan");
+    }
+
+    /// Ends a call for good: its routing stops waiting, its work item leaves, its legs end.
+    pub(super) fn end_call(&mut self, now: Now, call: Key<Call>, cause: Cause, by: &str) {
+        self.stop_waiting(call);
+        if let Some(routing) = self.routings.get_mut(&call) {
+            routing.run = None;
+            if let Some(item) = routing.work.take() {
+                match routing.agent.take() {
+                    Some(agent) => self.orders.push_back(AcdCommand::SegmentEnded {
+                        item,
+                        agent,
+                        by: ended_by(by),
+                    }),
+                    None => self.orders.push_back(AcdCommand::Withdraw {
+                        item,
+                        cause: match by {
+                            "caller" => Withdrawal::CallerHungUp,
+                            "operator" => Withdrawal::Api,
+                            _ => Withdrawal::DialplanLeft(Arc::from(by)),
+                        },
+                    }),
+                }
+            }
+        }
+        self.with_calls(now, |calls, ctx| calls.hangup(ctx, call, cause, by));
+    }
+
+    /// Disarms whatever the call waits for.
+    pub(super) fn stop_waiting(&mut self, call: Key<Call>) {
+        let Some(routing) = self.routings.get_mut(&call) else {
+            return;
+        };
+        let timer = match std::mem::replace(&mut routing.phase, Phase::Over) {
+            Phase::Keys(keys) => keys.timer,
+            Phase::Waiting(timer) => Some(timer),
+            Phase::Ringing(fork) | Phase::Originating { fork, .. } => fork.timer,
+            Phase::Running
+            | Phase::Playing { .. }
+            | Phase::Queued { .. }
+            | Phase::Bridged
+            | Phase::Echo
+            | Phase::Over => None,
+        };
+        if let Some(timer) = timer {
+            self.timers.cancel(timer);
+        }
+    }
+
+    /// Feature codes: what agents do from the phone.
+    fn feature(&mut self, now: Now, call: Key<Call>, feature: Feature) -> Option<StepInput> {
+        if feature == Feature::Echo {
+            if self.answered(now, call) {
+                self.with_calls(now, |calls, ctx| calls.echo(ctx, call));
+                self.phase(call, Phase::Echo);
+            }
+            return None;
+        }
+        let endpoint = self.calls.caller(call).map(|leg| leg.endpoint.clone());
+        let Some(Endpoint::Extension(agent)) = endpoint else {
+            return Some(StepInput::Refused(
+                "only an extension can do that".to_owned(),
+            ));
+        };
+        if !self.acd.knows_agent(&agent) {
+            return Some(StepInput::Refused(format!("{agent} serves no queue")));
+        }
+        let order = match feature {
+            Feature::QueueLogin(queue) => {
+                if queue.is_none() || !self.acd.is_logged_in(&agent) {
+                    self.orders.push_back(AcdCommand::Login {
+                        agent: agent.clone(),
+                    });
+                }
+                AcdCommand::QueueLogin {
+                    agent,
+                    queue,
+                    on: true,
+                }
+            }
+            Feature::QueueLogout(None) => AcdCommand::Logout { agent },
+            Feature::QueueLogout(queue) => AcdCommand::QueueLogin {
+                agent,
+                queue,
+                on: false,
+            },
+            Feature::Ready => AcdCommand::SetStatus {
+                agent,
+                status: AgentStatus::Ready,
+            },
+            Feature::NotReady(reason) => AcdCommand::SetStatus {
+                agent,
+                status: AgentStatus::NotReady { reason },
+            },
+            Feature::EndWrap => AcdCommand::EndWrap {
+                agent,
+                by: WrapEndedBy::Agent,
+            },
+            Feature::Echo | Feature::Time => return Some(StepInput::Done),
+        };
+        self.orders.push_back(order);
+        Some(StepInput::Done)
+    }
+
+    pub(super) fn on_call_output(&mut self, now: Now, output: CallOutput, fx: &mut Effects) {
+        match output {
+            CallOutput::Media(command) => fx.push(super::effect::Effect::Media(command)),
+            CallOutput::Event(event) => self.on_call_event(now, event, fx),
+            CallOutput::Fact(fact) => self.publish(now, Fact::Call(fact), fx),
+            CallOutput::Opened(record) => Self::journal(fx, Record::CallOpened(record)),
+            CallOutput::Answered { id, at } => Self::journal(fx, Record::CallAnswered { id, at }),
+            CallOutput::Closed(record) => Self::journal(fx, Record::CallClosed(record)),
+            CallOutput::Warn(text) => Self::warn(fx, text),
+        }
+    }
+
+    fn on_call_event(&mut self, now: Now, event: CallEvent, fx: &mut Effects) {
+        match event {
+            CallEvent::Ringing { call, leg } => self.on_ringing(now, call, leg),
+            CallEvent::LegAnswered { call, leg } => self.on_leg_answered(now, call, leg, fx),
+            CallEvent::LegFailed {
+                call,
+                leg,
+                role,
+                endpoint,
+                flow,
+                status,
+                dead,
+            } => {
+                let lost = dead || matches!(status.as_u16(), 408 | 430 | 480);
+                if lost
+                    && role != Role::Caller
+                    && let Endpoint::Extension(extension) = &endpoint
+                {
+                    self.mark_unhealthy(now, extension, flow);
+                }
+                if dead && let Endpoint::Trunk(trunk) = &endpoint {
+                    self.trunk_failed(now, trunk, flow.remote, fx);
+                }
+                match role {
+                    Role::Agent => self.on_agent_leg_failed(now, call, leg, status, dead),
+                    Role::Callee | Role::Caller => {
+                        self.on_branch_failed(now, call, leg, status, fx)
+                    }
+                }
+            }
+            CallEvent::LegEnded {
+                call,
+                leg,
+                role,
+                cause,
+            } => self.on_leg_ended(now, call, leg, role, cause),
+            CallEvent::CallerGone { call } => {
+                self.end_call(now, call, Cause::CallerGone, "caller");
+            }
+            CallEvent::Digit { call, digit } => self.on_digit(now, call, digit, fx),
+            CallEvent::PlayEnded { call, play } => self.on_play_ended(now, call, play, fx),
+            CallEvent::Closed { call } => {
+                self.stop_waiting(call);
+                self.routings.remove(&call);
+                let gone: Vec<_> = self
+                    .offers
+                    .iter()
+                    .filter(|(_, offer)| offer.call == call)
+                    .map(|(id, _)| *id)
+                    .collect();
+                for offer in gone {
+                    self.offers.remove(&offer);
+                }
+            }
+        }
+    }
+
+    /// An answered leg is over: the coupling table. Whoever leaves a bridge ends it.
+    fn on_leg_ended(
+        &mut self,
+        now: Now,
+        call: Key<Call>,
+        leg: Key<crate::call::Leg>,
+        role: Role,
+        cause: Cause,
+    ) {
+        let by = match (role, cause) {
+            (_, Cause::MediaLost) => "system: media lost",
+            (_, Cause::PeerLost) => "system: peer lost",
+            (Role::Caller, _) => "caller",
+            (Role::Callee, _) => "callee",
+            (Role::Agent, _) => "agent",
+        };
+        if role == Role::Agent && self.on_agent_leg_ended(now, leg) {
+            return;
+        }
+        self.end_call(now, call, cause, by);
+    }
+
+    fn on_digit(&mut self, now: Now, call: Key<Call>, digit: char, fx: &mut Effects) {
+        let Some(routing) = self.routings.get_mut(&call) else {
+            return;
+        };
+        match &mut routing.phase {
+            Phase::Playing {
+                interruptible: true,
+                ..
+            } => {
+                routing.phase = Phase::Running;
+                self.with_calls(now, |calls, ctx| calls.stop(ctx, call));
+                self.drive(now, call, StepInput::Digits(digit.to_string()), fx);
+            }
+            Phase::Keys(keys) => {
+                let prompt = keys.prompt.take().is_some();
+                if let Some(timer) = keys.timer.take() {
+                    self.timers.cancel(timer);
+                }
+                let done = keys.terminator == Some(digit);
+                if !done {
+                    keys.digits.push(digit);
+                }
+                if done || keys.digits.len() >= usize::from(keys.max) {
+                    let digits = std::mem::take(&mut keys.digits);
+                    routing.phase = Phase::Running;
+                    if prompt {
+                        self.with_calls(now, |calls, ctx| calls.stop(ctx, call));
+                    }
+                    let input = if digits.is_empty() {
+                        StepInput::NoDigits
+                    } else {
+                        StepInput::Digits(digits)
+                    };
+                    self.drive(now, call, input, fx);
+                } else {
+                    let due = now.mono + keys.digit_timeout;
+                    keys.timer = Some(self.timers.set(due, SwitchTimer::Keys(call)));
+                    if prompt {
+                        self.with_calls(now, |calls, ctx| calls.stop(ctx, call));
+                    }
+                }
+            }
+            Phase::Running
+            | Phase::Playing { .. }
+            | Phase::Waiting(_)
+            | Phase::Ringing(_)
+            | Phase::Originating { .. }
+            | Phase::Queued { .. }
+            | Phase::Bridged
+            | Phase::Echo
+            | Phase::Over => {}
+        }
+    }
+
+    fn on_play_ended(&mut self, now: Now, call: Key<Call>, ended: u32, fx: &mut Effects) {
+        let Some(routing) = self.routings.get_mut(&call) else {
+            return;
+        };
+        match &mut routing.phase {
+            Phase::Playing { play, .. } if *play == ended => {
+                routing.phase = Phase::Running;
+                self.drive(now, call, StepInput::Done, fx);
+            }
+            Phase::Keys(keys) if keys.prompt == Some(ended) => {
+                keys.prompt = None;
+                let due = now.mono + keys.timeout;
+                keys.timer = Some(self.timers.set(due, SwitchTimer::Keys(call)));
+            }
+            Phase::Queued { announcing } if *announcing == Some(ended) => {
+                *announcing = None;
+                self.play_music(now, call);
+            }
+            _ => {}
+        }
+    }
+
+    /// The dialplan goes on after a dial step that reached nobody.
+    pub(super) fn dial_ended(
+        &mut self,
+        now: Now,
+        call: Key<Call>,
+        outcome: DialOutcome,
+        fx: &mut Effects,
+    ) {
+        self.phase(call, Phase::Running);
+        self.with_calls(now, |calls, ctx| calls.stop(ctx, call));
+        self.drive(now, call, StepInput::DialEnded(outcome), fx);
+    }
+
+    /// The dialplan goes on after the queue let the caller go unserved.
+    pub(super) fn queue_left(
+        &mut self,
+        now: Now,
+        call: Key<Call>,
+        exit: QueueExit,
+        fx: &mut Effects,
+    ) {
+        self.phase(call, Phase::Running);
+        if let Some(routing) = self.routings.get_mut(&call) {
+            routing.work = None;
+        }
+        self.with_calls(now, |calls, ctx| calls.stop(ctx, call));
+        self.drive(now, call, StepInput::QueueLeft(exit), fx);
+    }
+}
+
+fn ended_by(by: &str) -> EndedBy {
+    match by {
+        "caller" => EndedBy::Customer,
+        "agent" => EndedBy::Agent,
+        _ => EndedBy::System,
+    }
+}

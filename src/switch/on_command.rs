@@ -1,0 +1,262 @@
+//! Questions and orders of people and programs.
+
+use std::sync::Arc;
+
+use super::command::{Answer, Command, Refusal, Reply};
+use super::core::{State, Switch};
+use super::effect::Effects;
+use super::record::Fact;
+use super::routing::Phase;
+use super::view::{CallView, LegView, QueueDetail, RegistrationView, StatusView, WorkDetail};
+use crate::acd::{AcdCommand, AgentStatus, WrapEndedBy};
+use crate::base::{Key, Now};
+use crate::call::{Call, Calls, Cause};
+
+impl Switch {
+    pub(super) fn on_command(&mut self, now: Now, command: Command, fx: &mut Effects) -> Reply {
+        match command {
+            Command::Status => Ok(Answer::Status(Box::new(self.status()))),
+            Command::Registrations => Ok(Answer::Registrations(self.registrations(now))),
+            Command::Trunks => Ok(Answer::Trunks(self.trunk_views())),
+            Command::Calls => Ok(Answer::Calls(
+                self.calls
+                    .all()
+                    .map(|(key, call)| self.call_view(key, call))
+                    .collect(),
+            )),
+            Command::Call { id } => {
+                let key = self
+                    .calls
+                    .find(id)
+                    .ok_or_else(|| Refusal::not_found("call", &id.to_string()))?;
+                self.view_of(key)
+            }
+            Command::Originate { from, to } => {
+                let key = self.originate(now, &from, &to)?;
+                self.view_of(key)
+            }
+            Command::Hangup { id } => {
+                let key = self
+                    .calls
+                    .find(id)
+                    .ok_or_else(|| Refusal::not_found("call", &id.to_string()))?;
+                self.end_call(now, key, Cause::Operator, "operator");
+                Ok(Answer::Done)
+            }
+            Command::Queues => Ok(Answer::Queues(self.acd.queues(now))),
+            Command::Queue { name } => {
+                let queue = self
+                    .acd
+                    .queues(now)
+                    .into_iter()
+                    .find(|queue| queue.name == name)
+                    .ok_or_else(|| Refusal::not_found("queue", &name))?;
+                Ok(Answer::Queue(Box::new(QueueDetail {
+                    queue,
+                    waiting: self.acd.waiting(now, &name),
+                })))
+            }
+            Command::Agents => Ok(Answer::Agents(self.acd.agents(now))),
+            Command::Agent { extension } => self.agent_view(now, &extension),
+            Command::AgentSession {
+                extension,
+                logged_in,
+            } => {
+                let order = if logged_in {
+                    AcdCommand::Login {
+                        agent: extension.clone(),
+                    }
+                } else {
+                    AcdCommand::Logout {
+                        agent: extension.clone(),
+                    }
+                };
+                self.agent_order(now, &extension, order, fx)
+            }
+            Command::AgentStatus {
+                extension,
+                ready,
+                reason,
+            } => {
+                self.known_agent(&extension)?;
+                if !self.acd.is_logged_in(&extension) {
+                    return Err(Refusal::conflict(
+                        "not_logged_in",
+                        format!("agent {extension} is logged out; log in first"),
+                    ));
+                }
+                let status = if ready {
+                    AgentStatus::Ready
+                } else {
+                    AgentStatus::NotReady { reason }
+                };
+                self.agent_order(
+                    now,
+                    &extension,
+                    AcdCommand::SetStatus {
+                        agent: extension.clone(),
+                        status,
+                    },
+                    fx,
+                )
+            }
+            Command::EndWrap { extension } => self.agent_order(
+                now,
+                &extension,
+                AcdCommand::EndWrap {
+                    agent: extension.clone(),
+                    by: WrapEndedBy::Agent,
+                },
+                fx,
+            ),
+            Command::Work => Ok(Answer::Work(self.acd.items(now))),
+            Command::WorkItem { id } => {
+                let item = self
+                    .acd
+                    .item(now, id)
+                    .ok_or_else(|| Refusal::not_found("work item", &id.to_string()))?;
+                Ok(Answer::WorkItem(Box::new(WorkDetail {
+                    item,
+                    journey: self.acd.journey(id),
+                    why: self.acd.why_item(id),
+                })))
+            }
+            Command::WhyAgent { extension } => {
+                self.known_agent(&extension)?;
+                Ok(Answer::Decisions(self.acd.why_agent(&extension)))
+            }
+            Command::Drain => {
+                if self.state == State::Ready {
+                    self.state = State::Draining;
+                    self.publish(
+                        now,
+                        Fact::Server {
+                            what: Arc::from("draining"),
+                        },
+                        fx,
+                    );
+                }
+                Ok(Answer::Status(Box::new(self.status())))
+            }
+        }
+    }
+
+    fn known_agent(&self, extension: &str) -> Result<(), Refusal> {
+        if self.acd.knows_agent(extension) {
+            Ok(())
+        } else {
+            Err(Refusal::not_found("agent", extension))
+        }
+    }
+
+    fn agent_order(
+        &mut self,
+        now: Now,
+        extension: &Arc<str>,
+        order: AcdCommand,
+        fx: &mut Effects,
+    ) -> Reply {
+        self.known_agent(extension)?;
+        self.orders.push_back(order);
+        self.work_off(now, fx);
+        self.agent_view(now, extension)
+    }
+
+    fn agent_view(&self, now: Now, extension: &str) -> Reply {
+        self.acd
+            .agents(now)
+            .into_iter()
+            .find(|agent| &*agent.extension == extension)
+            .map(|agent| Answer::Agent(Box::new(agent)))
+            .ok_or_else(|| Refusal::not_found("agent", extension))
+    }
+
+    fn view_of(&self, key: Key<Call>) -> Reply {
+        self.calls
+            .call(key)
+            .map(|call| Answer::Call(Box::new(self.call_view(key, call))))
+            .ok_or_else(|| Refusal::not_found("call", "that just ended"))
+    }
+
+    fn status(&self) -> StatusView {
+        let residue = self.residue();
+        StatusView {
+            version: env!("CARGO_PKG_VERSION"),
+            state: match self.state {
+                State::Starting => "starting",
+                State::Ready if !self.store_ok => "degraded",
+                State::Ready => "ready",
+                State::Draining => "draining",
+            },
+            started_at: self.started_at,
+            seq: self.seq,
+            calls: residue.calls,
+            legs: residue.legs,
+            registrations: self.registrar.len(),
+            transactions: residue.transactions,
+            ports: residue.ports,
+            timers: residue.timers,
+            calls_total: self.calls.total,
+            waiting: self
+                .routings
+                .values()
+                .filter(|routing| matches!(routing.phase, Phase::Queued { .. }))
+                .count(),
+            store_ok: self.store_ok,
+        }
+    }
+
+    fn registrations(&self, now: Now) -> Vec<RegistrationView> {
+        self.registrar
+            .all()
+            .map(|(aor, binding)| RegistrationView {
+                aor: Arc::from(aor.as_str()),
+                contact: binding.contact.clone(),
+                transport: binding.flow.transport.as_str(),
+                source: binding.flow.remote.to_string(),
+                user_agent: binding.user_agent.clone(),
+                expires_at: now.wall_at(binding.expires_at),
+                healthy: self.registrar.healthy(now, binding),
+            })
+            .collect()
+    }
+
+    fn call_view(&self, key: Key<Call>, call: &Call) -> CallView {
+        let routing = self.routings.get(&key);
+        let state = if call.ending {
+            "ending"
+        } else {
+            match routing.map(|routing| &routing.phase) {
+                Some(Phase::Bridged) => "bridged",
+                Some(Phase::Queued { .. }) => "queued",
+                Some(Phase::Ringing(_) | Phase::Originating { .. }) => "ringing",
+                Some(Phase::Over) | None => "ending",
+                Some(_) if call.record.answered_at.is_some() => "answered",
+                Some(_) => "routing",
+            }
+        };
+        CallView {
+            id: call.id,
+            direction: call.record.direction,
+            from: call.record.from.clone(),
+            to: call.record.to.clone(),
+            state,
+            started_at: call.record.started_at,
+            answered_at: call.record.answered_at,
+            work: routing.and_then(|routing| routing.work),
+            legs: call
+                .legs
+                .iter()
+                .filter_map(|&leg| self.calls.leg(leg))
+                .map(|leg| LegView {
+                    id: leg.id,
+                    role: leg.role.as_str(),
+                    party: leg.party.clone(),
+                    state: leg.state_word(),
+                    peer: leg.flow.remote.to_string(),
+                    codec: leg.audio.plan.as_ref().and_then(Calls::codec_of),
+                })
+                .collect(),
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! From bytes to a request or response that somebody is responsible for.
+
+use bytes::Bytes;
+
+use super::core::{State, Switch};
+use super::effect::{Effect, Effects, Level};
+use super::source::Source;
+use crate::base::Now;
+use crate::call::{Endpoint, User};
+use crate::sip::{Builder, Message, Method, Name, StatusCode};
+use crate::transaction::{Act, ServerKey};
+use crate::transport::{ConnectionId, Flow, Transport, guard, via};
+
+/// Methods that we serve at all.
+pub(super) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, INFO, REGISTER";
+
+impl Switch {
+    pub(super) fn on_bytes(&mut self, now: Now, flow: Flow, bytes: Bytes, fx: &mut Effects) {
+        let size = bytes.len();
+        let source = flow.remote.ip().to_canonical();
+        if !self.guard.admit(now, source, size).is_admitted() {
+            return;
+        }
+        let message = match Message::parse(bytes.clone()) {
+            Ok(message) => message,
+            Err(error) => {
+                self.on_malformed(flow, &bytes, &error, fx);
+                return;
+            }
+        };
+        if message.is_request() {
+            if message
+                .header(Name::UserAgent)
+                .is_some_and(guard::is_scanner)
+            {
+                return;
+            }
+            let message = via::stamp(message, flow.remote);
+            self.with_tx(|tx, acts| tx.receive(now, flow, message, acts));
+        } else {
+            self.with_tx(|tx, acts| tx.receive(now, flow, message, acts));
+        }
+    }
+
+    /// 400 when the sender can be told, and never more bytes than it sent (RFC 3261 §21.4.1).
+    fn on_malformed(
+        &mut self,
+        flow: Flow,
+        bytes: &Bytes,
+        error: &crate::sip::ParseError,
+        fx: &mut Effects,
+    ) {
+        let Some(status) = error.status() else { return };
+        let Some(salvaged) = Message::salvage(bytes) else {
+            return;
+        };
+        let response = Builder::refusal(&salvaged, status, error.what)
+            .finish()
+            .bytes()
+            .clone();
+        if flow.transport == Transport::Udp && !guard::fits(bytes.len(), response.len()) {
+            return;
+        }
+        fx.push(Effect::Send {
+            flow,
+            bytes: response,
+        });
+    }
+
+    pub(super) fn on_connection_closed(
+        &mut self,
+        now: Now,
+        connection: ConnectionId,
+        fx: &mut Effects,
+    ) {
+        let changes = self.registrar.flow_closed(now, connection);
+        self.note_bindings(now, changes, fx);
+    }
+
+    pub(super) fn on_act(&mut self, now: Now, act: Act<User>, fx: &mut Effects) {
+        match act {
+            Act::Send { flow, message } => fx.push(Effect::Send {
+                flow,
+                bytes: message.bytes().clone(),
+            }),
+            Act::Request { key, flow, message } => self.on_request(now, key, flow, message, fx),
+            Act::Ack { message, .. } => {
+                self.with_calls(now, |calls, ctx| calls.on_ack(ctx, &message));
+            }
+            Act::Cancel { key, .. } => {
+                self.with_calls(now, |calls, ctx| calls.on_cancel(ctx, key));
+            }
+            Act::Response {
+                key,
+                user,
+                flow,
+                message,
+            } => match user {
+                User::Invite(leg) => self.with_calls(now, |calls, ctx| {
+                    calls.on_invite_response(ctx, leg, key, flow, &message);
+                }),
+                User::Reinvite(leg) => self.with_calls(now, |calls, ctx| {
+                    calls.on_reinvite_response(ctx, leg, key, flow, &message);
+                }),
+                User::Ping(trunk) => self.on_ping_response(now, trunk, message.status(), fx),
+                User::Nobody => {}
+            },
+            Act::StrayResponse { .. } => {}
+            Act::Timeout { user, .. } | Act::Failed { user, .. } => match user {
+                User::Invite(leg) => {
+                    self.with_calls(now, |calls, ctx| calls.on_invite_lost(ctx, leg));
+                }
+                User::Reinvite(leg) => {
+                    self.with_calls(now, |calls, ctx| calls.on_reinvite_lost(ctx, leg));
+                }
+                User::Ping(trunk) => self.on_ping_response(now, trunk, None, fx),
+                User::Nobody => {}
+            },
+            Act::NoAck { key } => {
+                self.with_calls(now, |calls, ctx| calls.on_no_ack(ctx, key));
+            }
+        }
+    }
+
+    fn on_request(
+        &mut self,
+        now: Now,
+        key: ServerKey,
+        flow: Flow,
+        request: Message,
+        fx: &mut Effects,
+    ) {
+        if self.state == State::Starting {
+            self.answer(now, key, &request, StatusCode::SERVICE_UNAVAILABLE);
+            return;
+        }
+        if request.to_tag().is_some() && *request.method() != Method::Register {
+            let known =
+                self.with_calls(now, |calls, ctx| calls.in_dialog(ctx, key, flow, &request));
+            if !known {
+                self.answer(now, key, &request, StatusCode::CALL_DOES_NOT_EXIST);
+            }
+            return;
+        }
+        if request.max_forwards() == Some(0) && *request.method() != Method::Register {
+            self.answer(now, key, &request, StatusCode::TOO_MANY_HOPS);
+            return;
+        }
+        if let Some(unsupported) = self.unsupported(&request) {
+            let tag = self.entropy.token::<8>();
+            let response = Builder::response(&request, StatusCode::BAD_EXTENSION, "")
+                .to_tag(&tag)
+                .header(Name::Unsupported, unsupported)
+                .finish();
+            self.with_tx(|tx, acts| tx.respond(now, key, response, acts));
+            return;
+        }
+        match request.method() {
+            Method::Register => self.on_register(now, key, flow, &request, fx),
+            Method::Invite => self.on_invite(now, key, flow, request, fx),
+            Method::Options => self.on_options(now, key, &request),
+            Method::Subscribe | Method::Publish => {
+                self.answer(now, key, &request, StatusCode::BAD_EVENT);
+            }
+            Method::Bye | Method::Update | Method::Info | Method::Prack | Method::Notify => {
+                self.answer(now, key, &request, StatusCode::CALL_DOES_NOT_EXIST);
+            }
+            Method::Ack | Method::Cancel => {}
+            Method::Refer | Method::Message => {
+                self.answer(now, key, &request, StatusCode::METHOD_NOT_ALLOWED);
+            }
+            Method::Other(_) => self.answer(now, key, &request, StatusCode::NOT_IMPLEMENTED),
+        }
+    }
+
+    /// Extensions that the request insists on and that we do not have (RFC 3261 §8.2.2.3).
+    fn unsupported(&self, request: &Message) -> Option<String> {
+        let mut missing = Vec::new();
+        for value in request.headers(Name::Require) {
+            for tag in crate::sip::split_commas(value) {
+                if !tag.eq_ignore_ascii_case(b"outbound") && !tag.eq_ignore_ascii_case(b"path") {
+                    missing.push(String::from_utf8_lossy(tag).into_owned());
+                }
+            }
+        }
+        (!missing.is_empty()).then(|| missing.join(", "))
+    }
+
+    fn on_options(&mut self, now: Now, key: ServerKey, request: &Message) {
+        let status = if self.takes_calls() {
+            StatusCode::OK
+        } else {
+            StatusCode::SERVICE_UNAVAILABLE
+        };
+        let tag = self.entropy.token::<8>();
+        let response = Builder::response(request, status, "")
+            .to_tag(&tag)
+            .header(Name::Allow, ALLOW)
+            .header(Name::Accept, "application/sdp")
+            .finish();
+        self.with_tx(|tx, acts| tx.respond(now, key, response, acts));
+    }
+
+    fn on_invite(
+        &mut self,
+        now: Now,
+        key: ServerKey,
+        flow: Flow,
+        request: Message,
+        fx: &mut Effects,
+    ) {
+        if self.tx.is_merged(key) {
+            self.answer(now, key, &request, StatusCode::LOOP_DETECTED);
+            return;
+        }
+        let Source::Known(endpoint) = self.source(now, key, flow, &request) else {
+            return;
+        };
+        if !self.takes_calls() {
+            self.answer(now, key, &request, StatusCode::SERVICE_UNAVAILABLE);
+            return;
+        }
+        self.with_tx(|tx, acts| tx.trying(now, key, acts));
+        if let Endpoint::Trunk(trunk) = &endpoint
+            && !self.trunk_has_room(trunk)
+        {
+            fx.push(Effect::Log {
+                level: Level::Warn,
+                text: format!("trunk {trunk}: all channels are in use, a call is refused"),
+            });
+            self.answer(now, key, &request, StatusCode::SERVICE_UNAVAILABLE);
+            return;
+        }
+        self.on_new_call(now, key, flow, request, endpoint, fx);
+    }
+}

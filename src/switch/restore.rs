@@ -1,0 +1,180 @@
+//! The journal gives back what was known before the process ended; what cannot go on is closed in the books.
+
+use std::sync::Arc;
+
+use super::core::{State, Switch};
+use super::effect::{Effect, Effects, Level};
+use super::record::{BindingRecord, Fact, Record};
+use crate::acd::{AcdCommand, AcdRecord, Withdrawal};
+use crate::base::{Now, WallTime};
+use crate::event::{CallRecord, Outcome};
+use crate::registrar::{AddressOfRecord, Binding};
+use crate::transport::{Flow, ProfileId, Transport};
+
+impl Switch {
+    /// Takes one entry of the journal. Nothing is answered or published meanwhile.
+    pub(super) fn restore(&mut self, now: Now, record: Record, fx: &mut Effects) {
+        match record {
+            Record::Bound(record) => self.restore_binding(now, record),
+            Record::Unbound { aor, contact } => {
+                if let Some(aor) = self.known_aor(&aor) {
+                    self.registrar.remove_contact(&aor, &contact);
+                }
+            }
+            Record::CallOpened(record) => {
+                self.open_records.insert(record.id, *record);
+            }
+            Record::CallAnswered { id, at } => {
+                if let Some(record) = self.open_records.get_mut(&id) {
+                    record.answered_at = Some(at);
+                }
+            }
+            Record::CallClosed(record) => {
+                self.open_records.remove(&record.id);
+            }
+            Record::Alive { at } => self.last_alive = self.last_alive.max(Some(at)),
+            Record::Event(event) => {
+                self.seq = self.seq.max(event.seq);
+                self.last_alive = self.last_alive.max(Some(event.at));
+            }
+            Record::Seq(seq) => self.seq = self.seq.max(seq),
+            Record::Acd(record) => {
+                // the ACD's settings come first, so that what is restored finds its queue
+                self.settle_orders(now, fx);
+                match &record {
+                    AcdRecord::Item(item) => self.restored_items.push(item.item),
+                    AcdRecord::ItemGone { item } => {
+                        self.restored_items.retain(|other| other != item)
+                    }
+                    AcdRecord::Agent(_) | AcdRecord::Assignment { .. } | AcdRecord::Queue(_) => {}
+                }
+                self.orders.push_back(AcdCommand::Restore(record));
+                self.settle_orders(now, fx);
+            }
+        }
+    }
+
+    fn settle_orders(&mut self, now: Now, fx: &mut Effects) {
+        if !self.orders.is_empty() {
+            self.work_off(now, fx);
+        }
+    }
+
+    fn known_aor(&self, text: &str) -> Option<AddressOfRecord> {
+        let (user, domain) = text.rsplit_once('@')?;
+        Some(AddressOfRecord::new(user, domain))
+    }
+
+    fn restore_binding(&mut self, now: Now, record: BindingRecord) {
+        if record.expires_at <= now.wall {
+            return;
+        }
+        let Some(aor) = self.known_aor(&record.aor) else {
+            return;
+        };
+        // an address of record whose person is gone from the files is gone too
+        if self.settings.directory.user(aor.user()).is_none() {
+            return;
+        }
+        let Some(profile) = self
+            .settings
+            .profiles
+            .iter()
+            .position(|profile| profile.name == record.profile)
+        else {
+            return;
+        };
+        let Some(transport) = Transport::parse(record.transport.as_bytes()) else {
+            return;
+        };
+        // a connection does not outlive the process: the device must open a new one, which its next REGISTER does
+        let flow = Flow {
+            profile: ProfileId(u16::try_from(profile).unwrap_or(u16::MAX)),
+            transport,
+            local: record.local,
+            remote: record.remote,
+            connection: None,
+        };
+        let binding = Binding {
+            contact: record.contact,
+            flow,
+            q: record.q,
+            expires_at: now.mono_at(record.expires_at),
+            instance: record.instance,
+            reg_id: record.reg_id,
+            call_id: record.call_id,
+            cseq: record.cseq,
+            user_agent: record.user_agent,
+            path: record.path,
+            registered_at: record.registered_at,
+            behind_nat: record.behind_nat,
+        };
+        self.registrar.restore(now, aor, binding);
+    }
+
+    /// The journal is read. What was open is closed at the last sign of life, then calls are taken.
+    pub(super) fn on_ready(&mut self, now: Now, fx: &mut Effects) {
+        if self.state != State::Starting {
+            return;
+        }
+        self.work_off(now, fx);
+        let last = self.last_alive.unwrap_or(now.wall);
+        for (_, record) in std::mem::take(&mut self.open_records) {
+            let record = reconciled(record, last);
+            Self::journal(fx, Record::CallClosed(Box::new(record)));
+        }
+        for item in std::mem::take(&mut self.restored_items) {
+            self.orders.push_back(AcdCommand::Withdraw {
+                item,
+                cause: Withdrawal::ProcessRestart,
+            });
+        }
+        self.state = State::Ready;
+        self.report_all_devices(now);
+        self.configure_trunks(now, fx);
+        self.work_off(now, fx);
+        self.publish(
+            now,
+            Fact::Server {
+                what: Arc::from("started"),
+            },
+            fx,
+        );
+        fx.push(Effect::Log {
+            level: Level::Info,
+            text: format!(
+                "{} devices registered, {} agents known",
+                self.registrar.len(),
+                self.acd.agents(now).len()
+            ),
+        });
+    }
+
+    /// Everything that a new journal must begin with to give this state back.
+    pub fn snapshot(&self, now: Now) -> Vec<Record> {
+        let mut records = vec![Record::Seq(self.seq)];
+        for (aor, binding) in self.registrar.all() {
+            records.push(Record::Bound(self.binding_record(now, aor, binding)));
+        }
+        records.extend(self.acd.snapshot().into_iter().map(Record::Acd));
+        for (_, call) in self.calls.all() {
+            records.push(Record::CallOpened(Box::new(call.record.clone())));
+        }
+        records
+    }
+}
+
+/// A call that was up when the process died: over at the last sign of life (reliability: at most a second wrong).
+fn reconciled(mut record: CallRecord, last: WallTime) -> CallRecord {
+    let end = last.max(record.started_at);
+    record.ended_at = Some(end);
+    record.recovered = true;
+    if record.ended_by.is_empty() {
+        "system: the server restarted".clone_into(&mut record.ended_by);
+    }
+    if let Some(answered) = record.answered_at {
+        record.outcome = Outcome::Answered;
+        record.duration_secs = end.since(answered).as_secs_f64();
+    }
+    record
+}

@@ -1,0 +1,140 @@
+//! What the switch keeps of a call beyond the call itself: where its dialplan stands, whom it rings, its work item.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crate::acd::WorkItemId;
+use crate::base::{Duration, Key, Now, TimerId};
+use crate::call::{Call, Leg, LegSpec};
+use crate::dialplan::Run;
+use crate::sip::StatusCode;
+
+/// Timers of the switch itself.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum SwitchTimer {
+    /// What is rung has not answered in time.
+    Ring(Key<Call>),
+    /// No key, or no further key, was pressed.
+    Keys(Key<Call>),
+    /// A wait of the dialplan is over.
+    Wait(Key<Call>),
+    /// A trunk is to be pinged.
+    Ping(u32),
+    /// A sign of life is due in the journal.
+    Alive,
+}
+
+/// One target of a dial step: ways to try, one after the other.
+#[derive(Debug)]
+pub(super) struct Branch {
+    /// Ways not tried yet.
+    pub ways: VecDeque<LegSpec>,
+}
+
+/// Who is rung for a call.
+#[derive(Debug)]
+pub(super) struct Fork {
+    /// How long each wave rings.
+    pub timeout: Duration,
+    /// Waves that have not been rung.
+    pub waves: VecDeque<Vec<Branch>>,
+    /// What rings now.
+    pub ringing: Vec<(Key<Leg>, Branch)>,
+    /// The best refusal so far.
+    pub best: Option<StatusCode>,
+    /// Somebody rang and did not answer in time.
+    pub timed_out: bool,
+    /// A leg rang.
+    pub rang: bool,
+    /// Played to an answered caller meanwhile.
+    pub music: Option<Arc<str>>,
+    /// The wave's end.
+    pub timer: Option<TimerId>,
+}
+
+/// Keys being collected.
+#[derive(Debug)]
+pub(super) struct Keys {
+    pub digits: String,
+    pub max: u8,
+    pub timeout: Duration,
+    pub digit_timeout: Duration,
+    pub terminator: Option<char>,
+    /// The prompt still plays under this number.
+    pub prompt: Option<u32>,
+    pub timer: Option<TimerId>,
+}
+
+/// What a call waits for.
+#[derive(Debug)]
+pub(super) enum Phase {
+    /// Its dialplan is about to run.
+    Running,
+    /// A playback; it may be cut by a key.
+    Playing { play: u32, interruptible: bool },
+    /// Keys.
+    Keys(Keys),
+    /// Time.
+    Waiting(TimerId),
+    /// Somebody who is rung.
+    Ringing(Fork),
+    /// The devices of the extension that asked for the call; then `to` is called.
+    Originating { to: Arc<str>, fork: Fork },
+    /// An agent. `announcing` is the playback that interrupts the music.
+    Queued { announcing: Option<u32> },
+    /// The end: two parties talk.
+    Bridged,
+    /// The end: the caller hears itself.
+    Echo,
+    /// Hanging up.
+    Over,
+}
+
+/// A call's way through the house.
+#[derive(Debug)]
+pub(super) struct Routing {
+    /// Its dialplan; none once it is out of the dialplan's hands.
+    pub run: Option<Run>,
+    /// What it waits for.
+    pub phase: Phase,
+    /// Its work item, from the queue's door to the end of the agent's leg.
+    pub work: Option<WorkItemId>,
+    /// The queue it is in, or was served from.
+    pub queue: Option<Arc<str>>,
+    /// The agent it is bridged to.
+    pub agent: Option<Arc<str>>,
+    /// When it first came to any queue: kept over overflow (acd.md §6).
+    pub arrival: Option<Now>,
+}
+
+impl Routing {
+    pub(super) fn new(run: Option<Run>) -> Self {
+        Routing {
+            run,
+            phase: Phase::Running,
+            work: None,
+            queue: None,
+            agent: None,
+            arrival: None,
+        }
+    }
+}
+
+/// An AgentOffer whose devices ring.
+#[derive(Debug)]
+pub(super) struct OfferState {
+    /// The caller's call.
+    pub call: Key<Call>,
+    /// The work item.
+    pub item: WorkItemId,
+    /// The agent.
+    pub agent: Arc<str>,
+    /// Legs that ring.
+    pub legs: Vec<Key<Leg>>,
+    /// The leg that was answered.
+    pub answered: Option<Key<Leg>>,
+    /// A device rang.
+    pub alerting: bool,
+    /// The worst that a device said, by rank.
+    pub refusal: Option<(u8, u16)>,
+}

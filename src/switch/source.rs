@@ -1,0 +1,227 @@
+//! Who sends this request: a trunk by its address, a person by digest, or nobody that we know.
+
+use std::collections::VecDeque;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::core::Switch;
+use crate::auth::{self, Algorithm, Outcome, Policy, Stored};
+use crate::base::{Duration, Instant, Map, Now};
+use crate::call::Endpoint;
+use crate::config::ProfileAuth;
+use crate::directory::Password;
+use crate::sip::{Builder, Message, Method, Name, StatusCode};
+use crate::transaction::ServerKey;
+use crate::transport::Flow;
+
+/// Wrong passwords in a row from one source for one user before it is told 403 instead of being asked again.
+const TRIES: u32 = 3;
+/// How long a run of wrong passwords is remembered.
+const MEMORY: Duration = Duration::from_secs(60);
+/// Most sources remembered; the oldest is forgotten first.
+const SOURCES_MAX: usize = 4096;
+
+/// Wrong passwords by source and user: a stranger can lock out nobody but its own address.
+#[derive(Default)]
+pub(super) struct Failures {
+    counts: Map<(IpAddr, String), (u32, Instant)>,
+    order: VecDeque<(Instant, IpAddr, String)>,
+}
+
+impl Failures {
+    fn expire(&mut self, now: Instant) {
+        while let Some((until, source, user)) = self.order.front() {
+            if *until > now && self.order.len() <= SOURCES_MAX {
+                break;
+            }
+            let key = (*source, user.clone());
+            if self.counts.get(&key).is_some_and(|(_, at)| at == until) {
+                self.counts.remove(&key);
+            }
+            self.order.pop_front();
+        }
+    }
+
+    /// Counts a wrong password; true when the source has had its tries.
+    fn wrong(&mut self, now: Instant, source: IpAddr, user: &str) -> bool {
+        self.expire(now);
+        let until = now + MEMORY;
+        let entry = self
+            .counts
+            .entry((source, user.to_owned()))
+            .or_insert((0, until));
+        entry.0 += 1;
+        entry.1 = until;
+        let tries = entry.0;
+        self.order.push_back((until, source, user.to_owned()));
+        tries >= TRIES
+    }
+
+    fn right(&mut self, source: IpAddr, user: &str) {
+        self.counts.remove(&(source, user.to_owned()));
+    }
+}
+
+/// What is known of the sender of a request.
+pub(super) enum Source {
+    /// Somebody that may go on.
+    Known(Endpoint),
+    /// The answer has been sent.
+    Answered,
+}
+
+fn stored(password: &Password) -> Stored {
+    match password {
+        Password::Plain(secret) => Stored::Password(secret.clone()),
+        Password::Ha1 { md5, sha256 } => Stored::Ha1 {
+            md5: md5.clone(),
+            sha256: sha256.clone(),
+        },
+    }
+}
+
+impl Switch {
+    /// Finds out who sent a request outside of dialogs, or answers it.
+    pub(super) fn source(
+        &mut self,
+        now: Now,
+        key: ServerKey,
+        flow: Flow,
+        request: &Message,
+    ) -> Source {
+        let settings = self.settings.clone();
+        let Some(profile) = super::faces::profile_of(&settings, flow.profile) else {
+            return self.refuse(now, key, request, StatusCode::FORBIDDEN);
+        };
+        let ip = flow.remote.ip().to_canonical();
+        if let Some(trunk) = profile.trunks.iter().find(|trunk| trunk.takes(ip)) {
+            self.guard.succeeded(now, ip);
+            return Source::Known(Endpoint::Trunk(trunk.name.clone()));
+        }
+        match profile.auth {
+            ProfileAuth::Trunk => self.refuse(now, key, request, StatusCode::FORBIDDEN),
+            ProfileAuth::None => {
+                let user = request.from().uri.user_text().unwrap_or_default();
+                Source::Known(match settings.directory.user(&user) {
+                    Some(user) => Endpoint::Extension(user.extension.clone()),
+                    None => Endpoint::Unknown,
+                })
+            }
+            ProfileAuth::Digest => self.digest(now, key, ip, request),
+        }
+    }
+
+    fn digest(&mut self, now: Now, key: ServerKey, ip: IpAddr, request: &Message) -> Source {
+        let settings = self.settings.clone();
+        let proxy = *request.method() != Method::Register;
+        let header = if proxy {
+            Name::ProxyAuthorization
+        } else {
+            Name::Authorization
+        };
+        // a phone that was asked with 401 once may go on answering in Authorization
+        let header = if proxy
+            && request.header(Name::ProxyAuthorization).is_none()
+            && request.header(Name::Authorization).is_some()
+        {
+            Name::Authorization
+        } else {
+            header
+        };
+        let policy = Policy::new(&*settings.server.domain);
+        let found = |name: &str| {
+            settings
+                .directory
+                .user(name)
+                .and_then(|user| user.password.as_ref())
+                .map(|password| std::borrow::Cow::Owned(stored(password)))
+        };
+        match auth::authenticate(&mut self.nonces, now, request, header, &policy, found) {
+            Outcome::Granted { username } => {
+                self.guard.succeeded(now, ip);
+                self.failures.right(ip, &username);
+                let from = request.from().uri.user_text().unwrap_or_default();
+                if from != username {
+                    return self.refuse(now, key, request, StatusCode::FORBIDDEN);
+                }
+                Source::Known(Endpoint::Extension(Arc::from(username)))
+            }
+            Outcome::Missing => self.challenge(now, key, request, proxy, false),
+            Outcome::Stale => self.challenge(now, key, request, proxy, true),
+            Outcome::Wrong => {
+                let user = request.from().uri.user_text().unwrap_or_default();
+                self.guard.failed(now, ip);
+                if self.failures.wrong(now.mono, ip, &user) {
+                    self.refuse(now, key, request, StatusCode::FORBIDDEN)
+                } else {
+                    self.challenge(now, key, request, proxy, false)
+                }
+            }
+            Outcome::Malformed => {
+                self.guard.failed(now, ip);
+                self.refuse(now, key, request, StatusCode::BAD_REQUEST)
+            }
+        }
+    }
+
+    fn challenge(
+        &mut self,
+        now: Now,
+        key: ServerKey,
+        request: &Message,
+        proxy: bool,
+        stale: bool,
+    ) -> Source {
+        let nonce = self.nonces.issue(now, &mut self.entropy);
+        let (name, value) = auth::challenge(
+            &self.settings.server.domain,
+            nonce.as_str(),
+            Algorithm::Md5,
+            stale,
+            proxy,
+        );
+        let status = if proxy {
+            StatusCode::PROXY_AUTHENTICATION_REQUIRED
+        } else {
+            StatusCode::UNAUTHORIZED
+        };
+        let tag = self.entropy.token::<8>();
+        let response = Builder::response(request, status, "")
+            .to_tag(&tag)
+            .header(name, value)
+            .finish();
+        self.with_tx(|tx, acts| tx.respond(now, key, response, acts));
+        Source::Answered
+    }
+
+    fn refuse(
+        &mut self,
+        now: Now,
+        key: ServerKey,
+        request: &Message,
+        status: StatusCode,
+    ) -> Source {
+        self.answer(now, key, request, status);
+        Source::Answered
+    }
+
+    /// Answers a request with nothing but a status.
+    pub(super) fn answer(
+        &mut self,
+        now: Now,
+        key: ServerKey,
+        request: &Message,
+        status: StatusCode,
+    ) {
+        let tag = self.entropy.token::<8>();
+        let mut builder = Builder::response(request, status, "").to_tag(&tag);
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            builder = builder.header(Name::RetryAfter, "5");
+        }
+        if matches!(status.as_u16(), 405 | 501) {
+            builder = builder.header(Name::Allow, super::on_message::ALLOW);
+        }
+        let response = builder.finish();
+        self.with_tx(|tx, acts| tx.respond(now, key, response, acts));
+    }
+}
