@@ -66,7 +66,7 @@ impl Builder {
     /// Gives To the tag if it has none (RFC 3261 §8.2.6.2). To must be there.
     #[must_use]
     pub fn to_tag(mut self, tag: &[u8]) -> Self {
-        let index = usize::from(self.message.first.to);
+        let index = usize::from(self.message.first.of(Name::To));
         let Some(line) = self.message.lines.get(index) else {
             return self;
         };
@@ -77,11 +77,14 @@ impl Builder {
         }
         // What follows To moves behind the tag; directly after `response` that is Call-ID and CSeq.
         let end = line.value.end as usize;
-        let tail = self.buffer.split_off(end.min(self.buffer.len()));
+        let before = self.buffer.len();
         self.buffer.extend_from_slice(b";tag=");
         self.put(tag);
-        let added = (self.buffer.len() - end) as u32;
-        self.buffer.extend_from_slice(&tail);
+        let added = self.buffer.len() - before;
+        if let Some(tail) = self.buffer.get_mut(end..) {
+            tail.rotate_right(added);
+        }
+        let added = added as u32;
         for (at, line) in self.message.lines.iter_mut().enumerate().skip(index) {
             if at > index {
                 line.start += added;

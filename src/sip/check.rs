@@ -10,8 +10,8 @@ impl Message {
     /// is even if something is wrong, for messages that are our own work.
     pub(super) fn check(&mut self) -> Result<(), ParseError> {
         let via = self.check_via();
-        let from = self.check_address(Name::From, self.first.from);
-        let to = self.check_address(Name::To, self.first.to);
+        let from = self.check_address(Name::From, self.first.of(Name::From));
+        let to = self.check_address(Name::To, self.first.of(Name::To));
         self.from_tag = from.unwrap_or_default();
         self.to_tag = to.unwrap_or_default();
         let call_id = self.check_call_id();
@@ -26,7 +26,7 @@ impl Message {
 
     fn check_via(&self) -> Result<(), ParseError> {
         let missing = ParseError::with(Name::Via.as_str(), Fault::Missing);
-        let value = self.value_at(self.first.via);
+        let value = self.value_at(self.first.of(Name::Via));
         let top = split_commas(value).next().ok_or(missing)?;
         Via::parse(top).map_err(|error| self.place(error, top))?;
         Ok(())
@@ -53,10 +53,10 @@ impl Message {
     }
 
     fn check_cseq(&mut self) -> Result<(), ParseError> {
-        if self.first.cseq == NOWHERE {
+        if self.first.of(Name::CSeq) == NOWHERE {
             return Err(ParseError::with(Name::CSeq.as_str(), Fault::Missing));
         }
-        let value = self.value_at(self.first.cseq);
+        let value = self.value_at(self.first.of(Name::CSeq));
         let (number, method) = cseq(value).map_err(|error| self.place(error, value))?;
         match self.start {
             Start::Request { .. } if method != self.method => {
@@ -71,8 +71,8 @@ impl Message {
 
     /// Absent is tolerated, unreadable is not: a loop that nothing counts would never end.
     fn check_max_forwards(&self) -> Result<(), ParseError> {
-        let value = self.value_at(self.first.max_forwards);
-        if self.first.max_forwards == NOWHERE || self.max_forwards().is_some() {
+        let value = self.value_at(self.first.of(Name::MaxForwards));
+        if self.first.of(Name::MaxForwards) == NOWHERE || self.max_forwards().is_some() {
             return Ok(());
         }
         Err(self.place(ParseError::new(Name::MaxForwards.as_str()), value))

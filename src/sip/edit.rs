@@ -18,7 +18,7 @@ const MAX_FORWARDS_DEFAULT: u8 = 70;
 /// Notes in the top Via where a request really came from: `received` if sent-by says something else or the sender asked for
 /// `rport`, and `rport` if asked for (RFC 3261 §18.2.1, RFC 3581 §4). What the sender wrote there itself is replaced.
 pub fn stamp_received(message: &Message, received: IpAddr, rport: u16) -> Message {
-    let top = split_commas(message.value_at(message.first.via)).next();
+    let top = split_commas(message.value_at(message.first.of(Name::Via))).next();
     let Some(via) = top.and_then(|top| Via::parse(top).ok()) else {
         return message.clone();
     };
@@ -69,7 +69,7 @@ pub fn push_via(message: &Message, value: &[u8]) -> Message {
 
 /// Takes the top Via value off (RFC 3261 §16.7 item 3).
 pub fn pop_via(message: &Message) -> Message {
-    let index = usize::from(message.first.via);
+    let index = usize::from(message.first.of(Name::Via));
     let Some(line) = message.lines.get(index) else {
         return message.clone();
     };
@@ -122,7 +122,7 @@ pub fn decrement_max_forwards(message: &Message) -> Option<Message> {
         }
         Some(hops) => {
             let hops = hops.checked_sub(1)?.to_string();
-            let place = message.span_at(message.first.max_forwards);
+            let place = message.span_at(message.first.of(Name::MaxForwards));
             Some(splice(message, place, hops.as_bytes()))
         }
     }

@@ -65,44 +65,22 @@ pub(super) enum Start {
     Response { status: StatusCode, reason: Span },
 }
 
-/// Indices of the first lines of the headers that every message has; `NOWHERE` in a message of our own that lacks one.
+/// Indices of the first lines of the headers that every message has, by [`Name`]: those that stand first in its table.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct First {
-    pub(super) via: u16,
-    pub(super) from: u16,
-    pub(super) to: u16,
-    pub(super) call_id: u16,
-    pub(super) cseq: u16,
-    pub(super) max_forwards: u16,
-    pub(super) content_length: u16,
-}
+pub(super) struct First([u16; FIRST_NAMES]);
+
+const FIRST_NAMES: usize = Name::ContentLength as usize + 1;
 
 /// The index of a header that is not there.
 pub(super) const NOWHERE: u16 = u16::MAX;
 
 impl First {
-    pub(super) const NONE: First = First {
-        via: NOWHERE,
-        from: NOWHERE,
-        to: NOWHERE,
-        call_id: NOWHERE,
-        cseq: NOWHERE,
-        max_forwards: NOWHERE,
-        content_length: NOWHERE,
-    };
+    pub(super) const NONE: First = First([NOWHERE; FIRST_NAMES]);
 
-    /// The slot of a header that this table keeps.
-    pub(super) fn slot(&mut self, name: Name) -> Option<&mut u16> {
-        Some(match name {
-            Name::Via => &mut self.via,
-            Name::From => &mut self.from,
-            Name::To => &mut self.to,
-            Name::CallId => &mut self.call_id,
-            Name::CSeq => &mut self.cseq,
-            Name::MaxForwards => &mut self.max_forwards,
-            Name::ContentLength => &mut self.content_length,
-            _ => return None,
-        })
+    /// The index of the first line of that header, if it is one of those kept here.
+    #[inline]
+    pub(super) fn of(&self, name: Name) -> u16 {
+        self.0.get(name as usize).copied().unwrap_or(NOWHERE)
     }
 }
 
@@ -264,11 +242,12 @@ impl Message {
             .map_or(Span::default(), |line| line.value)
     }
 
-    /// Adds a line and notes it if it is the first of a header that every message has; says whether it was.
+    /// Adds a line and notes it if it is the first of a header that every message has; false if it is not the first.
+    #[inline]
     pub(super) fn push_line(&mut self, line: Line) -> bool {
-        let index = u16::try_from(self.lines.len()).unwrap_or(NOWHERE);
+        let index = self.lines.len() as u16;
         self.lines.push(line);
-        match self.first.slot(line.name) {
+        match self.first.0.get_mut(line.name as usize) {
             Some(slot) if *slot == NOWHERE => {
                 *slot = index;
                 true

@@ -283,7 +283,7 @@ fn unfold(message: &Message, bytes: &[u8]) -> Bytes {
 
 /// Where the body ends. More promised than there is means that the datagram was cut on its way (RFC 3261 §18.3).
 fn body_end(message: &Message, bytes: &[u8], start: usize) -> Result<usize, ParseError> {
-    let line = message.span_at(message.first.content_length);
+    let line = message.span_at(message.first.of(Name::ContentLength));
     if line == Span::default() {
         return Ok(bytes.len());
     }

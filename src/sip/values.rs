@@ -13,7 +13,7 @@ impl Message {
 
     /// The value of Call-ID; compared byte by byte (RFC 3261 §20.8).
     pub fn call_id(&self) -> &[u8] {
-        self.value_at(self.first.call_id)
+        self.value_at(self.first.of(Name::CallId))
     }
 
     /// The value of CSeq (RFC 3261 §20.16).
@@ -26,12 +26,12 @@ impl Message {
 
     /// The value of From (RFC 3261 §20.20).
     pub fn from(&self) -> NameAddr<'_> {
-        address_or_nobody(self.value_at(self.first.from))
+        address_or_nobody(self.value_at(self.first.of(Name::From)))
     }
 
     /// The value of To (RFC 3261 §20.39).
     pub fn to(&self) -> NameAddr<'_> {
-        address_or_nobody(self.value_at(self.first.to))
+        address_or_nobody(self.value_at(self.first.of(Name::To)))
     }
 
     /// The tag of From; peers of RFC 2543 have none.
@@ -46,7 +46,7 @@ impl Message {
 
     /// The topmost Via value (RFC 3261 §20.42).
     pub fn top_via(&self) -> Via<'_> {
-        split_commas(self.value_at(self.first.via))
+        split_commas(self.value_at(self.first.of(Name::Via)))
             .next()
             .and_then(|value| Via::parse(value).ok())
             .unwrap_or_else(|| Via::parse(b"SIP/2.0/UDP invalid.invalid").expect("a constant"))
@@ -88,7 +88,8 @@ impl Message {
 
     /// Hops left, 0 to 255; `None` if the header is absent (RFC 3261 §20.22).
     pub fn max_forwards(&self) -> Option<u8> {
-        number(self.value_at(self.first.max_forwards)).and_then(|hops| u8::try_from(hops).ok())
+        number(self.value_at(self.first.of(Name::MaxForwards)))
+            .and_then(|hops| u8::try_from(hops).ok())
     }
 
     /// Seconds of the Expires header; a number too large is the largest (RFC 3261 §20.19).

@@ -27,7 +27,7 @@ macro_rules! names {
             }
 
             /// The compact form, lower case (RFC 3261 §7.3.3).
-            pub const fn compact(self) -> Option<u8> {
+            pub const fn compact(self) -> Option<&'static [u8]> {
                 match self {
                     $($(Name::$variant => Some($compact),)?)*
                     _ => None,
@@ -38,20 +38,20 @@ macro_rules! names {
 }
 
 names! {
-    // RFC 3261 §20
-    Via "Via" b'v';
-    From "From" b'f';
-    To "To" b't';
-    CallId "Call-ID" b'i';
+    // RFC 3261 §20. The first seven are those of `is_single` and Via, whose places every message keeps.
+    Via "Via" b"v";
+    From "From" b"f";
+    To "To" b"t";
+    CallId "Call-ID" b"i";
     CSeq "CSeq";
     MaxForwards "Max-Forwards";
-    Contact "Contact" b'm';
+    ContentLength "Content-Length" b"l";
+    Contact "Contact" b"m";
     Route "Route";
     RecordRoute "Record-Route";
-    ContentType "Content-Type" b'c';
-    ContentLength "Content-Length" b'l';
+    ContentType "Content-Type" b"c";
     ContentDisposition "Content-Disposition";
-    ContentEncoding "Content-Encoding" b'e';
+    ContentEncoding "Content-Encoding" b"e";
     ContentLanguage "Content-Language";
     MimeVersion "MIME-Version";
     Expires "Expires";
@@ -63,7 +63,7 @@ names! {
     AuthenticationInfo "Authentication-Info";
     Require "Require";
     ProxyRequire "Proxy-Require";
-    Supported "Supported" b'k';
+    Supported "Supported" b"k";
     Unsupported "Unsupported";
     Allow "Allow";
     Accept "Accept";
@@ -78,20 +78,20 @@ names! {
     ReplyTo "Reply-To";
     RetryAfter "Retry-After";
     Server "Server";
-    Subject "Subject" b's';
+    Subject "Subject" b"s";
     Timestamp "Timestamp";
     UserAgent "User-Agent";
     Warning "Warning";
     Date "Date";
     // RFC 6665 events, RFC 3903 publication
-    Event "Event" b'o';
-    AllowEvents "Allow-Events" b'u';
+    Event "Event" b"o";
+    AllowEvents "Allow-Events" b"u";
     SubscriptionState "Subscription-State";
     SipIfMatch "SIP-If-Match";
     SipETag "SIP-ETag";
     // RFC 3515, 3892, 3891, 3911: transfer
-    ReferTo "Refer-To" b'r';
-    ReferredBy "Referred-By" b'b';
+    ReferTo "Refer-To" b"r";
+    ReferredBy "Referred-By" b"b";
     ReferSub "Refer-Sub";
     Replaces "Replaces";
     TargetDialog "Target-Dialog";
@@ -102,7 +102,7 @@ names! {
     RSeq "RSeq";
     RAck "RAck";
     // RFC 4028
-    SessionExpires "Session-Expires" b'x';
+    SessionExpires "Session-Expires" b"x";
     MinSe "Min-SE";
     // RFC 3327, 3608, 5626
     Path "Path";
@@ -114,8 +114,8 @@ names! {
     RemotePartyId "Remote-Party-ID";
     Privacy "Privacy";
     // RFC 8224
-    Identity "Identity" b'y';
-    IdentityInfo "Identity-Info" b'n';
+    Identity "Identity" b"y";
+    IdentityInfo "Identity-Info" b"n";
     // RFC 5806, 7044
     Diversion "Diversion";
     HistoryInfo "History-Info";
@@ -124,9 +124,9 @@ names! {
     // RFC 5393
     MaxBreadth "Max-Breadth";
     // RFC 3841
-    AcceptContact "Accept-Contact" b'a';
-    RejectContact "Reject-Contact" b'j';
-    RequestDisposition "Request-Disposition" b'd';
+    AcceptContact "Accept-Contact" b"a";
+    RejectContact "Reject-Contact" b"j";
+    RequestDisposition "Request-Disposition" b"d";
     // RFC 6086
     InfoPackage "Info-Package";
     RecvInfo "Recv-Info";
@@ -152,20 +152,17 @@ impl Name {
     pub fn parse(bytes: &[u8]) -> Name {
         let mut slot = hash(bytes) as usize;
         // The table is more than half empty, so the walk ends after a step or two.
-        while let Some(&Some(name)) = TABLE.get(slot & (SLOTS - 1)) {
-            if name.is_spelled(bytes) {
-                return name;
+        while let Some(Slot { text, name }) = TABLE.get(slot & (SLOTS - 1)) {
+            if text.is_empty() {
+                break;
+            }
+            // Nearly everybody writes the canonical case.
+            if *text == bytes || text.eq_ignore_ascii_case(bytes) {
+                return *name;
             }
             slot += 1;
         }
         Name::Other
-    }
-
-    fn is_spelled(self, bytes: &[u8]) -> bool {
-        match bytes {
-            [letter] => self.compact() == Some(letter.to_ascii_lowercase()),
-            _ => self.as_str().as_bytes().eq_ignore_ascii_case(bytes),
-        }
     }
 
     /// Whether a message may carry the header only once, and two of them make it unreadable for us (RFC 3261 §7.3.1).
@@ -207,18 +204,29 @@ const fn hash(bytes: &[u8]) -> u32 {
     mixed >> 20
 }
 
+/// One spelling, full or compact, in lower or mixed case; an empty slot has no text and ends a walk.
+#[derive(Clone, Copy)]
+struct Slot {
+    text: &'static [u8],
+    name: Name,
+}
+
 #[expect(
     clippy::indexing_slicing,
     reason = "runs while compiling; a bad index would not compile"
 )]
-const fn build() -> [Option<Name>; SLOTS] {
-    let mut table = [None; SLOTS];
+const fn build() -> [Slot; SLOTS] {
+    let empty = Slot {
+        text: &[],
+        name: Name::Other,
+    };
+    let mut table = [empty; SLOTS];
     let mut i = 0;
     while i < Name::ALL.len() {
         let name = Name::ALL[i];
-        put(&mut table, name, hash(name.as_str().as_bytes()));
+        put(&mut table, name, name.as_str().as_bytes());
         if let Some(letter) = name.compact() {
-            put(&mut table, name, hash(&[letter]));
+            put(&mut table, name, letter);
         }
         i += 1;
     }
@@ -229,15 +237,15 @@ const fn build() -> [Option<Name>; SLOTS] {
     clippy::indexing_slicing,
     reason = "runs while compiling; a bad index would not compile"
 )]
-const fn put(table: &mut [Option<Name>; SLOTS], name: Name, hash: u32) {
-    let mut slot = hash as usize;
-    while table[slot & (SLOTS - 1)].is_some() {
+const fn put(table: &mut [Slot; SLOTS], name: Name, text: &'static [u8]) {
+    let mut slot = hash(text) as usize;
+    while !table[slot & (SLOTS - 1)].text.is_empty() {
         slot += 1;
     }
-    table[slot & (SLOTS - 1)] = Some(name);
+    table[slot & (SLOTS - 1)] = Slot { text, name };
 }
 
-static TABLE: [Option<Name>; SLOTS] = build();
+static TABLE: [Slot; SLOTS] = build();
 
 #[cfg(test)]
 mod tests {
@@ -250,15 +258,15 @@ mod tests {
             assert_eq!(Name::parse(name.as_str().to_lowercase().as_bytes()), name);
             assert_eq!(Name::parse(name.as_str().to_uppercase().as_bytes()), name);
             if let Some(letter) = name.compact() {
-                assert_eq!(Name::parse(&[letter]), name);
-                assert_eq!(Name::parse(&[letter.to_ascii_uppercase()]), name);
+                assert_eq!(Name::parse(letter), name);
+                assert_eq!(Name::parse(&letter.to_ascii_uppercase()), name);
             }
         }
     }
 
     #[test]
     fn compact_forms_are_unique() {
-        let mut letters: Vec<u8> = Name::ALL.iter().filter_map(|name| name.compact()).collect();
+        let mut letters: Vec<&[u8]> = Name::ALL.iter().filter_map(|name| name.compact()).collect();
         letters.sort_unstable();
         let count = letters.len();
         letters.dedup();
@@ -277,9 +285,9 @@ mod tests {
         let longest = TABLE
             .iter()
             .chain(TABLE.iter())
-            .fold((0, 0), |(longest, run), slot| match slot {
-                Some(_) => (longest.max(run + 1), run + 1),
-                None => (longest, 0),
+            .fold((0, 0), |(longest, run), slot| match slot.text {
+                [] => (longest, 0),
+                _ => (longest.max(run + 1), run + 1),
             })
             .0;
         assert!(longest <= 8, "longest walk {longest}");
