@@ -94,6 +94,7 @@ fn every_scenario_ends_as_it_says() {
             &[
                 ("held", "recvonly"),
                 ("hold", "sendonly"),
+                ("hold_ip", "127.0.0.1"),
                 ("talk_ms", "300"),
             ],
         ),

@@ -5,6 +5,7 @@ use std::time::Instant;
 use crate::devices::Device;
 use crate::support::lab::Lab;
 use crate::support::server::Server;
+use crate::support::tone::{self, RATE_HZ};
 use crate::support::{pause, seconds};
 
 #[test]
@@ -67,66 +68,76 @@ fn the_called_side_hangs_up() {
 }
 
 #[test]
-fn hold_stops_the_tones_and_resume_brings_them_back_both_ways() {
-    for (hold, held) in [("sendonly", "recvonly"), ("inactive", "inactive")] {
+fn hold_in_three_dialects_stops_the_tones_and_resume_brings_them_back() {
+    // RFC 3264 §8.4: by direction, and the old way by the address 0.0.0.0.
+    for (hold, old_way, held) in [
+        ("sendonly", false, "recvonly"),
+        ("inactive", false, "inactive"),
+        ("sendrecv", true, "recvonly"),
+    ] {
         let server = Server::start(Lab::new());
         let (ann, bob) = (
             Device::new("1001", Some(440.0)),
             Device::registered(&server, "1002", Some(700.0)),
         );
+        let hold_ip = if old_way {
+            "0.0.0.0".to_string()
+        } else {
+            ann.address.to_string()
+        };
         let mut answer = bob.sipp("answer-held").set("held", held).start();
         bob.ear.follow(&answer.actions());
         let begin = Instant::now();
         let mut call = ann
             .calls(&server, "hold", "1002")
             .set("hold", hold)
+            .set("hold_ip", hold_ip)
             .set("talk_ms", 2000)
             .start();
         ann.ear.follow(&call.actions());
-        call.wait_for_message(&format!("a={hold}"), seconds(10.0));
+        // 1 and 2 are the INVITE without and with credentials.
+        call.wait_for_message("CSeq: 3 INVITE", seconds(10.0));
         let first = Instant::now();
         pause(seconds(0.3));
         let silent_from = Instant::now();
         pause(seconds(1.4));
         let silent_to = Instant::now();
-        call.wait_for_message("a=sendrecv", seconds(10.0));
-        let again = Instant::now();
+        call.wait_for_message("CSeq: 4 INVITE", seconds(10.0));
+        let resumed = Instant::now() + seconds(0.3);
         call.succeed();
         answer.succeed();
-        let rate = crate::support::tone::RATE_HZ;
         let heard = |device: &Device, from, to| device.ear.heard_between(from, to);
-        crate::support::tone::assert_heard(
+        tone::assert_heard(
             "the caller before",
             &heard(&ann, begin, first),
-            rate,
+            RATE_HZ,
             700.0,
             1.0,
         );
-        crate::support::tone::assert_heard(
+        tone::assert_heard(
             "the called before",
             &heard(&bob, begin, first),
-            rate,
+            RATE_HZ,
             440.0,
             1.0,
         );
-        crate::support::tone::assert_not_heard(
+        tone::assert_not_heard(
             "the holder",
             &heard(&ann, silent_from, silent_to),
-            rate,
+            RATE_HZ,
             700.0,
         );
-        let resumed = again + seconds(0.3);
-        crate::support::tone::assert_heard(
+        tone::assert_heard(
             "the caller after",
             &heard(&ann, resumed, Instant::now()),
-            rate,
+            RATE_HZ,
             700.0,
             1.0,
         );
-        crate::support::tone::assert_heard(
+        tone::assert_heard(
             "the called after",
             &heard(&bob, resumed, Instant::now()),
-            rate,
+            RATE_HZ,
             440.0,
             1.0,
         );
