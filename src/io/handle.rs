@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::sync::{Notify, broadcast, oneshot};
+use tokio::sync::{broadcast, oneshot};
 
 use super::inbox::Inbox;
 use super::metrics::{self, Metrics};
@@ -59,8 +59,6 @@ pub(super) struct Parts {
     pub(super) settings: Mutex<Arc<Settings>>,
     pub(super) streams: Streams,
     pub(super) admin_token: Arc<str>,
-    /// Rung when somebody asked for a drain.
-    pub(super) drain: Notify,
     /// One reload at a time.
     pub(super) reloading: tokio::sync::Mutex<()>,
 }
@@ -80,14 +78,10 @@ impl Handle {
                 "the switch does not answer; see the log",
             ))
         };
-        let drains = matches!(command, Command::Drain);
         let (id, waits) = self.parts.replies.expect();
         if !self.parts.inbox.input(Input::Command { id, command }) {
             self.parts.replies.forget(id);
             return silent();
-        }
-        if drains {
-            self.parts.drain.notify_one();
         }
         match tokio::time::timeout(PATIENCE, waits).await {
             Ok(Ok(reply)) => reply,

@@ -6,7 +6,23 @@
 
 pub mod batch;
 pub mod clock;
+pub mod connection;
 pub mod data_dir;
 pub mod entropy;
+pub mod handle;
+pub mod inbox;
 pub mod logging;
 pub mod media;
+pub mod metrics;
+pub mod outlet;
+pub mod recent;
+pub mod reload;
+pub mod resolve;
+pub mod rows;
+pub mod run;
+pub mod shard;
+pub mod tcp;
+pub mod udp;
+pub mod world;
+
+pub use handle::Handle;

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::{Notify, broadcast, oneshot};
+use tokio::sync::{broadcast, oneshot};
 
 use super::batch::raise_file_limit;
 use super::clock::Clock;
@@ -39,6 +39,9 @@ use crate::transport::Transport;
 const EVENTS_IN_FLIGHT: usize = 4096;
 /// Between two looks whether a drain is over.
 const DRAIN_LOOK: Duration = Duration::from_millis(200);
+
+/// How long streams may take at the end to write what they have.
+const STREAMS_PATIENCE: Duration = Duration::from_millis(500);
 
 /// Starts the API on the running server: binds, spawns, and gives the address. Called on the runtime.
 pub type StartApi =
@@ -223,7 +226,6 @@ fn start(
             settings: Mutex::new(settings.clone()),
             streams: streams.clone(),
             admin_token: token.into(),
-            drain: Notify::new(),
             reloading: tokio::sync::Mutex::new(()),
         }),
     };
@@ -360,7 +362,6 @@ impl Server {
     /// Waits for signals and drains, and brings everything down in order.
     fn until_the_end(mut self, runtime: &tokio::runtime::Runtime) -> Result<(), Fault> {
         let end = runtime.block_on(self.wait());
-        self.streams.close_all();
         let end = match end {
             Ok(Some(end)) => end,
             Ok(None) => {
@@ -369,6 +370,7 @@ impl Server {
             }
             Err(error) => return Err(Fault::internal("signals cannot be watched", error)),
         };
+        runtime.block_on(self.streams.close_all(STREAMS_PATIENCE));
         self.sqlite.close();
         match end {
             End::Stopped => Ok(()),
@@ -387,7 +389,6 @@ impl Server {
                 _ = hangup.recv() => self.reload().await,
                 _ = terminate.recv() => break,
                 _ = interrupt.recv() => break,
-                () = self.handle.parts.drain.notified() => break,
             }
         }
         self.drain(&mut hangup, &mut terminate, &mut interrupt)

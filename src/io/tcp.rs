@@ -8,6 +8,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -176,8 +177,17 @@ impl Streams {
         }
     }
 
-    /// Closes everything, so that peers learn at once that the server goes.
-    pub fn close_all(&self) {
+    /// Closes everything, so that peers learn at once that the server goes, and waits at most `patience` for what is still to be
+    /// written.
+    pub async fn close_all(&self, patience: Duration) {
+        self.cut_all();
+        let until = Instant::now() + patience;
+        while !self.shared.table.lock().by_id.is_empty() && Instant::now() < until {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    fn cut_all(&self) {
         let table = self.shared.table.lock();
         for listener in &table.listeners {
             listener.closed.cancel();
@@ -245,7 +255,7 @@ async fn accept(
             Err(error) => {
                 // Out of descriptors, most likely: let some go before trying again.
                 tracing::warn!(%error, "a connection cannot be accepted");
-                tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+                tokio::time::sleep(Duration::from_millis(50)).await;
             }
         }
     }

@@ -2,7 +2,6 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream as Peer;
-use std::time::{Duration, Instant};
 
 use super::*;
 use crate::io::inbox::{Letter, Letters, inbox};
