@@ -150,9 +150,20 @@ impl Switch {
         });
     }
 
-    /// Everything that a new journal must begin with to give this state back.
+    /// Everything that a new journal must begin with to give this state back. Between the restore and `Ready` that includes the calls
+    /// that are still to be closed, at the sign of life that the old journal had.
     pub fn snapshot(&self, now: Now) -> Vec<Record> {
+        let alive = match self.state {
+            State::Starting => self.last_alive,
+            _ => Some(now.wall),
+        };
         let mut records = vec![Record::Seq(self.seq)];
+        records.extend(alive.map(|at| Record::Alive { at }));
+        records.extend(
+            self.open_records
+                .values()
+                .map(|record| Record::CallOpened(Box::new(record.clone()))),
+        );
         for (aor, binding) in self.registrar.all() {
             records.push(Record::Bound(self.binding_record(now, aor, binding)));
         }
