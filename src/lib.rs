@@ -43,3 +43,6 @@ pub mod store;
 
 // rank 9
 pub mod io;
+
+// rank 11
+pub mod cli;

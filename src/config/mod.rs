@@ -2,15 +2,34 @@
 //!
 //! Goes in: a configuration directory. Comes out: `Settings`, or every problem found. It reads files and the environment (for
 //! secrets), and nothing else: it opens no socket and asks no name server.
+//!
+//! The way of a file: `tree` parses it and remembers where everything stands, `check` holds it against the tables of `keys`, `read` makes
+//! settings of it, `references` looks up every name when all files have been read.
 
+mod check;
+mod diff;
+mod fields;
+mod keys;
+mod load;
 pub mod network;
 pub mod problem;
+mod read;
+mod references;
+mod schema;
 pub mod settings;
+mod tree;
+mod units;
 
+pub use diff::{Change, ChangeKind, Object, diff};
+pub use load::{load, load_with};
 pub use network::Network;
 pub use problem::{Problem, Severity};
+pub use schema::{names as schema_names, schema};
 pub use settings::{
     CallerIdHeader, HttpSettings, JournalMode, ListenAddress, LogFormat, LogSettings,
     MediaSettings, ProfileAuth, PublicAddress, QueueSettings, RtpPorts, ServerSettings, Settings,
     SipProfile, StoreSettings, Trunk, TrunkCredentials,
 };
+pub use units::show as show_duration;
+
+use crate::base::Duration;

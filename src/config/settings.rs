@@ -11,6 +11,7 @@ use crate::base::{Duration, Secret};
 use crate::dialplan::{Dialplan, Steps};
 use crate::directory::{Directory, NumberFormat, Place};
 use crate::media::Codec;
+use crate::transport::Transport;
 
 /// Everything that the files say. Cheap to clone: what is large is behind `Arc`.
 #[derive(Debug, Clone)]
@@ -173,25 +174,6 @@ pub enum LogFormat {
     Text,
     /// For programs: one object a line.
     Json,
-}
-
-/// A SIP transport.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub enum Transport {
-    /// Datagrams.
-    Udp,
-    /// A byte stream.
-    Tcp,
-}
-
-impl Transport {
-    /// The name as it stands in a Via header.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Transport::Udp => "UDP",
-            Transport::Tcp => "TCP",
-        }
-    }
 }
 
 /// One address on which a profile listens. Port 0 lets the system choose.

@@ -4,6 +4,7 @@
 //! `Action`. It knows neither SIP messages nor media nor queues: it names targets, prompts and queues, the switch does the rest.
 
 pub mod condition;
+mod describe;
 pub mod hours;
 pub mod model;
 pub mod pattern;

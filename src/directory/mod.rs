@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 pub use number::{NumberFormat, e164};
 pub use place::Place;
-pub use user::{Device, Password, Role, User};
+pub use user::{Device, Role, User};
 
 /// Everybody that the files define. Cheap to share: users are behind `Arc`.
 #[derive(Debug, Default, Clone, PartialEq)]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::Place;
-use crate::base::Secret;
+use crate::auth::Stored;
 
 /// What a person may do; each role includes the ones before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize)]
@@ -33,20 +33,6 @@ impl Role {
     ];
 }
 
-/// How a user proves who they are (RFC 3261 §22, RFC 8760).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Password {
-    /// The password itself.
-    Plain(Secret),
-    /// Hashes of `user:realm:password` in hexadecimal; at least one is there.
-    Ha1 {
-        /// For challenges with MD5.
-        md5: Option<Secret>,
-        /// For challenges with SHA-256.
-        sha256: Option<Secret>,
-    },
-}
-
 /// A device of a user, beyond what registers by itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Device {
@@ -69,8 +55,8 @@ pub struct User {
     pub name: Arc<str>,
     /// Mail address.
     pub email: Option<Arc<str>>,
-    /// `None`: no device of this user can register or call where a profile asks for digest.
-    pub password: Option<Password>,
+    /// How the user proves who they are (RFC 3261 §22, RFC 8760). `None`: no device of this user can register or call where a profile asks for digest.
+    pub password: Option<Stored>,
     /// Direct number in `+E164`.
     pub number: Option<Arc<str>>,
     /// Live dialogs on the extension, of whatever origin. Default 2, range 1–100.

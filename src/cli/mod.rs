@@ -1,0 +1,178 @@
+//! Rank 11: the command. What it is called with, and one file for each thing that it does.
+//!
+//! Exit codes: 0 all is well, 1 the configuration or the request is wrong, 2 wrong usage, 70 internal fault. Results go to standard output,
+//! errors to standard error.
+
+mod check;
+mod client;
+mod passwd;
+mod route;
+mod run;
+mod schema;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, CommandFactory, Parser, Subcommand};
+
+pub use client::{Question, ServerArgs};
+pub use route::RouteArgs;
+
+/// The configuration or the request is wrong.
+pub const WRONG: u8 = 1;
+/// Something is broken in the program or the machine.
+pub const FAULT: u8 = 70;
+
+/// SIP telephony server with contact-centre queues.
+#[derive(Debug, Parser)]
+#[command(
+    name = "strowger",
+    version,
+    about,
+    propagate_version = true,
+    arg_required_else_help = true
+)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Where the configuration is.
+#[derive(Debug, Args)]
+pub struct ConfigArgs {
+    /// Directory that holds strowger.toml [default: the current directory, then /etc/strowger]
+    #[arg(long, value_name = "DIR", global = true)]
+    pub config: Option<PathBuf>,
+}
+
+impl ConfigArgs {
+    /// The directory.
+    pub fn directory(&self) -> PathBuf {
+        if let Some(directory) = &self.config {
+            return directory.clone();
+        }
+        let system = Path::new("/etc/strowger");
+        if !Path::new("strowger.toml").is_file() && system.join("strowger.toml").is_file() {
+            return system.to_path_buf();
+        }
+        PathBuf::from(".")
+    }
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Start the server
+    #[command(after_help = "Example: strowger run --config /etc/strowger")]
+    Run(ConfigArgs),
+    /// Validate every file without starting
+    #[command(after_help = "Example: strowger check --config /etc/strowger")]
+    Check {
+        #[command(flatten)]
+        config: ConfigArgs,
+        /// One JSON object instead of text
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show the steps that a call would take, and why; nothing is dialled
+    #[command(
+        after_help = "Example: strowger route --profile external --from +447700900123 --to '+44 20 7183 8750' --at 2026-12-25T10:00:00+00:00"
+    )]
+    Route(RouteArgs),
+    /// Print the JSON Schema of a kind of file, for editors
+    #[command(after_help = "Example: strowger schema sip-profile > sip-profile.schema.json")]
+    Schema {
+        /// strowger, sip-profile, dialplan, directory or queue
+        name: String,
+    },
+    /// Print the password hashes of a user for directory/*.toml; the password is read from standard input
+    #[command(after_help = "Example: strowger passwd 1001 < password.txt")]
+    Passwd {
+        #[command(flatten)]
+        config: ConfigArgs,
+        /// Extension of the user
+        extension: String,
+        /// Digest realm [default: the domain of strowger.toml]
+        #[arg(long)]
+        realm: Option<String>,
+    },
+    /// Print a completion script for a shell
+    #[command(after_help = "Example: strowger completions bash > /etc/bash_completion.d/strowger")]
+    Completions {
+        /// bash, elvish, fish, powershell or zsh
+        shell: clap_complete::Shell,
+    },
+    /// Validate the files and apply what has changed to the running server
+    #[command(after_help = "Example: strowger reload")]
+    Reload(ServerArgs),
+    /// Show the state of the running server
+    #[command(after_help = "Example: strowger status --json")]
+    Status(ServerArgs),
+    /// Show the calls
+    #[command(after_help = "Example: strowger calls")]
+    Calls(ServerArgs),
+    /// Show the queues
+    #[command(after_help = "Example: strowger queues")]
+    Queues(ServerArgs),
+    /// Show the agents
+    #[command(after_help = "Example: strowger agents")]
+    Agents(ServerArgs),
+    /// Show the registered phones
+    #[command(after_help = "Example: strowger registrations")]
+    Registrations(ServerArgs),
+    /// Show the trunks
+    #[command(after_help = "Example: strowger trunks")]
+    Trunks(ServerArgs),
+    /// Show why a call waits, or why an agent gets none
+    #[command(after_help = "Example: strowger why 1003")]
+    Why {
+        #[command(flatten)]
+        server: ServerArgs,
+        /// Id of a work item, or extension of an agent
+        subject: String,
+    },
+}
+
+/// Does what the arguments of the process say.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match arguments.command {
+        Command::Run(config) => run::run(&config.directory()),
+        Command::Check { config, json } => check::check(&config.directory(), json),
+        Command::Route(arguments) => route::route(&arguments),
+        Command::Schema { name } => schema::schema(&name),
+        Command::Passwd {
+            config,
+            extension,
+            realm,
+        } => passwd::passwd(&config.directory(), &extension, realm),
+        Command::Completions { shell } => {
+            clap_complete::generate(
+                shell,
+                &mut Arguments::command(),
+                "strowger",
+                &mut std::io::stdout(),
+            );
+            ExitCode::SUCCESS
+        }
+        Command::Reload(server) => client::ask(&server, &Question::Reload),
+        Command::Status(server) => client::ask(&server, &Question::Status),
+        Command::Calls(server) => client::ask(&server, &Question::Calls),
+        Command::Queues(server) => client::ask(&server, &Question::Queues),
+        Command::Agents(server) => client::ask(&server, &Question::Agents),
+        Command::Registrations(server) => client::ask(&server, &Question::Registrations),
+        Command::Trunks(server) => client::ask(&server, &Question::Trunks),
+        Command::Why { server, subject } => client::ask(&server, &Question::Why(subject)),
+    }
+}
+
+/// Prints to standard output; a closed pipe is no fault of ours.
+fn say(text: &str) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stdout(), "{text}");
+}
+
+/// Prints to standard error.
+fn complain(text: &str) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stderr(), "{text}");
+}

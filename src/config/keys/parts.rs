@@ -1,0 +1,299 @@
+//! Forms of text that several files share, and how long things may be.
+
+use std::net::{IpAddr, SocketAddr};
+
+use super::{Form, Kind};
+use crate::base::Duration;
+use crate::config::network::Network;
+use crate::config::settings::{ListenAddress, PublicAddress, RtpPorts};
+use crate::dialplan::hours::Span;
+use crate::dialplan::template::is_variable_name;
+use crate::dialplan::{Condition, Pattern, Template};
+use crate::directory::{NumberFormat, e164};
+use crate::media::Codec;
+use crate::transport::Transport;
+
+/// Milliseconds.
+pub const fn ms(n: u64) -> Duration {
+    Duration::from_millis(n)
+}
+
+/// Seconds.
+pub const fn s(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+/// Names of objects: they stand in paths of the API and in `goto`.
+pub const NAME: Kind = Kind::Form(&Form {
+    what: "a name of letters, digits, `-`, `_` and `.`",
+    example: "support",
+    check: |text| {
+        let fine = !text.is_empty()
+            && text.len() <= 64
+            && text
+                .chars()
+                .all(|c| c.is_alphanumeric() || matches!(c, '-' | '_' | '.'));
+        fine.then_some(())
+            .ok_or_else(|| format!("`{text}` is not a name"))
+    },
+});
+
+/// Names for people: anything on one line.
+pub const LABEL: Kind = Kind::Form(&Form {
+    what: "a name on one line",
+    example: "Ada Byron",
+    check: |text| {
+        let fine = !text.trim().is_empty()
+            && text.chars().count() <= 128
+            && !text.chars().any(char::is_control);
+        fine.then_some(())
+            .ok_or_else(|| "this name is empty, too long or has control characters".to_owned())
+    },
+});
+
+/// Extensions: any SIP user part without characters that need escaping (RFC 3261 §25.1).
+pub const EXTENSION: Kind = Kind::Form(&Form {
+    what: "digits, or a SIP user part",
+    example: "1001",
+    check: |text| {
+        let fine = !text.is_empty()
+            && text.len() <= 64
+            && text
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || "-_.!~*'()&=+$,;?/".contains(c));
+        if !fine {
+            return Err(format!("`{text}` is not a SIP user part"));
+        }
+        if text.starts_with('+') {
+            return Err(format!(
+                "`{text}` looks like a telephone number: those belong to `number`"
+            ));
+        }
+        Ok(())
+    },
+});
+
+/// Numbers in E.164.
+pub const NUMBER: Kind = Kind::Form(&Form {
+    what: "an international number",
+    example: "+442071838750",
+    check: |text| {
+        e164(text)
+            .map(|_| ())
+            .ok_or_else(|| format!("`{text}` is not an international number"))
+    },
+});
+
+/// Patterns of numbers.
+pub const PATTERN: Kind = Kind::Form(&Form {
+    what: "a number or a pattern",
+    example: "+442071838{ext:4}",
+    check: |text| Pattern::parse(text).map(|_| ()),
+});
+
+/// Text with variables.
+pub const TEMPLATE: Kind = Kind::Form(&Form {
+    what: "text, with `{name}` for variables",
+    example: "{ext}",
+    check: |text| Template::parse(text).map(|_| ()),
+});
+
+/// Expressions.
+pub const CONDITION: Kind = Kind::Form(&Form {
+    what: "an expression",
+    example: "{language} == 'de'",
+    check: |text| Condition::parse(text).map(|_| ()),
+});
+
+/// Names of variables.
+pub const VARIABLE: Form = Form {
+    what: "the name of a variable",
+    example: "account",
+    check: |text| {
+        is_variable_name(text)
+            .then_some(())
+            .ok_or_else(|| format!("`{text}` is not the name of a variable"))
+    },
+};
+
+/// Spans of opening hours.
+pub const SPAN: Kind = Kind::Form(&Form {
+    what: "days and times",
+    example: "mon-fri 09:00-17:30",
+    check: |text| Span::parse(text).map(|_| ()),
+});
+
+/// IANA zones.
+pub const ZONE: Kind = Kind::Form(&Form {
+    what: "a time zone of the IANA data base",
+    example: "Europe/London",
+    check: |text| {
+        jiff::tz::TimeZone::get(text)
+            .map(|_| ())
+            .map_err(|_| format!("there is no time zone `{text}`"))
+    },
+});
+
+/// SIP URIs.
+pub const SIP_URI: Kind = Kind::Form(&Form {
+    what: "a SIP URI",
+    example: "sip:gw1.acme.example",
+    check: |text| sip_uri(text).map(|_| ()),
+});
+
+/// `host:port` of an address.
+pub const SOCKET: Kind = Kind::Form(&Form {
+    what: "an address and a port",
+    example: "127.0.0.1:8080",
+    check: |text| {
+        text.parse::<SocketAddr>()
+            .map(|_| ())
+            .map_err(|_| format!("`{text}` is not an address and a port"))
+    },
+});
+
+/// Listening addresses.
+pub const LISTEN: Kind = Kind::Form(&Form {
+    what: "a transport, an address and a port",
+    example: "udp:0.0.0.0:5060",
+    check: |text| listen(text).map(|_| ()),
+});
+
+/// `auto` or an address.
+pub const PUBLIC_ADDRESS: Kind = Kind::Form(&Form {
+    what: "`auto` or an IP address",
+    example: "auto",
+    check: |text| public_address(text).map(|_| ()),
+});
+
+/// Port ranges.
+pub const PORTS: Kind = Kind::Form(&Form {
+    what: "a range of ports",
+    example: "20000-29999",
+    check: |text| ports(text).map(|_| ()),
+});
+
+/// Source addresses.
+pub const NETWORK: Kind = Kind::Form(&Form {
+    what: "an address or a range",
+    example: "203.0.113.0/28",
+    check: |text| Network::parse(text).map(|_| ()),
+});
+
+/// Number formats.
+pub const NUMBER_FORMAT: Kind = Kind::Form(&Form {
+    what: "one of `+E164`, `E164`, `00E164`, `national:GB`",
+    example: "+E164",
+    check: |text| {
+        NumberFormat::parse(text)
+            .map(|_| ())
+            .ok_or_else(|| format!("`{text}` is not a number format"))
+    },
+});
+
+/// Codecs by name.
+pub const CODECS: &[(&str, Codec)] = &[
+    ("opus", Codec::Opus),
+    ("g722", Codec::G722),
+    ("pcma", Codec::Pcma),
+    ("pcmu", Codec::Pcmu),
+    ("g729", Codec::G729),
+];
+
+/// The names of [`CODECS`].
+pub const CODEC_NAMES: &[&str] = &["opus", "g722", "pcma", "pcmu", "g729"];
+
+/// A SIP URI with a host: the host and, if it is one, its address.
+pub fn sip_uri(text: &str) -> Result<(String, Option<IpAddr>), String> {
+    let wrong = || format!("`{text}` is not a SIP URI");
+    let rest = text.strip_prefix("sip:").ok_or_else(|| {
+        if text.starts_with("sips:") {
+            "`sips:` needs TLS, which is not available in this version".to_owned()
+        } else {
+            wrong()
+        }
+    })?;
+    if text
+        .chars()
+        .any(|c| c.is_whitespace() || c.is_control() || "<>\"".contains(c))
+    {
+        return Err(wrong());
+    }
+    let rest = rest.split([';', '?']).next().unwrap_or_default();
+    let rest = rest.rsplit('@').next().unwrap_or_default();
+    let (host, port) = if let Some(inner) = rest.strip_prefix('[') {
+        let (host, port) = inner.split_once(']').ok_or_else(wrong)?;
+        host.parse::<std::net::Ipv6Addr>().map_err(|_| wrong())?;
+        (
+            host,
+            port.strip_prefix(':')
+                .or_else(|| (!port.is_empty()).then_some("x")),
+        )
+    } else {
+        match rest.split_once(':') {
+            Some((host, port)) => (host, Some(port)),
+            None => (rest, None),
+        }
+    };
+    if port.is_some_and(|port| port.parse::<u16>().is_err() || port == "0") {
+        return Err(format!("`{text}` has a port that is none"));
+    }
+    let named = !host.is_empty()
+        && host
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | ':'));
+    if !named {
+        return Err(wrong());
+    }
+    Ok((host.to_owned(), host.parse().ok()))
+}
+
+/// A listening address.
+pub fn listen(text: &str) -> Result<ListenAddress, String> {
+    let (transport, address) = text
+        .split_once(':')
+        .ok_or_else(|| format!("`{text}` names no transport"))?;
+    let transport = match transport {
+        "udp" => Transport::Udp,
+        "tcp" => Transport::Tcp,
+        "tls" | "ws" | "wss" => {
+            return Err(format!(
+                "transport `{transport}` is not available in this version"
+            ));
+        }
+        _ => return Err(format!("`{transport}` is not a transport")),
+    };
+    let address = address.parse().map_err(|_| {
+        format!("`{address}` is not an address and a port; `0.0.0.0:5060` listens on every address")
+    })?;
+    Ok(ListenAddress { transport, address })
+}
+
+/// `auto` or an address.
+pub fn public_address(text: &str) -> Result<PublicAddress, String> {
+    if text == "auto" {
+        return Ok(PublicAddress::Auto);
+    }
+    match text.parse::<IpAddr>() {
+        Ok(address) if address.is_unspecified() => Err(format!(
+            "`{text}` cannot be advertised: nobody can send there"
+        )),
+        Ok(address) => Ok(PublicAddress::Address(address)),
+        Err(_) => Err(format!("`{text}` is not an IP address")),
+    }
+}
+
+/// A range of ports.
+pub fn ports(text: &str) -> Result<RtpPorts, String> {
+    let wrong = || format!("`{text}` is not a range of ports");
+    let (first, last) = text.split_once('-').ok_or_else(wrong)?;
+    let first: u16 = first.trim().parse().map_err(|_| wrong())?;
+    let last: u16 = last.trim().parse().map_err(|_| wrong())?;
+    if first < 1024 {
+        return Err("ports below 1024 need rights that the server does not have".to_owned());
+    }
+    if last <= first {
+        return Err(format!("`{text}` ends before it begins"));
+    }
+    Ok(RtpPorts { first, last })
+}

@@ -1,0 +1,108 @@
+//! The keys of `sip-profiles/*.toml`.
+
+use super::parts::{CODEC_NAMES, LISTEN, NAME, NETWORK, NUMBER_FORMAT, PUBLIC_ADDRESS, SIP_URI, s};
+use super::{Key, Keys, Kind, key};
+
+const REGISTER: Keys = Keys::of(
+    "`register`",
+    &[
+        key(
+            "username",
+            Kind::Text,
+            "User name there; also the address that is registered.",
+        )
+        .required(),
+        key("password", Kind::Secret, "Password there.").required(),
+        key(
+            "expires",
+            Kind::Duration(s(60), s(86_400)),
+            "How long a registration is asked for.",
+        )
+        .default("\"10m\""),
+    ],
+);
+
+const AUTH: Keys = Keys::of(
+    "`auth`",
+    &[
+        key("username", Kind::Text, "User name there.").required(),
+        key("password", Kind::Secret, "Password there.").required(),
+    ],
+);
+
+const TRUNK: Keys = Keys::of(
+    "a trunk",
+    &[
+        key("name", NAME, "Unique over all profiles.").required(),
+        key("was", NAME, "Its name before a rename."),
+        key(
+            "proxy",
+            Kind::OneOrMore(&SIP_URI),
+            "Where calls are sent, tried in order.",
+        ),
+        key(
+            "from",
+            Kind::OneOrMore(&NETWORK),
+            "Source addresses taken as this trunk. Default: the addresses in `proxy`.",
+        ),
+        key(
+            "domain",
+            Kind::Text,
+            "Domain of From and To in requests to it. Default: the host of the proxy.",
+        ),
+        key(
+            "register",
+            Kind::Table(&REGISTER),
+            "Registers there, and answers its challenges.",
+        ),
+        key(
+            "auth",
+            Kind::Table(&AUTH),
+            "Answers its challenges without registering.",
+        ),
+        key(
+            "max-channels",
+            Kind::Integer(1, 100_000),
+            "Calls at a time, both directions. Default: no limit.",
+        ),
+        key(
+            "max-cps",
+            Kind::Integer(1, 100_000),
+            "New calls a second towards it. Default: no limit.",
+        ),
+        key(
+            "number-format",
+            NUMBER_FORMAT,
+            "How the carrier writes numbers.",
+        )
+        .default("\"+E164\""),
+        key(
+            "caller-id",
+            Kind::OneOf(&["pai", "rpid", "from", "diversion-aware"]),
+            "Where our number stands.",
+        )
+        .default("\"pai\""),
+        key(
+            "options-ping",
+            Kind::Either(&[Kind::OneOf(&["off"]), Kind::Duration(s(5), s(3600))]),
+            "Time between OPTIONS to each proxy.",
+        )
+        .default("\"30s\""),
+    ],
+);
+
+const KEYS: &[Key] = &[
+    key("name", NAME, "Name of the profile.").required(),
+    key("was", NAME, "Its name before a rename."),
+    key("listen", Kind::OneOrMore(&LISTEN), "Addresses on which it listens.").required(),
+    key("dialplan", NAME, "Context in which its calls start.").required(),
+    key("auth", Kind::OneOf(&["digest", "trunk", "none"]), "How callers are known: by digest, by the address of a trunk, or not at all (loopback only).").required(),
+    key("insecure", Kind::Flag, "Allows `auth = \"none\"` on any address.").default("false"),
+    key("codecs", Kind::List(&Kind::OneOf(CODEC_NAMES)), "In order of preference.").default("[\"opus\", \"g722\", \"pcma\", \"pcmu\"]"),
+    key("srtp", Kind::OneOf(&["off", "optional", "required", "dtls"]), "Encryption of audio.").default("\"off\""),
+    key("public-address", PUBLIC_ADDRESS, "Instead of the server's."),
+    key("trunk", Kind::Tables(&TRUNK), "Networks behind this profile."),
+];
+
+/// A profile.
+pub const FILE: Keys = Keys::of("a SIP profile", KEYS);

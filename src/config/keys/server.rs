@@ -1,0 +1,133 @@
+//! The keys of `strowger.toml`.
+
+use super::parts::{PORTS, PUBLIC_ADDRESS, SOCKET, ZONE, s};
+use super::{Form, Key, Keys, Kind, key};
+
+const DOMAIN: Kind = Kind::Form(&Form {
+    what: "a domain name or an address",
+    example: "pbx.example.com",
+    check: |text| {
+        let fine = !text.is_empty()
+            && text.len() <= 253
+            && text
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '[' | ']' | ':'));
+        fine.then_some(())
+            .ok_or_else(|| format!("`{text}` is not a domain name"))
+    },
+});
+
+const STORE_URL: Kind = Kind::Form(&Form {
+    what: "where the data base is",
+    example: "sqlite:var/strowger.db",
+    check: |text| {
+        if text
+            .strip_prefix("sqlite:")
+            .is_some_and(|path| !path.is_empty())
+        {
+            Ok(())
+        } else if text.starts_with("postgres:") || text.starts_with("postgresql:") {
+            Err("PostgreSQL is not available in this version".to_owned())
+        } else {
+            Err(format!("`{text}` is not the URL of a data base"))
+        }
+    },
+});
+
+const SERVER: Keys = Keys::of(
+    "[server]",
+    &[
+        key("domain", DOMAIN, "SIP domain and digest realm.").required(),
+        key(
+            "data-dir",
+            Kind::Text,
+            "Database, journal, recordings; relative to the configuration directory.",
+        )
+        .default("\"var\""),
+        key(
+            "public-address",
+            PUBLIC_ADDRESS,
+            "What SDP and Contact advertise; profiles may override it.",
+        )
+        .default("\"auto\""),
+        key(
+            "rtp-ports",
+            PORTS,
+            "UDP ports for RTP and RTCP, two per stream.",
+        )
+        .default("\"20000-29999\""),
+        key(
+            "time-zone",
+            ZONE,
+            "Zone of hours and announcements that name none.",
+        )
+        .default("\"UTC\""),
+        key(
+            "drain-timeout",
+            Kind::Duration(s(0), s(7 * 86_400)),
+            "How long running calls may finish after SIGTERM.",
+        )
+        .default("\"2h\""),
+    ],
+);
+
+const HTTP: Keys = Keys::of(
+    "[http]",
+    &[
+        key(
+            "listen",
+            SOCKET,
+            "Where the API, /metrics and /healthz listen.",
+        )
+        .default("\"127.0.0.1:8080\""),
+        key("tls", Kind::NotYet, "Certificate and key."),
+    ],
+);
+
+const STORE: Keys = Keys::of(
+    "[store]",
+    &[
+        key("url", STORE_URL, "Data base for records; a path is relative to the configuration directory.").default("DATA-DIR/strowger.db"),
+        key("journal", Kind::OneOf(&["written", "sync"]), "When an answer may leave: `written` survives the end of the process, `sync` the end of the power.").default("\"written\""),
+    ],
+);
+
+const MEDIA: Keys = Keys::of(
+    "[media]",
+    &[key(
+        "workers",
+        Kind::Either(&[Kind::OneOf(&["auto"]), Kind::Integer(1, 64)]),
+        "Threads that forward audio.",
+    )
+    .default("\"auto\"")],
+);
+
+const LOG: Keys = Keys::of(
+    "[log]",
+    &[
+        key(
+            "level",
+            Kind::OneOf(&["error", "warn", "info", "debug", "trace"]),
+            "Least important lines that are written.",
+        )
+        .default("\"info\""),
+        key(
+            "format",
+            Kind::OneOf(&["text", "json"]),
+            "For people, or for programs.",
+        )
+        .default("\"text\""),
+    ],
+);
+
+const KEYS: &[Key] = &[
+    key("server", Kind::Table(&SERVER), "This node.").required(),
+    key("http", Kind::Table(&HTTP), "API and metrics."),
+    key("store", Kind::Table(&STORE), "Journal and data base."),
+    key("media", Kind::Table(&MEDIA), "Audio."),
+    key("cluster", Kind::NotYet, "More than one node."),
+    key("log", Kind::Table(&LOG), "The server's log."),
+];
+
+/// `strowger.toml`
+pub const FILE: Keys = Keys::of("strowger.toml", KEYS);

@@ -1,0 +1,149 @@
+//! Loads a configuration directory: reads every file, checks all of them, and returns the settings or every problem.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::fields::Fields;
+use super::keys::FILES;
+use super::problem::{Problem, Severity, Source};
+use super::read::{self, Reading};
+use super::references;
+use super::settings::Settings;
+use super::{check, tree};
+use crate::dialplan::Dialplan;
+use crate::directory::Directory;
+
+/// Largest file that is read, in bytes. Guess: a directory of 100,000 people takes about 20 MB.
+const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// The settings of a configuration directory, or every problem found, in the order of files and lines (warnings included).
+pub fn load(directory: &Path) -> Result<Settings, Vec<Problem>> {
+    load_with(directory, &|name| std::env::var(name).ok())
+}
+
+/// As [`load`], with the environment of the caller's choice.
+pub fn load_with(
+    directory: &Path,
+    environment: &dyn Fn(&str) -> Option<String>,
+) -> Result<Settings, Vec<Problem>> {
+    let mut reading = Reading {
+        directory_path: directory.to_path_buf(),
+        environment,
+        problems: Vec::new(),
+        references: Vec::new(),
+        variables: Default::default(),
+        bare_secrets: Vec::new(),
+        model: Default::default(),
+        users: Vec::new(),
+        profiles: Vec::new(),
+        queues: Vec::new(),
+        defined: Default::default(),
+        zone: Arc::from("UTC"),
+        any_trunk_dialled: false,
+    };
+    let main = directory.join("strowger.toml");
+    if !main.is_file() {
+        let message = format!("there is no `strowger.toml` in `{}`", directory.display());
+        return Err(vec![
+            Problem::of_file(Severity::Error, "strowger.toml", message)
+                .help("give the configuration directory with `--config DIR`"),
+        ]);
+    }
+    let mut server = None;
+    for kind in FILES {
+        let names = if kind.path.ends_with(".toml") {
+            vec![kind.path.to_owned()]
+        } else {
+            toml_files(directory, kind.path, &mut reading.problems)
+        };
+        for name in names {
+            let Some(source) = source(directory, &name, &mut reading.problems) else {
+                continue;
+            };
+            let root = tree::parse(&source, &mut reading.problems);
+            check::file(&source, &root, kind.keys, &mut reading.problems);
+            let Some(file) = Fields::of(&source, &root) else {
+                continue;
+            };
+            match kind.name {
+                "strowger" => server = Some(read::server::read(&mut reading, Some(file))),
+                "sip-profile" => read::profile::read(&mut reading, &file),
+                "dialplan" => read::dialplan::read(&mut reading, &file),
+                "directory" => read::people::read(&mut reading, &file),
+                "queue" => read::queue::read(&mut reading, &file),
+                other => unreachable!("a kind of file without reader: {other}"),
+            }
+        }
+    }
+    let server = match server {
+        Some(server) => server,
+        None => read::server::read(&mut reading, None),
+    };
+    reading.model.zone = server.server.time_zone.clone();
+    references::check(&mut reading, directory);
+    let dialplan = Dialplan::compile(std::mem::take(&mut reading.model));
+    references::warn(&mut reading, &dialplan, &server.http);
+    let mut problems = reading.problems;
+    problems.sort_by(|a, b| {
+        (&a.file, a.line, a.column, a.severity).cmp(&(&b.file, b.line, b.column, b.severity))
+    });
+    if problems.iter().any(Problem::is_error) {
+        return Err(problems);
+    }
+    Ok(Settings {
+        directory_path: directory.to_path_buf(),
+        server: server.server,
+        http: server.http,
+        store: server.store,
+        media: server.media,
+        log: server.log,
+        profiles: reading.profiles,
+        dialplan: Arc::new(dialplan),
+        directory: Arc::new(Directory::new(reading.users)),
+        queues: reading.queues,
+        warnings: problems,
+    })
+}
+
+/// The `.toml` files of a folder, sorted by name. A folder that is not there has none.
+fn toml_files(directory: &Path, folder: &str, problems: &mut Vec<Problem>) -> Vec<String> {
+    let entries = match std::fs::read_dir(directory.join(folder)) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Vec::new(),
+        Err(error) => {
+            let message = format!("cannot be read: {error}");
+            problems.push(Problem::of_file(Severity::Error, folder, message));
+            return Vec::new();
+        }
+    };
+    let mut names: Vec<String> = entries
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .filter(|name| name.ends_with(".toml") && !name.starts_with('.'))
+        .map(|name| format!("{folder}/{name}"))
+        .collect();
+    names.sort();
+    names
+}
+
+fn source(directory: &Path, name: &str, problems: &mut Vec<Problem>) -> Option<Arc<Source>> {
+    let path = directory.join(name);
+    let too_large = std::fs::metadata(&path).is_ok_and(|file| file.len() > FILE_BYTES_MAX);
+    let text = if too_large {
+        Err("it is larger than 64 MiB".to_owned())
+    } else {
+        std::fs::read(&path)
+            .map_err(|error| error.to_string())
+            .and_then(|bytes| String::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned()))
+    };
+    match text {
+        Ok(text) => Some(Arc::new(Source {
+            name: name.into(),
+            text,
+        })),
+        Err(why) => {
+            let message = format!("cannot be read: {why}");
+            problems.push(Problem::of_file(Severity::Error, name, message));
+            None
+        }
+    }
+}

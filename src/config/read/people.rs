@@ -1,0 +1,93 @@
+//! Reads `directory/*.toml`.
+
+use std::sync::Arc;
+
+use super::Reading;
+use crate::auth::Stored;
+use crate::base::Secret;
+use crate::config::fields::Fields;
+use crate::directory::{Device, Role, User, e164};
+
+/// Reads one file.
+pub fn read(reading: &mut Reading<'_>, file: &Fields<'_>) {
+    for fields in file.tables("user") {
+        if let Some(user) = user(reading, &fields) {
+            reading.users.push(Arc::new(user));
+        }
+    }
+}
+
+fn user(reading: &mut Reading<'_>, fields: &Fields<'_>) -> Option<User> {
+    let extension = fields.text("extension")?;
+    if !reading.define(
+        "extension",
+        extension,
+        fields.source,
+        fields.span("extension"),
+    ) {
+        return None;
+    }
+    let number = fields.text("number").and_then(e164);
+    if let Some(number) = &number {
+        reading.define("number", number, fields.source, fields.span("number"));
+    }
+    let password = password(reading, fields);
+    let mut devices: Vec<Device> = Vec::new();
+    for device in fields.tables("device") {
+        let Some(name) = device.shared("name") else {
+            continue;
+        };
+        if devices.iter().any(|other| other.name == name) {
+            let message = format!("extension `{extension}` has two devices named `{name}`");
+            reading.error(device.source, device.span("name"), message);
+            continue;
+        }
+        devices.push(Device {
+            name,
+            number: device.text("number").and_then(e164).map(Arc::from),
+            ring: device.flag("ring").unwrap_or(true),
+        });
+    }
+    Some(User {
+        was: fields.shared("was"),
+        email: fields.shared("email"),
+        password,
+        number: number.map(Arc::from),
+        max_concurrent_calls: fields.integer("max-concurrent-calls").unwrap_or(2),
+        role: fields.one_of("role", Role::NAMES).unwrap_or_default(),
+        skills: fields
+            .levels("skills")
+            .into_iter()
+            .map(|(skill, level, _)| (skill, level))
+            .collect(),
+        devices,
+        place: fields.place(),
+        ..User::new(extension, fields.text("name").unwrap_or(extension))
+    })
+}
+
+fn password(reading: &mut Reading<'_>, fields: &Fields<'_>) -> Option<Stored> {
+    let hash = |key| {
+        fields
+            .text(key)
+            .map(|text| Secret::new(text.to_ascii_lowercase()))
+    };
+    let (md5, sha256) = (hash("ha1-md5"), hash("ha1-sha256"));
+    let hashed = md5.is_some() || sha256.is_some();
+    let plain = reading.secret(fields, "password");
+    if hashed && fields.node("password").is_some() {
+        let help = "a hash stands instead of the password".to_owned();
+        reading
+            .error(
+                fields.source,
+                fields.span("password"),
+                "give `password` or its hashes, not both",
+            )
+            .help = Some(help);
+    }
+    match plain {
+        Some(plain) => Some(Stored::Password(plain)),
+        None if hashed => Some(Stored::Ha1 { md5, sha256 }),
+        None => None,
+    }
+}

@@ -1,0 +1,235 @@
+//! Reads `sip-profiles/*.toml`.
+
+use std::sync::Arc;
+
+use super::{Reading, To};
+use crate::base::Duration;
+use crate::config::fields::Fields;
+use crate::config::keys::parts::{self, CODECS};
+use crate::config::network::Network;
+use crate::config::settings::{
+    CallerIdHeader, ListenAddress, ProfileAuth, SipProfile, Trunk, TrunkCredentials,
+};
+use crate::directory::NumberFormat;
+use crate::media::Codec;
+
+/// Reads one file.
+pub fn read(reading: &mut Reading<'_>, file: &Fields<'_>) {
+    let name = reading.name_of("profile", file);
+    if let Some(context) = file.text("dialplan") {
+        reading.refer(To::Context, context, file.source, file.span("dialplan"));
+    }
+    let auth = file.one_of(
+        "auth",
+        &[
+            ("digest", ProfileAuth::Digest),
+            ("trunk", ProfileAuth::Trunk),
+            ("none", ProfileAuth::None),
+        ],
+    );
+    let insecure = file.flag("insecure").unwrap_or(false);
+    let listen = listen(reading, file);
+    if auth == Some(ProfileAuth::None) && !insecure {
+        for (address, span) in &listen {
+            if !address.address.ip().is_loopback() {
+                let message = format!(
+                    "`auth = \"none\"` on {address}: anybody who reaches it can call at your cost"
+                );
+                reading.error(file.source, span.clone(), message).help = Some(
+                    "use `auth = \"digest\"` or `\"trunk\"`, listen on 127.0.0.1, or write `insecure = true` if this is a closed lab"
+                        .to_owned(),
+                );
+            }
+        }
+    }
+    match file.text("srtp") {
+        Some(srtp @ ("required" | "dtls")) => {
+            let message = format!("`srtp = \"{srtp}\"` is not available in this version");
+            reading.error(file.source, file.span("srtp"), message).help =
+                Some("calls are plain RTP: `srtp = \"off\"`".to_owned());
+        }
+        Some("optional") => {
+            let message = "SRTP is not available in this version: calls are plain RTP";
+            reading.warning(file.source, file.span("srtp"), message);
+        }
+        _ => {}
+    }
+    let codecs = codecs(reading, file);
+    let profile_name: Arc<str> = name.clone().unwrap_or_else(|| Arc::from(""));
+    let mut trunks: Vec<Arc<Trunk>> = Vec::new();
+    for fields in file.tables("trunk") {
+        if let Some(trunk) = trunk(reading, &fields, &profile_name, auth) {
+            for other in &trunks {
+                let shared = trunk
+                    .from
+                    .iter()
+                    .find(|network| other.from.iter().any(|with| with.overlaps(network)));
+                if let Some(network) = shared {
+                    let message = format!(
+                        "calls from {network} could be of trunk `{}` or of trunk `{}`",
+                        other.name, trunk.name
+                    );
+                    reading
+                        .warning(fields.source, fields.span("from"), message)
+                        .help = Some("the first in the file gets them".to_owned());
+                }
+            }
+            trunks.push(Arc::new(trunk));
+        }
+    }
+    if auth == Some(ProfileAuth::Trunk) && trunks.is_empty() {
+        let message = "nobody gets in: `auth = \"trunk\"`, and the profile has no trunk";
+        reading.warning(file.source, file.span("auth"), message);
+    }
+    let (Some(name), Some(dialplan), Some(auth)) = (name, file.shared("dialplan"), auth) else {
+        return;
+    };
+    reading.profiles.push(Arc::new(SipProfile {
+        name,
+        was: file.shared("was"),
+        listen: listen.into_iter().map(|(address, _)| address).collect(),
+        dialplan,
+        auth,
+        insecure,
+        codecs,
+        public_address: file
+            .text("public-address")
+            .and_then(|text| parts::public_address(text).ok()),
+        trunks,
+        place: file.place(),
+    }));
+}
+
+fn listen(
+    reading: &mut Reading<'_>,
+    file: &Fields<'_>,
+) -> Vec<(ListenAddress, std::ops::Range<usize>)> {
+    let mut out = Vec::new();
+    for (text, span) in file.texts("listen") {
+        let Ok(address) = parts::listen(text) else {
+            continue;
+        };
+        let free = address.address.port() == 0
+            || reading.define(
+                "listening address",
+                &address.to_string(),
+                file.source,
+                span.clone(),
+            );
+        if free {
+            out.push((address, span));
+        }
+    }
+    out
+}
+
+fn codecs(reading: &mut Reading<'_>, file: &Fields<'_>) -> Vec<Codec> {
+    let Some(node) = file.node("codecs") else {
+        return vec![Codec::Opus, Codec::G722, Codec::Pcma, Codec::Pcmu];
+    };
+    let mut codecs = Vec::new();
+    for (text, span) in file.texts("codecs") {
+        let Some((_, codec)) = CODECS.iter().find(|(name, _)| *name == text) else {
+            continue;
+        };
+        if codecs.contains(codec) {
+            reading.warning(file.source, span, format!("`{text}` is there twice"));
+        } else {
+            codecs.push(codec.clone());
+        }
+    }
+    if codecs.is_empty() && file.texts("codecs").is_empty() {
+        reading.error(file.source, node.span.clone(), "a profile needs a codec");
+    }
+    codecs
+}
+
+fn trunk(
+    reading: &mut Reading<'_>,
+    fields: &Fields<'_>,
+    profile: &Arc<str>,
+    auth: Option<ProfileAuth>,
+) -> Option<Trunk> {
+    let name = reading.name_of("trunk", fields);
+    let proxy = fields.texts("proxy");
+    let mut from: Vec<Network> = fields
+        .texts("from")
+        .iter()
+        .filter_map(|(text, _)| Network::parse(text).ok())
+        .collect();
+    if fields.node("from").is_none() {
+        from = proxy
+            .iter()
+            .filter_map(|(uri, _)| parts::sip_uri(uri).ok()?.1)
+            .map(Network::of)
+            .collect();
+    }
+    let shown = name.as_deref().unwrap_or("?");
+    if proxy.is_empty() && fields.node("proxy").is_none() && fields.node("from").is_none() {
+        let message = format!("trunk `{shown}` leads nowhere and nothing comes from it");
+        reading
+            .error(fields.source, fields.span("name"), message)
+            .help = Some("give `proxy` to send calls, `from` to take them".to_owned());
+    } else if from.is_empty() && fields.node("from").is_none() && auth == Some(ProfileAuth::Trunk) {
+        let message =
+            format!("no call from trunk `{shown}` is taken: its source addresses are not known");
+        reading
+            .warning(fields.source, fields.span("name"), message)
+            .help = Some("give `from`".to_owned());
+    }
+    let register = fields.fields("register");
+    if register.is_some() && fields.node("auth").is_some() {
+        let message = "give `register` or `auth`, not both: `register` answers challenges as well";
+        reading.error(fields.source, fields.span("auth"), message);
+    }
+    if register.is_some() && fields.node("proxy").is_none() {
+        let message = format!("trunk `{shown}` has no `proxy` to register with");
+        reading.error(fields.source, fields.span("register"), message);
+    }
+    let credentials = register
+        .or_else(|| fields.fields("auth"))
+        .and_then(|credentials| {
+            Some(TrunkCredentials {
+                username: credentials.shared("username")?,
+                password: reading.secret(&credentials, "password")?,
+            })
+        });
+    let has_proxy = !proxy.is_empty();
+    Some(Trunk {
+        name: name?,
+        was: fields.shared("was"),
+        profile: profile.clone(),
+        proxy: proxy.into_iter().map(|(uri, _)| uri.into()).collect(),
+        from,
+        domain: fields.shared("domain"),
+        credentials,
+        register: register.map(|register| {
+            register
+                .duration("expires")
+                .unwrap_or(Duration::from_secs(600))
+        }),
+        max_channels: fields.integer("max-channels"),
+        max_cps: fields.integer("max-cps"),
+        number_format: fields
+            .text("number-format")
+            .and_then(NumberFormat::parse)
+            .unwrap_or_default(),
+        caller_id: fields
+            .one_of(
+                "caller-id",
+                &[
+                    ("pai", CallerIdHeader::Pai),
+                    ("rpid", CallerIdHeader::Rpid),
+                    ("from", CallerIdHeader::From),
+                    ("diversion-aware", CallerIdHeader::DiversionAware),
+                ],
+            )
+            .unwrap_or_default(),
+        options_ping: match fields.text("options-ping") {
+            Some("off") => None,
+            Some(_) => fields.duration("options-ping"),
+            None => has_proxy.then_some(Duration::from_secs(30)),
+        },
+        place: fields.place(),
+    })
+}

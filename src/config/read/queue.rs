@@ -1,0 +1,150 @@
+//! Reads `queues/*.toml`.
+
+use std::sync::Arc;
+
+use super::{Reading, To, steps};
+use crate::acd::{
+    self, Announce, AssignmentSettings, OverflowRule, Rona, RonaAction, ServiceLevel, Strategy,
+};
+use crate::base::Duration;
+use crate::base::limits::QUEUES_PER_AGENT_MAX;
+use crate::config::fields::Fields;
+use crate::config::keys::queue::{overflow_when, rona_action};
+use crate::config::settings::QueueSettings;
+
+const STRATEGIES: &[(&str, Strategy)] = &[
+    ("longest-idle", Strategy::LongestIdle),
+    ("most-proficient", Strategy::MostProficient),
+    ("fewest-calls", Strategy::FewestCalls),
+    ("least-occupied", Strategy::LeastOccupied),
+    ("round-robin", Strategy::RoundRobin),
+    ("fixed", Strategy::Fixed),
+    ("random", Strategy::Random),
+    ("ring-all", Strategy::RingAll),
+];
+
+/// Reads one file.
+pub fn read(reading: &mut Reading<'_>, file: &Fields<'_>) {
+    let name = reading.name_of("queue", file);
+    let agents = agents(reading, file, name.as_deref().unwrap_or("?"));
+    if file.node("callback").is_some() {
+        let message = "callbacks are not available in this version: callers are not offered one";
+        reading.warning(file.source, file.span("callback"), message);
+    }
+    let music = file.text("music").unwrap_or("default");
+    if file.node("music").is_some() {
+        reading.refer(To::Music, music, file.source, file.span("music"));
+    }
+    let mut overflow = Vec::new();
+    let mut overflow_steps = Vec::new();
+    for rule in file.tables("overflow") {
+        let steps = steps::read(reading, rule.source, rule.node("do"));
+        if let Some(when) = rule.text("when").and_then(|text| overflow_when(text).ok()) {
+            overflow.push(OverflowRule { when });
+            overflow_steps.push(steps);
+        }
+    }
+    let Some(name) = name else {
+        return;
+    };
+    let default = acd::QueueSettings::named(name.clone());
+    let rona = file.fields("rona");
+    let acd = acd::QueueSettings {
+        strategy: file
+            .one_of("strategy", STRATEGIES)
+            .unwrap_or(default.strategy),
+        ring_timeout: file
+            .duration("ring-timeout")
+            .unwrap_or(default.ring_timeout),
+        wrap_up: file.duration("wrap-up").unwrap_or(default.wrap_up),
+        service_level: ServiceLevel {
+            within: file
+                .fields("service-level")
+                .and_then(|level| level.duration("within"))
+                .unwrap_or(default.service_level.within),
+            target: file
+                .fields("service-level")
+                .and_then(|level| level.number("target"))
+                .unwrap_or(default.service_level.target),
+        },
+        short_abandon: file
+            .duration("short-abandon")
+            .unwrap_or(default.short_abandon),
+        announce: file.fields("announce").map(|announce| Announce {
+            every: announce
+                .duration("every")
+                .unwrap_or(Duration::from_secs(45)),
+            position: announce.flag("position").unwrap_or(false),
+            wait: announce.flag("wait").unwrap_or(false),
+        }),
+        max_waiting: file.integer("max-waiting"),
+        max_wait: match file.text("max-wait") {
+            Some("none") => None,
+            Some(_) => file.duration("max-wait"),
+            None => default.max_wait,
+        },
+        credit: file.duration("priority").unwrap_or_default(),
+        agents,
+        overflow,
+        rona: Rona {
+            after: rona
+                .and_then(|rona| rona.integer("after"))
+                .unwrap_or(default.rona.after),
+            action: rona
+                .and_then(|rona| rona_action(rona.text("action")?).ok())
+                .unwrap_or(RonaAction::NotReady),
+        },
+        ring_all_max: file
+            .integer::<i64>("ring-all-max")
+            .and_then(|most| usize::try_from(most).ok())
+            .unwrap_or(default.ring_all_max),
+        ..default
+    };
+    if acd.agents.is_empty() && file.tables("agents").is_empty() {
+        let message = format!("nobody serves queue `{name}`");
+        reading
+            .warning(file.source, file.span("name"), message)
+            .help = Some("agents = [ { extension = \"1001\" } ]".to_owned());
+    }
+    reading.queues.push(Arc::new(QueueSettings {
+        acd,
+        was: file.shared("was"),
+        music: music.into(),
+        overflow: overflow_steps,
+        decline_reason_required: file.flag("decline-reason-required").unwrap_or(false),
+        place: file.place(),
+    }));
+}
+
+fn agents(reading: &mut Reading<'_>, file: &Fields<'_>, queue: &str) -> Vec<AssignmentSettings> {
+    let mut agents: Vec<AssignmentSettings> = Vec::new();
+    for fields in file.tables("agents") {
+        let Some(extension) = fields.shared("extension") else {
+            continue;
+        };
+        let span = fields.span("extension");
+        reading.refer(To::Extension, &extension, fields.source, span.clone());
+        if agents.iter().any(|other| other.agent == extension) {
+            let message = format!("`{extension}` serves queue `{queue}` twice");
+            reading.error(fields.source, span, message);
+            continue;
+        }
+        let served = reading
+            .queues
+            .iter()
+            .filter(|queue| queue.acd.agents.iter().any(|a| a.agent == extension))
+            .count();
+        if served >= QUEUES_PER_AGENT_MAX {
+            let message = format!("`{extension}` serves more than {QUEUES_PER_AGENT_MAX} queues");
+            reading.error(fields.source, span, message);
+        }
+        agents.push(AssignmentSettings {
+            level: fields.integer("level").unwrap_or(1),
+            rank: fields.integer("rank").unwrap_or(1),
+            delay: fields.duration("delay").unwrap_or_default(),
+            enabled: fields.flag("enabled").unwrap_or(true),
+            ..AssignmentSettings::of(extension)
+        });
+    }
+    agents
+}
