@@ -3,6 +3,7 @@
 //! Goes in: the facts of a call (`CallFacts`), the wall time, and what came of the last action (`StepInput`). Comes out: the next
 //! `Action`. It knows neither SIP messages nor media nor queues: it names targets, prompts and queues, the switch does the rest.
 
+pub mod action;
 pub mod condition;
 mod describe;
 pub mod hours;
@@ -13,6 +14,7 @@ pub mod run;
 pub mod say;
 pub mod template;
 
+pub use action::{Action, DialAction, DialOutcome, DialTarget, QueueAction, QueueExit, StepInput};
 pub use condition::Condition;
 pub use hours::Hours;
 pub use model::{
@@ -21,7 +23,5 @@ pub use model::{
 };
 pub use pattern::Pattern;
 pub use route::{CallFacts, Dialplan, Found, Route, RuleVerdict};
-pub use run::{
-    Action, DialAction, DialOutcome, DialTarget, QueueAction, QueueExit, Run, StepInput,
-};
+pub use run::Run;
 pub use template::{Template, Variables};

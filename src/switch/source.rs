@@ -5,11 +5,10 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::core::Switch;
-use crate::auth::{self, Algorithm, Outcome, Policy, Stored};
+use crate::auth::{self, Algorithm, Outcome, Policy};
 use crate::base::{Duration, Instant, Map, Now};
 use crate::call::Endpoint;
 use crate::config::ProfileAuth;
-use crate::directory::Password;
 use crate::sip::{Builder, Message, Method, Name, StatusCode};
 use crate::transaction::ServerKey;
 use crate::transport::Flow;
@@ -70,16 +69,6 @@ pub(super) enum Source {
     Answered,
 }
 
-fn stored(password: &Password) -> Stored {
-    match password {
-        Password::Plain(secret) => Stored::Password(secret.clone()),
-        Password::Ha1 { md5, sha256 } => Stored::Ha1 {
-            md5: md5.clone(),
-            sha256: sha256.clone(),
-        },
-    }
-}
-
 impl Switch {
     /// Finds out who sent a request outside of dialogs, or answers it.
     pub(super) fn source(
@@ -134,7 +123,7 @@ impl Switch {
                 .directory
                 .user(name)
                 .and_then(|user| user.password.as_ref())
-                .map(|password| std::borrow::Cow::Owned(stored(password)))
+                .map(|password| std::borrow::Cow::Borrowed(password))
         };
         match auth::authenticate(&mut self.nonces, now, request, header, &policy, found) {
             Outcome::Granted { username } => {
