@@ -44,5 +44,8 @@ pub mod store;
 // rank 9
 pub mod io;
 
+// rank 10
+pub mod api;
+
 // rank 11
 pub mod cli;

@@ -213,7 +213,12 @@ impl Calls {
         };
         let is_caller = call.a == Some(leg_key);
         match event {
-            MediaEvent::Closed { .. } | MediaEvent::Latched { .. } => {}
+            MediaEvent::Closed { .. } => {}
+            MediaEvent::Latched { .. } => {
+                if let Some(leg) = self.legs.get_mut(leg_key) {
+                    leg.audio.audible = true;
+                }
+            }
             MediaEvent::Digit { digit, .. } => {
                 if is_caller {
                     ctx.event(CallEvent::Digit {
@@ -277,8 +282,12 @@ impl Calls {
                 });
             }
             MediaEvent::Silent { silence, .. } => {
-                let answered = self.legs.get(leg_key).is_some_and(Leg::is_answered);
-                if answered {
+                // a party that was never heard is named as one-way audio; only one that fell silent is taken for dead
+                let fell_silent = self
+                    .legs
+                    .get(leg_key)
+                    .is_some_and(|leg| leg.is_answered() && leg.audio.audible);
+                if fell_silent {
                     ctx.out.push(CallOutput::Warn(format!(
                         "call {}: no RTP for {} s, ending it",
                         call.id,

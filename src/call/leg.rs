@@ -122,6 +122,8 @@ pub struct Audio {
     pub before: Option<LocalMedia>,
     /// What is agreed.
     pub plan: Option<MediaPlan>,
+    /// Packets of the party have been heard.
+    pub audible: bool,
     /// Our 2xx carried an offer; the ACK must bring the answer.
     pub answer_due_in_ack: bool,
 }

@@ -3,15 +3,9 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use super::check::{load, report};
-use super::{FAULT, WRONG, complain};
+use crate::{api, io};
 
-/// Loads the configuration and serves it.
+/// Serves the configuration until told to stop.
 pub fn run(directory: &Path) -> ExitCode {
-    let Some(settings) = load(directory) else {
-        return ExitCode::from(WRONG);
-    };
-    report(&settings.warnings);
-    complain("this build has no server in it");
-    ExitCode::from(FAULT)
+    ExitCode::from(io::run::serve(directory, Some(Box::new(api::start))))
 }

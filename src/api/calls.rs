@@ -1,0 +1,134 @@
+//! Calls: those that are up, those that were, and orders to them.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::rejection::JsonRejection;
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::page::{Page, Paging};
+use super::problem::Problem;
+use crate::base::Ulid;
+use crate::event::CallRecord;
+use crate::io::handle::Handle;
+use crate::switch::{Answer, CallView, Command};
+
+pub(super) fn ulid(text: &str) -> Result<Ulid, Problem> {
+    text.parse().map_err(|_| {
+        Problem::bad_request(
+            "bad_id",
+            format!("`{text}` is no id: 26 characters as in 01J9Z3…"),
+        )
+    })
+}
+
+/// What an order carries.
+pub(super) fn body<T>(body: Result<Json<T>, JsonRejection>) -> Result<T, Problem> {
+    body.map(|Json(body)| body)
+        .map_err(|rejection| Problem::new(rejection.status(), "bad_body", rejection.body_text()))
+}
+
+/// All live calls.
+#[utoipa::path(get, path = "/calls", params(Paging), responses((status = 200, body = Page<CallView>)))]
+pub(super) async fn list(
+    State(handle): State<Handle>,
+    Query(paging): Query<Paging>,
+) -> Result<Json<Page<CallView>>, Problem> {
+    match handle.call(Command::Calls).await? {
+        Answer::Calls(list) => Ok(Json(paging.of(list)?)),
+        _ => Err(Problem::unexpected()),
+    }
+}
+
+/// A call to be made.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Originate {
+    /// The extension that calls: its devices ring first.
+    #[schema(value_type = String, example = "1001")]
+    from: Arc<str>,
+    /// What it would have dialled.
+    #[schema(value_type = String, example = "1002")]
+    to: Arc<str>,
+}
+
+/// Rings the caller's devices; when one answers, calls the other end.
+#[utoipa::path(post, path = "/calls", request_body = Originate,
+    responses((status = 201, body = CallView), (status = 404, body = Problem), (status = 409, body = Problem)))]
+pub(super) async fn originate(
+    State(handle): State<Handle>,
+    order: Result<Json<Originate>, JsonRejection>,
+) -> Result<(StatusCode, Json<CallView>), Problem> {
+    let order = body(order)?;
+    let command = Command::Originate {
+        from: order.from,
+        to: order.to,
+    };
+    match handle.call(command).await? {
+        Answer::Call(call) => Ok((StatusCode::CREATED, Json(*call))),
+        _ => Err(Problem::unexpected()),
+    }
+}
+
+/// One live call.
+#[utoipa::path(get, path = "/calls/{id}", params(("id" = String, Path)),
+    responses((status = 200, body = CallView), (status = 404, body = Problem)))]
+pub(super) async fn one(
+    State(handle): State<Handle>,
+    Path(id): Path<String>,
+) -> Result<Json<CallView>, Problem> {
+    match handle.call(Command::Call { id: ulid(&id)? }).await? {
+        Answer::Call(call) => Ok(Json(*call)),
+        _ => Err(Problem::unexpected()),
+    }
+}
+
+/// Ends a call.
+#[utoipa::path(post, path = "/calls/{id}/hangup", params(("id" = String, Path)),
+    responses((status = 204), (status = 404, body = Problem)))]
+pub(super) async fn hangup(
+    State(handle): State<Handle>,
+    Path(id): Path<String>,
+) -> Result<StatusCode, Problem> {
+    handle.call(Command::Hangup { id: ulid(&id)? }).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn parsed(json: &str) -> Result<CallRecord, Problem> {
+    serde_json::from_str(json).map_err(|_| Problem::unexpected())
+}
+
+/// Records of calls that are over, newest first.
+#[utoipa::path(get, path = "/records", params(Paging), responses((status = 200, body = Page<CallRecord>)))]
+pub(super) async fn records(
+    State(handle): State<Handle>,
+    Query(paging): Query<Paging>,
+) -> Result<Json<Page<CallRecord>>, Problem> {
+    let limit = paging.limit();
+    let rows = handle.call_records(paging.cursor.clone(), limit).await?;
+    let next = (rows.len() == limit)
+        .then(|| rows.last().map(|(id, _)| id.clone()))
+        .flatten();
+    let items = rows
+        .iter()
+        .map(|(_, json)| parsed(json))
+        .collect::<Result<Vec<_>, _>>()?;
+    Ok(Json(Page { items, next }))
+}
+
+/// The record of one call that is over.
+#[utoipa::path(get, path = "/records/{id}", params(("id" = String, Path)),
+    responses((status = 200, body = CallRecord), (status = 404, body = Problem)))]
+pub(super) async fn record(
+    State(handle): State<Handle>,
+    Path(id): Path<String>,
+) -> Result<Json<CallRecord>, Problem> {
+    let id = ulid(&id)?.to_string();
+    match handle.call_record(id.clone()).await? {
+        Some(json) => Ok(Json(parsed(&json)?)),
+        None => Err(crate::switch::Refusal::not_found("record of a call", &id).into()),
+    }
+}

@@ -1,0 +1,92 @@
+//! The server itself: status, registrations, trunks, reload, drain.
+
+use axum::Json;
+use axum::extract::{Query, State};
+use axum::http::StatusCode;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::page::{Page, Paging};
+use super::problem::Problem;
+use crate::io::handle::Handle;
+use crate::switch::{Answer, Command, RegistrationView, StatusView, TrunkView};
+
+/// The server as a whole.
+#[utoipa::path(get, path = "/status", responses((status = 200, body = StatusView), (status = 401, body = Problem)))]
+pub(super) async fn status(State(handle): State<Handle>) -> Result<Json<StatusView>, Problem> {
+    match handle.call(Command::Status).await? {
+        Answer::Status(status) => Ok(Json(*status)),
+        _ => Err(Problem::unexpected()),
+    }
+}
+
+/// All registered devices.
+#[utoipa::path(get, path = "/registrations", params(Paging), responses((status = 200, body = Page<RegistrationView>)))]
+pub(super) async fn registrations(
+    State(handle): State<Handle>,
+    Query(paging): Query<Paging>,
+) -> Result<Json<Page<RegistrationView>>, Problem> {
+    match handle.call(Command::Registrations).await? {
+        Answer::Registrations(list) => Ok(Json(paging.of(list)?)),
+        _ => Err(Problem::unexpected()),
+    }
+}
+
+/// All trunks with their health and channels in use.
+#[utoipa::path(get, path = "/trunks", params(Paging), responses((status = 200, body = Page<TrunkView>)))]
+pub(super) async fn trunks(
+    State(handle): State<Handle>,
+    Query(paging): Query<Paging>,
+) -> Result<Json<Page<TrunkView>>, Problem> {
+    match handle.call(Command::Trunks).await? {
+        Answer::Trunks(list) => Ok(Json(paging.of(list)?)),
+        _ => Err(Problem::unexpected()),
+    }
+}
+
+/// What a reload changed.
+#[derive(Serialize, ToSchema)]
+pub(super) struct ReloadAnswer {
+    /// Listening addresses that were opened.
+    opened: Vec<String>,
+    /// Listening addresses that were closed.
+    closed: Vec<String>,
+    /// What is legal but surely wrong, and what needs a restart.
+    warnings: Vec<String>,
+}
+
+/// Reads the files again and applies the difference; a wrong file changes nothing.
+#[utoipa::path(post, path = "/reload", responses((status = 200, body = ReloadAnswer), (status = 422, body = Problem)))]
+pub(super) async fn reload(State(handle): State<Handle>) -> Result<Json<ReloadAnswer>, Problem> {
+    match handle.reload().await {
+        Ok(reloaded) => Ok(Json(ReloadAnswer {
+            opened: reloaded.opened,
+            closed: reloaded.closed,
+            warnings: reloaded
+                .warnings
+                .iter()
+                .map(|warning| warning.render(false))
+                .collect(),
+        })),
+        Err(problems) => Err(Problem {
+            problems: problems
+                .iter()
+                .map(|problem| problem.render(false))
+                .collect(),
+            ..Problem::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "bad_configuration",
+                "the configuration has errors; nothing was changed",
+            )
+        }),
+    }
+}
+
+/// No new calls from now on; running calls finish.
+#[utoipa::path(post, path = "/drain", responses((status = 200, body = StatusView)))]
+pub(super) async fn drain(State(handle): State<Handle>) -> Result<Json<StatusView>, Problem> {
+    match handle.call(Command::Drain).await? {
+        Answer::Status(status) => Ok(Json(*status)),
+        _ => Err(Problem::unexpected()),
+    }
+}
