@@ -64,6 +64,10 @@ impl<'a> NameAddr<'a> {
         } else {
             let end = find_outside(rest, b';').unwrap_or(rest.len());
             let uri = Uri::parse(rest.get(..end).ok_or_else(bad)?.trim_ascii_end())?;
+            // Without brackets nobody can tell whose the headers would be (RFC 3261 §20.10).
+            if !uri.headers.is_empty() {
+                return Err(bad());
+            }
             Ok(NameAddr {
                 display,
                 uri,
