@@ -160,10 +160,10 @@ impl<U: Copy> Transactions<U> {
         message: Message,
         out: &mut Vec<Act<U>>,
     ) {
-        let (Some(key), Some(status)) = (
-            self.clients.get(&matching::client_key(&message)).copied(),
-            message.status(),
-        ) else {
+        // A Via below ours was put there by nobody who followed the rules: the response is not for us (§8.1.3.3).
+        let is_ours_alone = message.vias().nth(1).is_none();
+        let known = self.clients.get(&matching::client_key(&message)).copied();
+        let (Some(key), Some(status), true) = (known, message.status(), is_ours_alone) else {
             out.push(Act::StrayResponse { flow, message });
             return;
         };

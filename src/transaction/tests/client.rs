@@ -273,6 +273,17 @@ fn responses_that_nobody_asked_for_are_strays() {
 }
 
 #[test]
+fn response_with_a_via_below_ours_is_a_stray() {
+    let (mut bench, _) = calling(udp());
+    let reflected = invite_response(200, "c1").replace(
+        "\nFrom:",
+        "\nVia: SIP/2.0/UDP 127.0.0.9:5060;branch=z9hG4bKvictim\nFrom:",
+    );
+    bench.receive(udp(), &reflected);
+    assert_eq!(bench.acts(), ["stray 200 (INVITE)"]);
+}
+
+#[test]
 fn lost_flow_fails_what_has_heard_nothing_and_spares_what_rings() {
     let (mut bench, _) = calling(tcp());
     bench.layer.flow_failed(bench.now, &tcp(), &mut bench.out);

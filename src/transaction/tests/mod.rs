@@ -211,3 +211,103 @@ fn keys_of_ended_transactions_do_nothing() {
     assert!(bench.acts().is_empty());
     bench.assert_empty();
 }
+
+/// Whatever peers and users do in whatever order, nothing is left behind once all have fallen silent and each request was answered
+/// or given up, and the user hears at most one end of each of its requests.
+#[test]
+fn nothing_is_left_behind_by_any_order_of_events() {
+    for seed in 0..300 {
+        let mut dice = Entropy::from_number(seed);
+        let mut bench = Bench::new();
+        let mut servers: Vec<(ServerKey, String)> = Vec::new();
+        let mut clients: Vec<ClientKey> = Vec::new();
+        let mut ends: Vec<ClientKey> = Vec::new();
+        let mut branches: Vec<(String, &str)> = Vec::new();
+        for _ in 0..120 {
+            let flow = if dice.below(3) == 0 { tcp() } else { udp() };
+            match dice.below(9) {
+                0 | 1 => {
+                    let method = ["INVITE", "ACK", "CANCEL", "OPTIONS"][dice.below(4) as usize];
+                    let branch = format!("z9hG4bK{}", dice.below(6));
+                    let text = request(method, &branch, 1);
+                    bench.receive(flow, &text);
+                    for act in &bench.out {
+                        if let Act::Request { key, .. } = act {
+                            servers.push((*key, text.clone()));
+                        }
+                    }
+                }
+                2 | 3 if !servers.is_empty() => {
+                    let (key, text) = servers[dice.below(servers.len() as u64) as usize].clone();
+                    let code = [100, 180, 200, 302, 486, 603][dice.below(6) as usize];
+                    bench.respond(key, &text, code);
+                }
+                4 => {
+                    let (method, name) = if dice.below(2) == 0 {
+                        (Method::Invite, "INVITE")
+                    } else {
+                        (Method::Options, "OPTIONS")
+                    };
+                    let branch = bench.layer.branch().to_string();
+                    clients.push(bench.send(flow, our_request(method, &branch)));
+                    branches.push((branch, name));
+                }
+                5 | 6 if !branches.is_empty() => {
+                    let (branch, method) = &branches[dice.below(branches.len() as u64) as usize];
+                    let code = [100, 180, 200, 302, 486][dice.below(5) as usize];
+                    bench.receive(flow, &their_response(code, "t", method, branch));
+                }
+                7 if !clients.is_empty() => {
+                    let key = clients[dice.below(clients.len() as u64) as usize];
+                    match dice.below(3) {
+                        0 => bench.layer.forget(key),
+                        _ => bench.layer.cancel(bench.now, key, None, &mut bench.out),
+                    }
+                }
+                _ => match dice.below(4) {
+                    0 => bench.layer.flow_failed(bench.now, &flow, &mut bench.out),
+                    1 if !servers.is_empty() => {
+                        let (key, _) = servers[dice.below(servers.len() as u64) as usize];
+                        bench.layer.acked(key);
+                    }
+                    _ => {
+                        bench.now.mono += ms(dice.below(20_000));
+                        bench.layer.on_time(bench.now, &mut bench.out);
+                    }
+                },
+            }
+            for act in bench.out.drain(..) {
+                match act {
+                    Act::Timeout { key, .. } | Act::Failed { key, .. } => ends.push(key),
+                    Act::Response { key, message, .. }
+                        if message.status().is_some_and(|code| code.is_failure()) =>
+                    {
+                        ends.push(key);
+                    }
+                    _ => {}
+                }
+            }
+        }
+        // The user answers what it still owes, and gives up what still rings.
+        for (key, text) in &servers {
+            bench.respond(*key, text, 500);
+        }
+        for key in &clients {
+            bench.layer.cancel(bench.now, *key, None, &mut bench.out);
+        }
+        bench.acts();
+        bench.wait(secs(200));
+        let ringing = bench.layer.invite_clients.len();
+        for (branch, method) in &branches {
+            bench.receive(udp(), &their_response(487, "t", method, branch));
+        }
+        bench.acts();
+        bench.wait(secs(200));
+        assert_eq!(ringing, 0, "seed {seed}: a cancelled INVITE ends by itself");
+        bench.assert_empty();
+        let heard = ends.len();
+        ends.sort();
+        ends.dedup();
+        assert_eq!(ends.len(), heard, "seed {seed}: one end for each request");
+    }
+}
