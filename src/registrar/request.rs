@@ -41,7 +41,8 @@ pub(super) struct Wish<'a> {
     pub reg_id: Option<u32>,
 }
 
-/// The whole request.
+/// The whole request. It lives on the stack for one step; a box would cost every REGISTER an allocation.
+#[allow(clippy::large_enum_variant)]
 pub(super) enum Wishes<'a> {
     /// No Contact: what is there?
     Query,
