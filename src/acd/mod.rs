@@ -33,6 +33,9 @@ mod strategy;
 mod view;
 mod wrap;
 
+#[cfg(test)]
+mod tests;
+
 #[doc(hidden)]
 pub use self::core::BrokenRule;
 
