@@ -131,10 +131,11 @@ impl Acd {
     pub fn on_time(&mut self, now: Now, out: &mut Vec<AcdEffect>) {
         let mut cx = Cx { now, out };
         self.forget_old(now.mono);
+        // All of one moment first, the match then: who becomes free together is chosen among together.
         while let Some(timer) = self.timers.pop_due(now.mono) {
             self.fire(&mut cx, timer);
-            self.settle(&mut cx);
         }
+        self.settle(&mut cx);
         self.flush(&mut cx);
     }
 

@@ -11,6 +11,7 @@ pub mod media;
 pub mod network;
 pub mod node;
 pub mod plan;
+pub mod reference_acd;
 pub mod run;
 pub mod trace;
 pub mod wire;

@@ -1,0 +1,816 @@
+//! A naive reference ACD: flat lists, every rule asked anew of every pair after every event, O(n²), written to be obvious.
+//!
+//! It answers one question: which work item goes to which agent, in which order. It is written from the rules, not from the ACD's
+//! code, and shares only its commands and settings. It knows no overflow, no journal, no metrics and no `random`.
+
+use std::sync::Arc;
+
+use crate::acd::{
+    AcdCommand, AcdSettings, AgentStatus, AssignmentSettings, EndedBy, OfferId, OfferOutcome,
+    QueueSettings, RonaAction, SkillNeed, Strategy, WorkItemId,
+};
+use crate::base::{Duration, Instant, Now};
+
+/// One AgentOffer that the reference would make: this work item to this agent.
+pub type Given = (WorkItemId, Arc<str>);
+
+#[derive(Clone, PartialEq, Debug)]
+enum Work {
+    Idle,
+    Rung {
+        item: WorkItemId,
+        offer: Option<OfferId>,
+        alerted: bool,
+        answered: bool,
+    },
+    Talking {
+        item: WorkItemId,
+        queue: Arc<str>,
+        offer: Option<OfferId>,
+    },
+    Wrap,
+}
+
+struct Agent {
+    extension: Arc<str>,
+    logged_in: bool,
+    leaving: bool,
+    ready: bool,
+    next: Option<bool>,
+    work: Work,
+    ringable: u32,
+    unreachable: bool,
+    live: u32,
+    live_since: Instant,
+    cooldown_until: Instant,
+    rona: u32,
+    /// Idle clock: what it gathered, and since when it runs.
+    gathered: i64,
+    runs_since: Option<Instant>,
+    offers: u64,
+    handled: Vec<Instant>,
+    /// Time worked and time free, in nanoseconds.
+    busy: u128,
+    free: u128,
+    booked_to: Instant,
+}
+
+struct Item {
+    id: WorkItemId,
+    queue: Arc<str>,
+    class: u8,
+    virtual_start: i64,
+    number: u64,
+    entered: Instant,
+    skills: Vec<SkillNeed>,
+    /// Agents who may not have it again for a while, and since when.
+    refused_by: Vec<(Arc<str>, Instant)>,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+enum Timer {
+    Ring(WorkItemId, Arc<str>, u64),
+    Wrap(Arc<str>, u64),
+    Grace(Arc<str>, u64),
+    Logout(Arc<str>, u64),
+}
+
+/// The reference. Feed it every command that the ACD gets, and [`ReferenceAcd::on_time`] whenever the ACD gets the time.
+pub struct ReferenceAcd {
+    settings: AcdSettings,
+    agents: Vec<Agent>,
+    items: Vec<Item>,
+    toggles: Vec<(Arc<str>, Arc<str>, bool)>,
+    last_offered: Vec<(Arc<str>, Arc<str>)>,
+    /// Deadline, number in the order of arming, purpose.
+    timers: Vec<(Instant, u64, Timer)>,
+    armed: u64,
+    number: u64,
+    given: Vec<Given>,
+}
+
+fn nanos(at: Instant) -> i64 {
+    i64::try_from(at.as_nanos()).unwrap_or(i64::MAX)
+}
+
+fn nanos_of(time: Duration) -> i64 {
+    i64::try_from(time.as_nanos()).unwrap_or(i64::MAX)
+}
+
+impl ReferenceAcd {
+    /// A reference with everybody logged out.
+    pub fn new(settings: AcdSettings) -> Self {
+        let agents = settings.agents.iter().map(|of| Agent {
+            extension: of.extension.clone(),
+            logged_in: false,
+            leaving: false,
+            ready: false,
+            next: None,
+            work: Work::Idle,
+            ringable: 0,
+            unreachable: false,
+            live: 0,
+            live_since: Instant::ZERO,
+            cooldown_until: Instant::ZERO,
+            rona: 0,
+            gathered: 0,
+            runs_since: None,
+            offers: 0,
+            handled: Vec::new(),
+            busy: 0,
+            free: 0,
+            booked_to: Instant::ZERO,
+        });
+        ReferenceAcd {
+            agents: agents.collect(),
+            settings,
+            items: Vec::new(),
+            toggles: Vec::new(),
+            last_offered: Vec::new(),
+            timers: Vec::new(),
+            armed: 0,
+            number: 0,
+            given: Vec::new(),
+        }
+    }
+
+    /// Handles a command and returns the AgentOffers that it leads to, in order. Tell the reference the ids of these AgentOffers with
+    /// [`ReferenceAcd::name`] before the next command.
+    pub fn handle(&mut self, now: Now, command: &AcdCommand) -> Vec<Given> {
+        self.book(now.mono);
+        self.apply(now.mono, command);
+        self.give(now.mono);
+        std::mem::take(&mut self.given)
+    }
+
+    /// Handles what is due and returns the AgentOffers that it leads to.
+    pub fn on_time(&mut self, now: Now) -> Vec<Given> {
+        let now = now.mono;
+        self.book(now);
+        loop {
+            self.timers.sort_by_key(|(at, number, _)| (*at, *number));
+            match self.timers.first() {
+                Some((at, _, _)) if *at <= now => {}
+                _ => break,
+            }
+            let (_, _, timer) = self.timers.remove(0);
+            self.fire(now, timer);
+        }
+        self.give(now);
+        std::mem::take(&mut self.given)
+    }
+
+    /// The id that the ACD gave to an AgentOffer.
+    pub fn name(&mut self, offer: OfferId, item: WorkItemId, agent: &str) {
+        for a in &mut self.agents {
+            if &*a.extension == agent
+                && let Work::Rung {
+                    item: of,
+                    offer: id,
+                    ..
+                } = &mut a.work
+                && *of == item
+            {
+                *id = Some(offer);
+            }
+        }
+    }
+
+    /// Work items that wait in a queue, in the order in which they will be served.
+    pub fn waiting(&self, queue: &str) -> Vec<WorkItemId> {
+        let mut items: Vec<&Item> = self.items.iter().filter(|i| &*i.queue == queue).collect();
+        items.sort_by_key(|i| (i.class, i.virtual_start, i.number));
+        items.into_iter().map(|i| i.id).collect()
+    }
+
+    fn arm(&mut self, at: Instant, timer: impl FnOnce(u64) -> Timer) -> u64 {
+        self.armed += 1;
+        self.timers.push((at, self.armed, timer(self.armed)));
+        self.armed
+    }
+
+    fn disarm(&mut self, matches: impl Fn(&Timer) -> bool) {
+        self.timers.retain(|(_, _, timer)| !matches(timer));
+    }
+
+    fn index(&self, agent: &str) -> Option<usize> {
+        self.agents.iter().position(|a| &*a.extension == agent)
+    }
+
+    fn by_offer(&self, id: OfferId) -> Option<usize> {
+        self.agents
+            .iter()
+            .position(|a| matches!(&a.work, Work::Rung { offer: Some(offer), .. } if *offer == id))
+    }
+
+    fn queue(&self, name: &str) -> Option<&QueueSettings> {
+        self.settings.queues.iter().find(|q| &*q.name == name)
+    }
+
+    /// Books the time up to now as what each agent does.
+    fn book(&mut self, now: Instant) {
+        for a in &mut self.agents {
+            let span = now.since(a.booked_to).as_nanos();
+            a.booked_to = now;
+            match a.work {
+                _ if !a.logged_in => {}
+                Work::Talking { .. } | Work::Wrap => a.busy += span,
+                Work::Idle if a.ready && !a.unreachable => a.free += span,
+                Work::Idle | Work::Rung { .. } => {}
+            }
+        }
+    }
+
+    fn apply(&mut self, now: Instant, command: &AcdCommand) {
+        match command {
+            AcdCommand::Enter {
+                item,
+                queue,
+                arrival,
+                credit,
+                class,
+                skills,
+                ..
+            } => {
+                if self.queue(queue).is_none() || self.items.iter().any(|i| i.id == *item) {
+                    return;
+                }
+                let more = self.queue(queue).map_or(Duration::ZERO, |q| q.credit);
+                self.number += 1;
+                self.items.push(Item {
+                    id: *item,
+                    queue: queue.clone(),
+                    class: *class,
+                    virtual_start: nanos(arrival.mono) - nanos_of(*credit + more),
+                    number: self.number,
+                    entered: now,
+                    skills: skills.clone(),
+                    refused_by: Vec::new(),
+                });
+            }
+            AcdCommand::Withdraw { item, .. } => self.withdraw(now, *item),
+            AcdCommand::Login { agent } => {
+                if let Some(i) = self.index(agent) {
+                    self.login(now, i);
+                }
+            }
+            AcdCommand::Logout { agent } => {
+                if let Some(i) = self.index(agent) {
+                    self.logout(now, i);
+                }
+            }
+            AcdCommand::SetStatus { agent, status } => {
+                if let Some(i) = self.index(agent) {
+                    self.set_status(now, i, status);
+                }
+            }
+            AcdCommand::EndWrap { agent, .. } => {
+                if let Some(i) = self.index(agent) {
+                    self.end_wrap(now, i);
+                }
+            }
+            AcdCommand::QueueLogin { agent, queue, on } => {
+                for q in self.settings.queues.clone() {
+                    if queue.as_ref().is_none_or(|name| *name == q.name) {
+                        self.toggles
+                            .retain(|(a, of, _)| !(a == agent && *of == q.name));
+                        self.toggles.push((agent.clone(), q.name, *on));
+                    }
+                }
+            }
+            AcdCommand::Devices { agent, ringable } => {
+                if let Some(i) = self.index(agent) {
+                    self.agents[i].ringable = *ringable;
+                    self.watch(now, i);
+                }
+            }
+            AcdCommand::Live { agent, calls } => {
+                if let Some(i) = self.index(agent) {
+                    let a = &mut self.agents[i];
+                    if a.live == 0 && *calls > 0 {
+                        a.live_since = now;
+                    }
+                    if a.live > 0
+                        && *calls == 0
+                        && now.since(a.live_since) >= Duration::from_secs(20)
+                    {
+                        reset_idle(a, now);
+                    }
+                    a.live = *calls;
+                }
+            }
+            AcdCommand::Alerting { offer } => {
+                if let Some(i) = self.by_offer(*offer)
+                    && let Work::Rung {
+                        alerted,
+                        answered: false,
+                        ..
+                    } = &mut self.agents[i].work
+                {
+                    *alerted = true;
+                }
+            }
+            AcdCommand::Answered { offer, .. } => self.answered(now, *offer),
+            AcdCommand::Bridged { offer } => self.bridged(now, *offer),
+            AcdCommand::OfferEnded { offer, outcome } => {
+                if let Some(i) = self.by_offer(*offer) {
+                    self.offer_ended(now, i, *outcome);
+                }
+            }
+            AcdCommand::SegmentEnded { item, agent, by } => {
+                if let Some(i) = self.index(agent) {
+                    self.segment_ended(now, i, *item, *by);
+                }
+            }
+            AcdCommand::Configure(_) | AcdCommand::Restore(_) => {}
+        }
+    }
+
+    fn fire(&mut self, now: Instant, timer: Timer) {
+        match timer {
+            Timer::Ring(item, agent, _) => {
+                let Some(i) = self.index(&agent) else { return };
+                if let Work::Rung {
+                    item: of,
+                    alerted,
+                    answered: false,
+                    ..
+                } = &self.agents[i].work
+                    && *of == item
+                {
+                    let outcome = if *alerted {
+                        OfferOutcome::NoAnswer
+                    } else {
+                        OfferOutcome::Unreachable
+                    };
+                    self.offer_ended(now, i, outcome);
+                }
+            }
+            Timer::Wrap(agent, _) => {
+                if let Some(i) = self.index(&agent) {
+                    self.end_wrap(now, i);
+                }
+            }
+            Timer::Grace(agent, _) => {
+                if let Some(i) = self.index(&agent) {
+                    self.agents[i].unreachable = true;
+                    let name = agent.clone();
+                    self.arm(now + Duration::from_secs(900), |n| Timer::Logout(name, n));
+                }
+            }
+            Timer::Logout(agent, _) => {
+                if let Some(i) = self.index(&agent) {
+                    self.logout(now, i);
+                }
+            }
+        }
+    }
+
+    fn watch(&mut self, now: Instant, i: usize) {
+        let name = self.agents[i].extension.clone();
+        let missing = self.agents[i].logged_in && self.agents[i].ringable == 0;
+        let watched = self
+            .timers
+            .iter()
+            .any(|(_, _, t)| matches!(t, Timer::Grace(a, _) | Timer::Logout(a, _) if *a == name));
+        if missing && !watched && !self.agents[i].unreachable {
+            self.arm(now + Duration::from_secs(20), |n| Timer::Grace(name, n));
+        } else if !missing {
+            self.agents[i].unreachable = false;
+            self.disarm(|t| matches!(t, Timer::Grace(a, _) | Timer::Logout(a, _) if *a == name));
+        }
+    }
+
+    fn login(&mut self, now: Instant, i: usize) {
+        let a = &mut self.agents[i];
+        if a.logged_in {
+            a.leaving = false;
+            return;
+        }
+        a.logged_in = true;
+        a.ready = false;
+        a.next = None;
+        a.rona = 0;
+        a.offers = 0;
+        a.handled.clear();
+        a.gathered = 0;
+        a.runs_since = None;
+        self.watch(now, i);
+    }
+
+    fn logout(&mut self, now: Instant, i: usize) {
+        if !self.agents[i].logged_in {
+            return;
+        }
+        self.agents[i].leaving = true;
+        match self.agents[i].work.clone() {
+            Work::Idle => self.released(now, i),
+            Work::Rung {
+                answered: false, ..
+            } => self.drop_offer(now, i),
+            Work::Rung { .. } | Work::Talking { .. } => {}
+            Work::Wrap => self.end_wrap(now, i),
+        }
+    }
+
+    fn set_ready(&mut self, now: Instant, i: usize, ready: bool) {
+        let a = &mut self.agents[i];
+        if ready && a.runs_since.is_none() {
+            a.runs_since = Some(now);
+        }
+        if !ready && let Some(since) = a.runs_since.take() {
+            a.gathered += nanos_of(now.since(since));
+        }
+        a.ready = ready;
+    }
+
+    fn set_status(&mut self, now: Instant, i: usize, status: &AgentStatus) {
+        let ready = *status == AgentStatus::Ready;
+        if !self.agents[i].logged_in {
+            return;
+        }
+        match self.agents[i].work {
+            Work::Idle => {
+                self.agents[i].next = None;
+                self.set_ready(now, i, ready);
+            }
+            Work::Wrap if self.settings.agents[i].status_change_ends_wrap => {
+                self.agents[i].next = Some(ready);
+                self.end_wrap(now, i);
+            }
+            Work::Wrap | Work::Rung { .. } | Work::Talking { .. } => {
+                self.agents[i].next = Some(ready);
+            }
+        }
+    }
+
+    /// The agent has nothing to do any more.
+    fn released(&mut self, now: Instant, i: usize) {
+        self.agents[i].work = Work::Idle;
+        if self.agents[i].leaving {
+            self.agents[i].leaving = false;
+            self.agents[i].logged_in = false;
+            self.agents[i].next = None;
+            self.agents[i].cooldown_until = Instant::ZERO;
+            self.set_ready(now, i, false);
+            self.watch(now, i);
+        } else if let Some(next) = self.agents[i].next.take() {
+            self.set_ready(now, i, next);
+        }
+    }
+
+    fn end_wrap(&mut self, now: Instant, i: usize) {
+        if self.agents[i].work == Work::Wrap {
+            let name = self.agents[i].extension.clone();
+            self.disarm(|t| matches!(t, Timer::Wrap(a, _) if *a == name));
+            reset_idle(&mut self.agents[i], now);
+            self.released(now, i);
+        }
+    }
+
+    fn drop_offer(&mut self, now: Instant, i: usize) {
+        let name = self.agents[i].extension.clone();
+        self.disarm(|t| matches!(t, Timer::Ring(_, a, _) if *a == name));
+        self.released(now, i);
+    }
+
+    fn withdraw(&mut self, now: Instant, id: WorkItemId) {
+        self.items.retain(|item| item.id != id);
+        for i in 0..self.agents.len() {
+            match self.agents[i].work.clone() {
+                Work::Rung { item, .. } if item == id => self.drop_offer(now, i),
+                Work::Talking { item, .. } if item == id => {
+                    self.segment_ended(now, i, id, EndedBy::Customer);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn answered(&mut self, now: Instant, offer: OfferId) {
+        let Some(i) = self.by_offer(offer) else {
+            return;
+        };
+        let Work::Rung { item, answered, .. } = &mut self.agents[i].work else {
+            return;
+        };
+        *answered = true;
+        let (item, name) = (*item, self.agents[i].extension.clone());
+        self.agents[i].rona = 0;
+        self.disarm(|t| matches!(t, Timer::Ring(_, a, _) if *a == name));
+        for other in 0..self.agents.len() {
+            if other != i
+                && matches!(&self.agents[other].work, Work::Rung { item: of, .. } if *of == item)
+            {
+                self.drop_offer(now, other);
+            }
+        }
+    }
+
+    fn bridged(&mut self, now: Instant, offer: OfferId) {
+        let Some(i) = self.by_offer(offer) else {
+            return;
+        };
+        self.answered(now, offer);
+        let Work::Rung { item, offer, .. } = self.agents[i].work.clone() else {
+            return;
+        };
+        let Some(at) = self.items.iter().position(|of| of.id == item) else {
+            return;
+        };
+        let queue = self.items.remove(at).queue;
+        self.agents[i].work = Work::Talking { item, queue, offer };
+    }
+
+    fn segment_ended(&mut self, now: Instant, i: usize, id: WorkItemId, _by: EndedBy) {
+        let Work::Talking { item, queue, .. } = self.agents[i].work.clone() else {
+            return;
+        };
+        if item != id {
+            return;
+        }
+        self.agents[i].handled.push(now);
+        let mut wrap = self.queue(&queue).map_or(Duration::ZERO, |q| q.wrap_up);
+        if let Some(most) = self.settings.agents[i].wrap_up_max {
+            wrap = wrap.min(most);
+        }
+        if wrap.is_zero() || self.agents[i].leaving {
+            reset_idle(&mut self.agents[i], now);
+            self.released(now, i);
+        } else {
+            self.agents[i].work = Work::Wrap;
+            let name = self.agents[i].extension.clone();
+            self.arm(now + wrap, |n| Timer::Wrap(name, n));
+        }
+    }
+
+    fn offer_ended(&mut self, now: Instant, i: usize, outcome: OfferOutcome) {
+        let Work::Rung { item, answered, .. } = self.agents[i].work.clone() else {
+            return;
+        };
+        let name = self.agents[i].extension.clone();
+        let pause = |secs| now + Duration::from_secs(secs);
+        let mut refused = answered;
+        let mut cooldown = Instant::ZERO;
+        let mut rona = false;
+        match outcome {
+            OfferOutcome::CallerGone => return self.withdraw(now, item),
+            OfferOutcome::NoMedia => {
+                cooldown = pause(30);
+                refused = false;
+            }
+            _ if answered => {}
+            OfferOutcome::NoAnswer => {
+                refused = true;
+                rona = true;
+            }
+            OfferOutcome::Declined | OfferOutcome::Failed(603) => refused = true,
+            OfferOutcome::Unreachable | OfferOutcome::Failed(404 | 408 | 430 | 480) => {
+                cooldown = pause(30)
+            }
+            OfferOutcome::Busy | OfferOutcome::Failed(_) => cooldown = pause(10),
+        }
+        if refused && let Some(of) = self.items.iter_mut().find(|of| of.id == item) {
+            of.refused_by.retain(|(agent, _)| *agent != name);
+            of.refused_by.push((name.clone(), now));
+        }
+        self.agents[i].cooldown_until = self.agents[i].cooldown_until.max(cooldown);
+        self.disarm(|t| matches!(t, Timer::Ring(_, a, _) if *a == name));
+        self.agents[i].work = Work::Idle;
+        if rona {
+            self.rona(now, i, item);
+        }
+        self.released(now, i);
+    }
+
+    fn rona(&mut self, now: Instant, i: usize, item: WorkItemId) {
+        let rona = self
+            .items
+            .iter()
+            .find(|of| of.id == item)
+            .and_then(|of| self.queue(&of.queue))
+            .map(|q| q.rona)
+            .unwrap_or_default();
+        self.agents[i].rona += 1;
+        if self.agents[i].rona < rona.after.max(1) {
+            return;
+        }
+        self.agents[i].rona = 0;
+        match rona.action {
+            RonaAction::NotReady => {
+                if self.agents[i].next != Some(false) {
+                    self.agents[i].next = None;
+                    self.set_ready(now, i, false);
+                }
+            }
+            RonaAction::Cooldown(time) => {
+                self.agents[i].cooldown_until = self.agents[i].cooldown_until.max(now + time);
+            }
+            RonaAction::NextOnly => {}
+        }
+    }
+
+    fn assignment<'a>(
+        &self,
+        queue: &'a QueueSettings,
+        agent: &Agent,
+    ) -> Option<&'a AssignmentSettings> {
+        let of = queue
+            .agents
+            .iter()
+            .rfind(|of| of.agent == agent.extension)?;
+        let moved = self
+            .toggles
+            .iter()
+            .find(|(a, q, _)| *a == agent.extension && *q == queue.name);
+        moved.map_or(of.enabled, |(_, _, on)| *on).then_some(of)
+    }
+
+    fn staffed(&self, queue: &QueueSettings, agent: &Agent) -> Option<u8> {
+        let of = self.assignment(queue, agent)?;
+        (agent.logged_in && !agent.leaving && !agent.unreachable).then_some(of.level)
+    }
+
+    /// The conjunction that makes a pair possible.
+    fn eligible(&self, now: Instant, i: usize, item: &Item) -> bool {
+        let a = &self.agents[i];
+        let settings = &self.settings.agents[i];
+        let Some(queue) = self.queue(&item.queue) else {
+            return false;
+        };
+        let Some(of) = self.assignment(queue, a) else {
+            return false;
+        };
+        let levels: Vec<u8> = self
+            .agents
+            .iter()
+            .filter_map(|a| self.staffed(queue, a))
+            .collect();
+        let refused = item
+            .refused_by
+            .iter()
+            .find(|(agent, _)| *agent == a.extension);
+        let away = Duration::from_secs(if levels.len() == 1 { 10 } else { 30 });
+        let skilled = item
+            .skills
+            .iter()
+            .filter(|need| need.mandatory)
+            .all(|need| {
+                settings
+                    .skills
+                    .iter()
+                    .any(|(skill, level)| *skill == need.skill && *level >= need.min)
+            });
+        a.logged_in
+            && !a.leaving
+            && a.ready
+            && a.next != Some(false)
+            && a.work == Work::Idle
+            && (a.live == 0 || settings.call_waiting)
+            && a.live < settings.max_concurrent_calls
+            && a.ringable > 0
+            && a.cooldown_until <= now
+            && refused.is_none_or(|(_, since)| *since + away <= now)
+            && skilled
+            && (now.since(item.entered) >= of.delay
+                || !levels.iter().any(|level| *level < of.level))
+    }
+
+    /// Gives until no pair is left: the least work item first, each to whom its queue's strategy says.
+    fn give(&mut self, now: Instant) {
+        loop {
+            let mut best: Option<((u8, u8, i64, u64), usize)> = None;
+            for (n, item) in self.items.iter().enumerate() {
+                let rung = self
+                    .agents
+                    .iter()
+                    .any(|a| matches!(&a.work, Work::Rung { item: of, .. } if *of == item.id));
+                if rung {
+                    continue;
+                }
+                for i in 0..self.agents.len() {
+                    if self.eligible(now, i, item) {
+                        let level = self
+                            .queue(&item.queue)
+                            .and_then(|queue| self.assignment(queue, &self.agents[i]))
+                            .map_or(u8::MAX, |of| of.level);
+                        let key = (item.class, level, item.virtual_start, item.number);
+                        if best.is_none_or(|(least, _)| key < least) {
+                            best = Some((key, n));
+                        }
+                    }
+                }
+            }
+            let Some((_, n)) = best else { return };
+            self.give_item(now, n);
+        }
+    }
+
+    fn give_item(&mut self, now: Instant, n: usize) {
+        let item = &self.items[n];
+        let Some(queue) = self.queue(&item.queue).cloned() else {
+            return;
+        };
+        let last = self
+            .last_offered
+            .iter()
+            .find(|(q, _)| *q == queue.name)
+            .map(|(_, a)| a.clone());
+        let mut candidates: Vec<_> = (0..self.agents.len())
+            .filter(|i| self.eligible(now, *i, item))
+            .map(|i| (self.key(now, i, &queue, item, last.as_ref()), i))
+            .collect();
+        candidates.sort();
+        let many = if queue.strategy == Strategy::RingAll {
+            queue.ring_all_max.max(1)
+        } else {
+            1
+        };
+        let id = item.id;
+        for (_, i) in candidates.into_iter().take(many) {
+            let name = self.agents[i].extension.clone();
+            self.agents[i].work = Work::Rung {
+                item: id,
+                offer: None,
+                alerted: false,
+                answered: false,
+            };
+            self.agents[i].offers += 1;
+            self.last_offered.retain(|(q, _)| *q != queue.name);
+            self.last_offered.push((queue.name.clone(), name.clone()));
+            let agent = name.clone();
+            self.arm(now + queue.ring_timeout, |armed| {
+                Timer::Ring(id, agent, armed)
+            });
+            self.given.push((id, name));
+        }
+    }
+
+    /// The order of the free: level, the strategy's key, rank, longest idle, fewest AgentOffers, extension.
+    fn key(
+        &self,
+        now: Instant,
+        i: usize,
+        queue: &QueueSettings,
+        item: &Item,
+        last: Option<&Arc<str>>,
+    ) -> (u8, i64, u16, i64, u64, Arc<str>) {
+        let a = &self.agents[i];
+        let of = self.assignment(queue, a);
+        let (level, rank) = of.map_or((u8::MAX, u16::MAX), |of| (of.level, of.rank));
+        let idle = a.gathered + a.runs_since.map_or(0, |since| nanos_of(now.since(since)));
+        let window = Duration::from_secs(8 * 3600);
+        let key = match queue.strategy {
+            Strategy::LongestIdle => -idle,
+            Strategy::RoundRobin => {
+                // Those after the last come first.
+                let wrapped = last.is_some_and(|last| a.extension <= *last);
+                return (level, i64::from(wrapped), 0, 0, 0, a.extension.clone());
+            }
+            Strategy::Fixed | Strategy::RingAll => i64::from(rank),
+            Strategy::FewestCalls => {
+                i64::try_from(a.handled.iter().filter(|at| **at + window > now).count())
+                    .unwrap_or(i64::MAX)
+            }
+            Strategy::LeastOccupied if a.busy == 0 => 0,
+            Strategy::LeastOccupied => {
+                i64::try_from(a.busy * 1_000_000 / (a.busy + a.free)).unwrap_or(i64::MAX)
+            }
+            Strategy::MostProficient => {
+                let all: i64 = item
+                    .skills
+                    .iter()
+                    .map(|need| i64::from(need.weight) * 10)
+                    .sum();
+                let sum: i64 = item
+                    .skills
+                    .iter()
+                    .map(|need| {
+                        let has = self.settings.agents[i]
+                            .skills
+                            .iter()
+                            .find(|(skill, _)| *skill == need.skill);
+                        i64::from(need.weight) * has.map_or(0, |(_, level)| i64::from(*level))
+                    })
+                    .sum();
+                if all == 0 {
+                    0
+                } else {
+                    -(sum * 1_000_000 / all)
+                }
+            }
+            Strategy::Random => 0,
+        };
+        (level, key, rank, -idle, a.offers, a.extension.clone())
+    }
+}
+
+fn reset_idle(agent: &mut Agent, now: Instant) {
+    agent.gathered = 0;
+    if agent.runs_since.is_some() {
+        agent.runs_since = Some(now);
+    }
+}
+
+#[cfg(test)]
+mod tests;
