@@ -168,7 +168,10 @@ impl Switch {
             }
             Input::Settings(settings) => self.on_settings(now, settings, fx),
             Input::Resolved { query, addresses } => self.on_resolved(now, query, &addresses),
-            Input::Restore(record) => self.restore(now, *record, fx),
+            Input::Restore(record) => {
+                self.restore(now, *record);
+                return;
+            }
             Input::Ready => self.on_ready(now, fx),
             Input::StoreHealth { ok } => self.on_store_health(ok, fx),
         }
@@ -303,6 +306,9 @@ impl Switch {
 
     /// Publishes a fact under the next number.
     pub(super) fn publish(&mut self, now: Now, fact: Fact, fx: &mut Effects) {
+        if self.state == State::Starting {
+            return; // what is restored was published when it happened
+        }
         self.seq += 1;
         fx.push(Effect::Event(Arc::new(Event {
             seq: self.seq,

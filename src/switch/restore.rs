@@ -13,7 +13,7 @@ use crate::transport::{Flow, ProfileId, Transport};
 
 impl Switch {
     /// Takes one entry of the journal. Nothing is answered or published meanwhile.
-    pub(super) fn restore(&mut self, now: Now, record: Record, fx: &mut Effects) {
+    pub(super) fn restore(&mut self, now: Now, record: Record) {
         match record {
             Record::Bound(record) => self.restore_binding(now, record),
             Record::Unbound { aor, contact } => {
@@ -40,7 +40,7 @@ impl Switch {
             Record::Seq(seq) => self.seq = self.seq.max(seq),
             Record::Acd(record) => {
                 // the ACD's settings come first, so that what is restored finds its queue
-                self.settle_orders(now, fx);
+                self.settle_orders(now);
                 match &record {
                     AcdRecord::Item(item) => self.restored_items.push(item.item),
                     AcdRecord::ItemGone { item } => {
@@ -49,14 +49,15 @@ impl Switch {
                     AcdRecord::Agent(_) | AcdRecord::Assignment { .. } | AcdRecord::Queue(_) => {}
                 }
                 self.orders.push_back(AcdCommand::Restore(record));
-                self.settle_orders(now, fx);
+                self.settle_orders(now);
             }
         }
     }
 
-    fn settle_orders(&mut self, now: Now, fx: &mut Effects) {
+    /// Effects of what is restored are known already: they were journaled when they happened.
+    fn settle_orders(&mut self, now: Now) {
         if !self.orders.is_empty() {
-            self.work_off(now, fx);
+            self.work_off(now, &mut Effects::new());
         }
     }
 
@@ -117,6 +118,7 @@ impl Switch {
         if self.state != State::Starting {
             return;
         }
+        self.state = State::Ready;
         self.work_off(now, fx);
         let last = self.last_alive.unwrap_or(now.wall);
         for (_, record) in std::mem::take(&mut self.open_records) {
@@ -129,7 +131,6 @@ impl Switch {
                 cause: Withdrawal::ProcessRestart,
             });
         }
-        self.state = State::Ready;
         self.report_all_devices(now);
         self.configure_trunks(now, fx);
         self.work_off(now, fx);
