@@ -4,4 +4,5 @@ mod differential;
 mod ipv6;
 mod torture;
 mod torture_valid;
+mod transactions;
 mod verdict;
