@@ -4,7 +4,9 @@ use std::time::Instant;
 
 use crate::support::baresip::Phone;
 use crate::support::ear::Ear;
+use crate::support::lab::Lab;
 use crate::support::proof::proofs;
+use crate::support::server::Server;
 use crate::support::sipp::Sipp;
 use crate::support::{address, at, pause, seconds};
 
@@ -174,4 +176,16 @@ fn caller_of(scenario: &str, caller: std::net::Ipv4Addr, called: std::net::Ipv4A
         .set("domain", called)
         .set("password", "none")
         .timeout(seconds(15.0))
+}
+
+#[test]
+fn the_lab_and_the_shipped_example_are_valid_configurations() {
+    for lab in [Lab::new(), Lab::shipped()] {
+        let checked = Server::prepare(lab).command(&["check"]);
+        assert!(
+            checked.status.success(),
+            "{}",
+            String::from_utf8_lossy(&checked.stderr)
+        );
+    }
 }

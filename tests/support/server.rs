@@ -22,17 +22,23 @@ pub struct Server {
 }
 
 impl Server {
-    /// Writes the lab's files to a new folder and starts the server there; returns when it says `ready`.
-    #[track_caller]
-    pub fn start(lab: Lab) -> Server {
+    /// Writes the lab's files to a new folder.
+    pub fn prepare(lab: Lab) -> Server {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let mut server = Server {
+        let server = Server {
             lab,
             folder,
             process: None,
             api: None,
         };
         server.write_files();
+        server
+    }
+
+    /// Prepares and starts the server; returns when it says `ready`.
+    #[track_caller]
+    pub fn start(lab: Lab) -> Server {
+        let mut server = Server::prepare(lab);
         server.restart();
         server
     }
