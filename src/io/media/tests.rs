@@ -54,7 +54,11 @@ impl Lab {
     }
 
     fn address(&self, side: u8, port: u16) -> SocketAddr {
-        SocketAddr::from(([127, 0, 66 + side, self.octet], port))
+        // test runs of other checkouts on this machine have other process numbers
+        let process = std::process::id();
+        let net = 64 + (process & 0x3f) as u8;
+        let host = 8 * (process >> 6 & 0x1f) as u8 + side;
+        SocketAddr::from(([127, net, host, self.octet], port))
     }
 
     fn phone(&self, side: u8) -> Phone {
@@ -628,4 +632,61 @@ fn streams_live_on_every_worker() {
         events.recv().is_err(),
         "threads ended and dropped their end"
     );
+}
+
+#[test]
+fn streams_work_over_ipv6_where_the_machine_has_it() {
+    let Ok(phone) = UdpSocket::bind("[::1]:0") else {
+        return; // containers without IPv6 have no loopback for it either
+    };
+    phone.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    let lab = Lab::new();
+    // below the ports that the kernel gives out by itself
+    let port = 20_000 + 2 * (std::process::id() % 4_096) as u16;
+    let local = SocketAddr::new(std::net::Ipv6Addr::LOCALHOST.into(), port);
+    let (mut plan, payloads) = (plan_for(&lab.phone(1)), vec![Payload::pcmu()]);
+    plan.remote_rtp = phone.local_addr().ok();
+    plan.remote_rtcp = None;
+    (plan.payloads, plan.receive) = (payloads.clone(), payloads);
+    lab.workers.send(MediaCommand::Open { stream: A, local });
+    let source = SourcePolicy::Signalled;
+    for _ in 0..2 {
+        let plan = plan.clone();
+        lab.workers.send(MediaCommand::Agree {
+            stream: A,
+            plan,
+            source,
+        });
+        let files = vec![Arc::from("tone")];
+        lab.workers.send(MediaCommand::Play {
+            stream: A,
+            play: 1,
+            files,
+            repeat: false,
+        });
+        let mut buffer = [0; 500];
+        let (length, from) = phone.recv_from(&mut buffer).expect("audio comes");
+        assert_eq!((length, from), (172, local));
+        phone.send_to(&buffer[..length], local).expect("sends");
+        lab.wait(|event| matches!(event, MediaEvent::PlayEnded { .. }));
+        plan_moves(&lab, &phone);
+    }
+    assert_eq!(lab.close(A).packets_received, 2);
+}
+
+/// The agreement of another source dissolves the connected socket; the next one connects it again.
+fn plan_moves(lab: &Lab, phone: &UdpSocket) {
+    let mut plan = plan_for(&lab.phone(3));
+    plan.remote_rtp = Some("[::1]:9".parse().expect("an address"));
+    let source = SourcePolicy::Signalled;
+    lab.workers.send(MediaCommand::Agree {
+        stream: A,
+        plan,
+        source,
+    });
+    lab.settle();
+    phone.set_nonblocking(true).expect("switches");
+    let mut buffer = [0; 500];
+    while phone.recv_from(&mut buffer).is_ok() {}
+    phone.set_nonblocking(false).expect("switches");
 }
