@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Our relay beside rtpengine: the same sessions, rate, cores and minute, alternately; medians of CPU per packet and of latency.
 
-usage: rtp.py [--sessions 500] [--runs 5] [--secs 4] [--relay-cpu 1] [--gen-cpu 0]
+usage: rtp.py [--sessions 500] [--runs 5] [--secs 4] [--relay-cpu 1] [--gen-cpu 0] [--nice -15] [--realtime]
 
 Needs rtpengine 10.5 (`apt-get install rtpengine-daemon`); it is started here, on a loopback address of its own, in user space, without
 the kernel module. The packet rate is 100 times the sessions. CPU is the time of all threads of the relay by the scheduler's count, per
@@ -78,7 +78,7 @@ class Control:
     def command(self, **fields):
         fields = {name.replace("_", "-"): value for name, value in fields.items()}
         cookie = b"%x" % random.getrandbits(64)
-        for _ in range(5):
+        for _ in range(50):
             try:
                 self.socket.send(cookie + b" " + encode(fields))
                 while True:
@@ -105,13 +105,29 @@ def address(answer):
 # ---- the relays; each gives (pid, function that stops it) once its sessions are in the file
 
 
-def pinned(cpu, command):
-    return (["taskset", "-c", str(cpu)] if cpu != "" else []) + command
+def launch(args, cpu, command, **streams):
+    """Starts a process on one core and before everything else that the machine does: relays and generator alike."""
+
+    def prepare():
+        # where the scheduler groups by session, a nice value only counts within the session: the group has one of its own
+        os.setsid()
+        try:
+            os.setpriority(os.PRIO_PROCESS, 0, args.nice)
+            with open("/proc/self/autogroup", "w") as group:
+                group.write(str(args.nice))
+        except OSError:
+            pass  # not root, or a scheduler without groups: the figures of the direct run tell whether that matters
+        if args.realtime:
+            os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+        if cpu != "":
+            os.sched_setaffinity(0, {int(cpu)})
+
+    return subprocess.Popen(command, preexec_fn=prepare, **streams)
 
 
 def start_ours(args, sessions, log):
-    command = pinned(args.relay_cpu, [RELAY, str(args.sessions), sessions, "--ip", OURS_IP, "--base", "20000"])
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log)
+    command = [RELAY, str(args.sessions), sessions, "--ip", OURS_IP, "--base", "20000"]
+    process = launch(args, args.relay_cpu, command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log)
     if not process.stdout.readline().startswith(b"ready"):
         raise RuntimeError("our relay did not start; see the log")
 
@@ -124,10 +140,10 @@ def start_ours(args, sessions, log):
 
 def start_rtpengine(args, sessions, log):
     port = 22000 + random.randrange(1000)
-    command = pinned(args.relay_cpu, [
+    command = [
         "rtpengine", "--config-file=none", "-f", "-E", "-L", "3", "-t", "-1", f"--interface={PEER_IP}",
-        f"--listen-ng={PEER_IP}:{port}", "-m", "20000", "-M", "31999", "--delete-delay=0", "--timeout=3600"])
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        f"--listen-ng={PEER_IP}:{port}", "-m", "20000", "-M", "31999", "--delete-delay=0", "--timeout=3600"]
+    process = launch(args, args.relay_cpu, command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
     def stop():
         process.send_signal(signal.SIGTERM)
@@ -172,11 +188,12 @@ def measure(name, args, folder):
     with open(os.path.join(folder, f"{name}.log"), "ab") as log:
         pid, stop = RELAYS[name](args, sessions, log)
         try:
-            command = pinned(args.gen_cpu, [
-                GENERATOR, "--sessions", sessions, "--secs", str(args.secs), "--warm", "1", "--pt-a", "8", "--pt-b", "8"])
+            command = [
+                GENERATOR, "--sessions", sessions, "--secs", str(args.secs), "--warm", "1", "--pt-a", "8", "--pt-b", "8"]
             if pid:
                 command += ["--pid", str(pid)]
-            return json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
+            output, _ = launch(args, args.gen_cpu, command, stdout=subprocess.PIPE).communicate()
+            return json.loads(output)
         finally:
             stop()
 
@@ -188,6 +205,9 @@ def main():
     parser.add_argument("--secs", type=float, default=4)
     parser.add_argument("--relay-cpu", default="1", help="core of the relay; empty: any")
     parser.add_argument("--gen-cpu", default="0", help="core of the generator; empty: any")
+    parser.add_argument("--nice", type=int, default=-15, help="priority of relays and generator; below 0 needs root")
+    parser.add_argument("--realtime", action="store_true",
+                        help="real-time class for relays and generator; on a machine that others use, p99 is theirs without it")
     args = parser.parse_args()
     if not shutil.which("rtpengine"):
         sys.exit("rtpengine is not installed: apt-get install rtpengine-daemon")
