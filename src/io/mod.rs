@@ -24,3 +24,5 @@ pub mod shard;
 pub mod tcp;
 pub mod udp;
 pub mod world;
+
+pub use handle::Handle;

@@ -7,18 +7,20 @@ use std::sync::Arc;
 use super::handle::Parts;
 use super::inbox::Letter;
 use super::udp::UdpPort;
-use crate::config::{self, Problem, Settings, Severity};
+use crate::config::{self, Change, Problem, Settings, Severity};
 use crate::switch::Input;
 use crate::transport::{ProfileId, Transport};
 
 /// What a reload did.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Reloaded {
+    /// What differs from before, object by object; some of it may need a restart.
+    pub changes: Vec<Change>,
     /// Listening addresses that were opened.
     pub opened: Vec<String>,
     /// Listening addresses that were closed.
     pub closed: Vec<String>,
-    /// What is legal but surely wrong, and what needs a restart.
+    /// What is legal but surely wrong.
     pub warnings: Vec<Problem>,
 }
 
@@ -53,10 +55,10 @@ pub(super) async fn reload(parts: &Parts) -> Result<Reloaded, Vec<Problem>> {
         }
     };
     let mut report = Reloaded {
+        changes: config::diff(&old, &new),
         warnings: new.warnings.clone(),
         ..Reloaded::default()
     };
-    report.warnings.extend(needs_restart(&old, &new));
 
     let (udp_old, udp) = (
         addresses(&old, Transport::Udp),
@@ -114,28 +116,4 @@ fn taken(transport: &str, address: SocketAddr, error: &std::io::Error) -> Proble
         format!("cannot listen at {transport}:{address}: {error}"),
     )
     .help("see which program has the port with `ss -lnptu`, or choose another")
-}
-
-/// What only a restart changes.
-fn needs_restart(old: &Settings, new: &Settings) -> Vec<Problem> {
-    let changed = [
-        (
-            "[server] data-dir",
-            old.server.data_dir != new.server.data_dir,
-        ),
-        ("[http]", old.http != new.http),
-        (
-            "[store]",
-            old.store.sqlite != new.store.sqlite || old.store.journal != new.store.journal,
-        ),
-        ("[media] workers", old.media != new.media),
-        ("[log] format", old.log.format != new.log.format),
-    ];
-    let fresh = changed.into_iter().filter(|(_, changed)| *changed);
-    fresh
-        .map(|(what, _)| {
-            let text = format!("{what} has changed and takes effect at the next start");
-            Problem::of_file(Severity::Warning, "strowger.toml", text)
-        })
-        .collect()
 }

@@ -147,6 +147,7 @@ fn start(
         Fault::operator(what)
     };
     data_dir::make(&dir).map_err(unusable)?;
+    let dir = dir.canonicalize().map_err(unusable)?;
     let (journal, records) = open_journal(&settings, &dir)?;
     let (token, new) = data_dir::admin_token(&dir, &mut entropy).map_err(unusable)?;
     let sqlite = open_sqlite(&settings)?;
@@ -400,6 +401,9 @@ impl Server {
             Ok(report) => {
                 for warning in &report.warnings {
                     eprintln!("{}", warning.render(false));
+                }
+                for change in &report.changes {
+                    tracing::info!("{change}");
                 }
                 tracing::info!(opened = ?report.opened, closed = ?report.closed, "configuration read again");
             }
