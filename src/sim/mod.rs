@@ -13,6 +13,7 @@ pub mod node;
 pub mod plan;
 pub mod reference_acd;
 pub mod run;
+pub mod switch_node;
 pub mod trace;
 pub mod wire;
 pub mod world;

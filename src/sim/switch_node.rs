@@ -14,7 +14,8 @@ use super::plan::Plan;
 use crate::acd::BrokenRule;
 use crate::base::{Duration, Entropy, Instant, Now};
 use crate::config::{self, Settings};
-use crate::media::{Direction, MediaCommand, MediaEvent, StreamId, StreamStatistics};
+use crate::media::{MediaCommand, MediaEvent, StreamId, StreamStatistics};
+use crate::sdp::Direction;
 use crate::switch::{Answer, Boot, Command, Effect, Effects, Input, Level, Record, Switch};
 use crate::transport::{ConnectionId, Flow, ProfileId, Transport};
 

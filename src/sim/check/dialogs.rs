@@ -148,7 +148,7 @@ pub(super) fn finals_are_acknowledged(evidence: &Evidence<'_>) -> Verdict {
 /// CANCEL leaves only after a provisional response and before the final one (RFC 3261 §9.1).
 pub(super) fn cancel_only_when_allowed(evidence: &Evidence<'_>) -> Verdict {
     let mut provisional: BTreeSet<String> = BTreeSet::new();
-    let mut ended: BTreeSet<String> = BTreeSet::new();
+    let mut ended: BTreeMap<String, Instant> = BTreeMap::new();
     let mut cancelled: BTreeSet<String> = BTreeSet::new();
     for message in wire(evidence) {
         let branch = message.text.branch().to_string();
@@ -157,7 +157,7 @@ pub(super) fn cancel_only_when_allowed(evidence: &Evidence<'_>) -> Verdict {
                 if status < 200 {
                     provisional.insert(branch);
                 } else {
-                    ended.insert(branch);
+                    ended.entry(branch).or_insert(message.at);
                 }
             }
             (true, Some("CANCEL"), _) => {
@@ -165,7 +165,9 @@ pub(super) fn cancel_only_when_allowed(evidence: &Evidence<'_>) -> Verdict {
                     let sentence = "a CANCEL left before any provisional response came";
                     return Err((Some(message.at), sentence.into()));
                 }
-                if cancelled.insert(branch.clone()) && ended.contains(&branch) {
+                // What came in the same batch was not read yet.
+                let known = ended.get(&branch).is_some_and(|at| *at < message.at);
+                if cancelled.insert(branch) && known {
                     let sentence = "a CANCEL left after the final response had come";
                     return Err((Some(message.at), sentence.into()));
                 }
