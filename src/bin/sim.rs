@@ -32,6 +32,9 @@ enum What {
         /// Prints published facts and reports of the media plane as well.
         #[arg(long)]
         facts: bool,
+        /// Shows only these peers, as `1001,carrier`.
+        #[arg(long, value_delimiter = ',')]
+        only: Vec<String>,
         /// Breaks a rule of the core on purpose, which the checkers must find: `offer-during-wrap`.
         #[arg(long = "break")]
         breaking: Option<String>,
@@ -62,10 +65,11 @@ fn one(seed: u64, breaking: Option<&str>) -> Outcome {
     run::run(plan, maker, breaking)
 }
 
-fn print_trace(outcome: &Outcome, facts: bool) {
+fn print_trace(outcome: &Outcome, facts: bool, only: &[String]) {
     let names = outcome.world.names();
     let mut columns: Vec<&str> = names.iter().map(String::as_str).collect();
-    columns.insert(1, SERVER);
+    columns.retain(|name| only.is_empty() || only.iter().any(|o| o == name));
+    columns.insert(1.min(columns.len()), SERVER);
     let ladder = Ladder {
         from: Instant::ZERO,
         until: outcome.world.now().mono,
@@ -86,10 +90,16 @@ fn print_summary(mut summary: Summary) {
     println!("  {}", parts.join(", "));
 }
 
-fn run_one(seed: u64, trace: bool, facts: bool, breaking: Option<&str>) -> ExitCode {
+fn run_one(
+    seed: u64,
+    trace: bool,
+    facts: bool,
+    only: &[String],
+    breaking: Option<&str>,
+) -> ExitCode {
     let outcome = one(seed, breaking);
     if trace || facts {
-        print_trace(&outcome, facts);
+        print_trace(&outcome, facts, only);
     }
     println!("seed {seed}: {:016x}", outcome.hash);
     println!("  {}", outcome.plan.describe());
@@ -103,7 +113,13 @@ fn run_one(seed: u64, trace: bool, facts: bool, breaking: Option<&str>) -> ExitC
     }
 }
 
-fn swarm(seeds: u64, from: u64, threads: usize, keep_going: bool, breaking: Option<&str>) -> ExitCode {
+fn swarm(
+    seeds: u64,
+    from: u64,
+    threads: usize,
+    keep_going: bool,
+    breaking: Option<&str>,
+) -> ExitCode {
     let threads = match threads {
         0 => std::thread::available_parallelism().map_or(2, usize::from),
         n => n,
@@ -157,8 +173,9 @@ fn main() -> ExitCode {
             seed,
             trace,
             facts,
+            only,
             breaking,
-        } => run_one(seed, trace, facts, breaking.as_deref()),
+        } => run_one(seed, trace, facts, &only, breaking.as_deref()),
         What::Swarm {
             seeds,
             from,

@@ -346,6 +346,11 @@ impl Plan {
         for _ in 0..draw.between(4, 40) {
             let at = draw.millis(4_000, end);
             let call = draw.call();
+            let mut call = call;
+            if vanish {
+                // Without session timers (RFC 4028) nothing tells of a peer that vanished while it held.
+                call.hold = None;
+            }
             if draw.one_in(2) {
                 let to = *draw.pick(&["+442071838750", "+442071838751", "+442071831001"]);
                 deals.push((at, Deal::Carrier(Order::Call(to.into(), call))));

@@ -73,7 +73,10 @@ fn settings_of(files: &[(String, String)]) -> Settings {
         Ok(settings) => settings,
         Err(problems) => {
             let words: Vec<String> = problems.iter().map(|p| format!("{p:?}")).collect();
-            panic!("the simulated house is misconfigured:\n{}", words.join("\n"));
+            panic!(
+                "the simulated house is misconfigured:\n{}",
+                words.join("\n")
+            );
         }
     }
 }
@@ -113,8 +116,8 @@ impl SwitchNode {
             NodeInput::Tick => Input::Tick,
             NodeInput::Media(report) => Input::Media(event_of(report)),
             NodeInput::Command { id, command } => {
-                let command: Command = serde_json::from_value(command)
-                    .map_err(|e| format!("not a command: {e}"))?;
+                let command: Command =
+                    serde_json::from_value(command).map_err(|e| format!("not a command: {e}"))?;
                 Input::Command { id, command }
             }
             NodeInput::Restore(line) => {

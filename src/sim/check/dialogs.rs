@@ -3,9 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Evidence, Verdict};
-use crate::base::Instant;
+use crate::base::{Duration, Instant};
 use crate::sim::trace::Happening;
 use crate::sim::wire::Text;
+
+/// How long an INVITE without any answer, or a CANCEL without the 487, keeps a transaction (64·T1).
+const TIMER_B: Duration = Duration::from_secs(32);
+/// How long a ringing INVITE may go on.
+const TIMER_C: Duration = Duration::from_secs(180);
 
 /// One message on the server's side of the wire.
 struct Wire {
@@ -97,6 +102,26 @@ pub(super) fn finals_are_acknowledged(evidence: &Evidence<'_>) -> Verdict {
     let messages = wire(evidence);
     let boots = u32::try_from(evidence.crashes().len()).unwrap_or(u32::MAX);
     let mut invites: BTreeMap<String, u32> = BTreeMap::new();
+    // When a branch last heard or said something that keeps its transaction alive: the INVITE, a provisional, the CANCEL.
+    let mut given_up: BTreeMap<String, Instant> = BTreeMap::new();
+    for message in &messages {
+        let text = &message.text;
+        let branch = text.branch().to_string();
+        match (message.sent, text.method(), text.status()) {
+            (true, Some("INVITE"), _) => {
+                given_up.entry(branch).or_insert(message.at + TIMER_B);
+            }
+            (false, None, Some(101..=199)) if text.about() == "INVITE" => {
+                if let Some(at) = given_up.get_mut(&branch) {
+                    *at = (*at).max(message.at + TIMER_C);
+                }
+            }
+            (true, Some("CANCEL"), _) => {
+                given_up.insert(branch, message.at + TIMER_B);
+            }
+            _ => {}
+        }
+    }
     let mut acks: BTreeSet<(String, u32, String)> = BTreeSet::new();
     let mut ack_branches: BTreeSet<String> = BTreeSet::new();
     for message in messages.iter().filter(|m| m.sent) {
@@ -127,6 +152,12 @@ pub(super) fn finals_are_acknowledged(evidence: &Evidence<'_>) -> Verdict {
             continue;
         }
         let who = message.actor.map_or("somebody", |a| evidence.name(a));
+        if given_up
+            .get(text.branch())
+            .is_some_and(|at| message.at >= *at)
+        {
+            continue; // nobody waits for it any more; its sender ends the dialog on its own
+        }
         if status < 300 {
             let key = (
                 text.call_id().to_string(),

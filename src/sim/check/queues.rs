@@ -124,6 +124,10 @@ pub(super) fn offers_are_legal(evidence: &Evidence<'_>) -> Verdict {
             "queued" => {
                 winners.remove(&item);
             }
+            // Who has logged out has no wrap-up any more, even after the next log-in.
+            "agent-state" if text(fact, "state") == "logged-out" => {
+                wrap.remove(&agent);
+            }
             "segment-ended" => {
                 talking.remove(&agent);
                 if let Some(length) = evidence.wrap_up.get(queue) {

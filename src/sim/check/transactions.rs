@@ -17,17 +17,16 @@ struct Seen {
     provisional_after_final: bool,
 }
 
-/// Boot, peer, branch, method, Call-ID.
-type Key = (u32, usize, String, String, String);
+/// Boot, branch, method, Call-ID.
+type Key = (u32, String, String, String);
 
-fn key(boot: u32, actor: usize, message: &Text) -> Key {
+fn key(boot: u32, message: &Text) -> Key {
     let method = match message.about().as_str() {
         "ACK" => "INVITE".to_string(),
         other => other.to_string(),
     };
     (
         boot,
-        actor,
         message.branch().to_string(),
         method,
         message.call_id().to_string(),
@@ -48,7 +47,7 @@ fn fold(evidence: &Evidence<'_>) -> Result<BTreeMap<Key, Seen>, (Option<Instant>
                 if text.method().is_none() || text.method() == Some("ACK") {
                     continue;
                 }
-                let entry = seen.entry(key(boot, *actor, &text)).or_default();
+                let entry = seen.entry(key(boot, &text)).or_default();
                 if entry.asked_at.is_none() {
                     entry.asked_at = Some(*at);
                     entry.by = *actor;
@@ -56,22 +55,19 @@ fn fold(evidence: &Evidence<'_>) -> Result<BTreeMap<Key, Seen>, (Option<Instant>
                     entry.line = text.start.clone();
                 }
             }
-            Happening::NodeSent {
-                actor: Some(actor),
-                bytes,
-                ..
-            } => {
+            Happening::NodeSent { actor, bytes, .. } => {
                 let Ok(text) = Text::parse_strict(bytes) else {
                     continue;
                 };
                 let Some(status) = text.status() else {
                     continue;
                 };
-                if evidence.hostile.get(*actor).copied().unwrap_or(false) {
+                let actor = actor.unwrap_or(usize::MAX); // a NAT may have forgotten who it is
+                if evidence.hostile.get(actor).copied().unwrap_or(false) {
                     continue; // its requests may differ from what we take them for
                 }
-                let Some(entry) = seen.get_mut(&key(boot, *actor, &text)) else {
-                    let to = evidence.name(*actor);
+                let Some(entry) = seen.get_mut(&key(boot, &text)) else {
+                    let to = evidence.name(actor);
                     let sentence = format!(
                         "`{}` for {} went to {to}, who had not asked",
                         text.start,
@@ -90,7 +86,7 @@ fn fold(evidence: &Evidence<'_>) -> Result<BTreeMap<Key, Seen>, (Option<Instant>
                 if entry.finals.len() > 1 || entry.provisional_after_final {
                     let sentence = format!(
                         "{}'s `{}` was answered {:?}, then `{}`",
-                        evidence.name(*actor),
+                        evidence.name(actor),
                         entry.line,
                         entry.finals,
                         text.start
@@ -118,8 +114,8 @@ pub(super) fn every_request_is_answered(evidence: &Evidence<'_>) -> Verdict {
         .entries()
         .iter()
         .any(|(_, h)| matches!(h, Happening::JournalRefuses(_)));
-    for ((boot, actor, ..), entry) in fold(evidence)? {
-        let hostile = evidence.hostile.get(actor).copied().unwrap_or(false);
+    for ((boot, ..), entry) in fold(evidence)? {
+        let hostile = evidence.hostile.get(entry.by).copied().unwrap_or(false);
         let excused = hostile || (refused && entry.stream);
         if !excused && boot == boots && entry.finals.is_empty() {
             let sentence = format!(
