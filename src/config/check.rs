@@ -342,8 +342,9 @@ impl Check<'_> {
             match &item.value {
                 Value::Table(table) => self.step(table, &item.span),
                 _ => {
-                    let help = Some("for example `{ answer = true }`".to_owned());
-                    self.mismatch(item, "a step", "a table", help);
+                    let problem = self.error(&item.span, "a step is a table");
+                    problem.label = format!("this is {}", item.value.kind());
+                    problem.help = Some("for example `{ answer = true }`".to_owned());
                 }
             }
         }

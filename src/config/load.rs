@@ -82,7 +82,10 @@ pub fn load_with(
     reading.model.zone = server.server.time_zone.clone();
     references::check(&mut reading, directory);
     let dialplan = Dialplan::compile(std::mem::take(&mut reading.model));
-    references::warn(&mut reading, &dialplan, &server.http);
+    // With errors about, half of the warnings would only be their echo.
+    if !reading.problems.iter().any(Problem::is_error) {
+        references::warn(&mut reading, &dialplan, &server.http);
+    }
     let mut problems = reading.problems;
     problems.sort_by(|a, b| {
         (&a.file, a.line, a.column, a.severity).cmp(&(&b.file, b.line, b.column, b.severity))

@@ -134,7 +134,7 @@ impl Problem {
         };
         let handler = GraphicalReportHandler::new_themed(theme)
             .with_width(110)
-            .with_context_lines(0);
+            .with_context_lines(1);
         let report = match &self.span {
             Some((source, _)) => Report::new(diagnostic)
                 .with_source_code(NamedSource::new(&*self.file, source.text.clone())),
@@ -167,9 +167,10 @@ impl fmt::Display for Problem {
                 self.file, self.line, self.column, self.message
             )?;
         }
-        if let Some(help) = &self.help {
-            write!(f, " ({help})")?;
+        match &self.help {
+            Some(help) => write!(f, " ({help})"),
+            None if self.label.is_empty() => Ok(()),
+            None => write!(f, " ({})", self.label),
         }
-        Ok(())
     }
 }

@@ -173,7 +173,7 @@ fn collect(folder: &Path, prefix: &str, depth: u8, found: &mut BTreeSet<String>)
 
 /// Warns of what nobody can mean.
 pub fn warn(reading: &mut Reading<'_>, dialplan: &Dialplan, http: &HttpSettings) {
-    if reading.profiles.is_empty() && !reading.problems.iter().any(Problem::is_error) {
+    if reading.profiles.is_empty() {
         let message = "there is no SIP profile: the server takes no calls";
         reading.problems.push(
             Problem::of_file(Severity::Warning, "sip-profiles", message)

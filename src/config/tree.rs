@@ -29,7 +29,7 @@ pub enum Value {
     /// `true` or `false`.
     Flag(bool),
     /// A date or time without quotes.
-    Date(String),
+    Date,
     /// An array.
     List(Vec<Node>),
     /// A table.
@@ -44,7 +44,7 @@ impl Value {
             Value::Integer(_) => "a whole number",
             Value::Float(_) => "a number",
             Value::Flag(_) => "true or false",
-            Value::Date(_) => "a date without quotes",
+            Value::Date => "a date without quotes",
             Value::List(_) => "a list",
             Value::Table(_) => "a table",
         }
@@ -122,7 +122,7 @@ fn convert(node: &Spanned<DeValue<'_>>) -> Node {
         }
         DeValue::Float(number) => Value::Float(number.as_str().parse().unwrap_or(f64::NAN)),
         DeValue::Boolean(flag) => Value::Flag(*flag),
-        DeValue::Datetime(date) => Value::Date(date.to_string()),
+        DeValue::Datetime(_) => Value::Date,
         DeValue::Array(list) => Value::List(list.iter().map(convert).collect()),
         DeValue::Table(table) => Value::Table(convert_table(table)),
     };

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use regex::Regex;
 
+use super::pattern::regex_error;
 use super::template::{Template, Variables};
 
 /// Deepest nesting of parentheses and `not`.
@@ -249,8 +250,7 @@ impl Parser {
                 match self.tokens.get(self.next).cloned() {
                     Some(Token::Value(text)) => {
                         self.next += 1;
-                        let expression = Regex::new(&text)
-                            .map_err(|error| format!("not a regular expression: {error}"))?;
+                        let expression = Regex::new(&text).map_err(|error| regex_error(&error))?;
                         Ok(Node::Matches(left, Box::new(expression)))
                     }
                     _ => Err("`=~` needs a regular expression in quotes".to_owned()),

@@ -73,8 +73,7 @@ impl Pattern {
     pub fn parse(text: &str) -> Result<Pattern, String> {
         let text = text.trim();
         if let Some(expression) = text.strip_prefix("re:") {
-            let expression = Regex::new(expression)
-                .map_err(|error| format!("not a regular expression: {error}"))?;
+            let expression = Regex::new(expression).map_err(|error| regex_error(&error))?;
             return Ok(Pattern {
                 text: text.into(),
                 kind: Kind::Expression(Box::new(expression)),
@@ -277,6 +276,14 @@ impl Pattern {
                 _ => false,
             })
     }
+}
+
+/// The last line of the library's explanation: the others draw the expression again.
+pub(super) fn regex_error(error: &regex::Error) -> String {
+    let text = error.to_string();
+    let last = text.lines().last().unwrap_or_default();
+    let why = last.strip_prefix("error: ").unwrap_or(last);
+    format!("not a regular expression: {why}")
 }
 
 enum Position {

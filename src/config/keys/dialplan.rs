@@ -55,7 +55,7 @@ const MENU: Keys = Keys {
 };
 
 const HOURS: Keys = Keys::of(
-    "opening hours",
+    "a table of opening hours",
     &[
         key(
             "zone",

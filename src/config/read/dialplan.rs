@@ -193,9 +193,18 @@ pub fn template(
 fn rule(reading: &mut Reading<'_>, fields: &Fields<'_>, index: usize) -> Rule {
     let mut numbers = Vec::new();
     for (text, _) in fields.texts("number") {
-        if let Ok(pattern) = Pattern::parse(text) {
-            keep(reading, &pattern);
-            numbers.push(pattern);
+        match Pattern::parse(text) {
+            Ok(pattern) => {
+                keep(reading, &pattern);
+                numbers.push(pattern);
+            }
+            // One mistake is one error: the steps may use what the pattern meant to keep.
+            Err(_) => {
+                for part in text.split('{').skip(1) {
+                    let name = part.split([':', '}']).next().unwrap_or_default();
+                    reading.variables.insert(name.to_owned());
+                }
+            }
         }
     }
     let from = fields

@@ -189,7 +189,7 @@ impl Reading<'_> {
                         Some(Secret::new(text))
                     }
                     Err(error) => {
-                        let message = format!("cannot read `{}`: {error}", path.display());
+                        let message = format!("cannot read `{name}`: {error}");
                         let help = "paths are relative to the configuration directory".to_owned();
                         self.error(fields.source, inner.span("file"), message).help = Some(help);
                         None

@@ -170,7 +170,11 @@ fn trunk(
         reading
             .error(fields.source, fields.span("name"), message)
             .help = Some("give `proxy` to send calls, `from` to take them".to_owned());
-    } else if from.is_empty() && fields.node("from").is_none() && auth == Some(ProfileAuth::Trunk) {
+    } else if from.is_empty()
+        && fields.node("from").is_none()
+        && auth == Some(ProfileAuth::Trunk)
+        && proxy.iter().all(|(uri, _)| parts::sip_uri(uri).is_ok())
+    {
         let message =
             format!("no call from trunk `{shown}` is taken: its source addresses are not known");
         reading

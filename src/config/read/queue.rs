@@ -11,6 +11,7 @@ use crate::base::limits::QUEUES_PER_AGENT_MAX;
 use crate::config::fields::Fields;
 use crate::config::keys::queue::{overflow_when, rona_action};
 use crate::config::settings::QueueSettings;
+use crate::config::tree::{Node, Value};
 
 const STRATEGIES: &[(&str, Strategy)] = &[
     ("longest-idle", Strategy::LongestIdle),
@@ -100,7 +101,7 @@ pub fn read(reading: &mut Reading<'_>, file: &Fields<'_>) {
             .unwrap_or(default.ring_all_max),
         ..default
     };
-    if acd.agents.is_empty() && file.tables("agents").is_empty() {
+    if acd.agents.is_empty() && file.node("agents").is_none_or(|node| is_empty_list(node)) {
         let message = format!("nobody serves queue `{name}`");
         reading
             .warning(file.source, file.span("name"), message)
@@ -114,6 +115,10 @@ pub fn read(reading: &mut Reading<'_>, file: &Fields<'_>) {
         decline_reason_required: file.flag("decline-reason-required").unwrap_or(false),
         place: file.place(),
     }));
+}
+
+fn is_empty_list(node: &Node) -> bool {
+    matches!(&node.value, Value::List(list) if list.is_empty())
 }
 
 fn agents(reading: &mut Reading<'_>, file: &Fields<'_>, queue: &str) -> Vec<AssignmentSettings> {
