@@ -51,7 +51,7 @@ fn cardinal(value: u32, words: &mut Vec<Arc<str>>) {
         if value >= size {
             cardinal(value / size, words);
             words.push(name.into());
-            if value % size > 0 {
+            if !value.is_multiple_of(size) {
                 cardinal(value % size, words);
             }
             return;
@@ -62,7 +62,7 @@ fn cardinal(value: u32, words: &mut Vec<Arc<str>>) {
         return;
     }
     words.push(format!("digits/{}", value / 10 * 10).into());
-    if value % 10 > 0 {
+    if !value.is_multiple_of(10) {
         words.push(format!("digits/{}", value % 10).into());
     }
 }

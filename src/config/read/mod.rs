@@ -47,6 +47,9 @@ pub struct Reference {
     pub span: Range<usize>,
 }
 
+/// Where something is defined.
+pub type Definition = (Arc<Source>, Range<usize>);
+
 /// What has been read so far.
 pub struct Reading<'a> {
     pub directory_path: PathBuf,
@@ -62,7 +65,7 @@ pub struct Reading<'a> {
     pub profiles: Vec<Arc<SipProfile>>,
     pub queues: Vec<Arc<QueueSettings>>,
     /// Where each named thing was first defined.
-    pub defined: BTreeMap<(&'static str, String), (Arc<Source>, Range<usize>)>,
+    pub defined: BTreeMap<(&'static str, String), Definition>,
     /// Zone of hours that name none.
     pub zone: Arc<str>,
     /// Whether some step dials a number without naming trunks, so that any trunk may be used.
@@ -136,11 +139,7 @@ impl Reading<'_> {
     }
 
     /// Where a name was defined.
-    pub fn definition(
-        &self,
-        what: &'static str,
-        name: &str,
-    ) -> Option<(Arc<Source>, Range<usize>)> {
+    pub fn definition(&self, what: &'static str, name: &str) -> Option<Definition> {
         self.defined.get(&(what, name.to_owned())).cloned()
     }
 

@@ -101,7 +101,7 @@ pub fn read(reading: &mut Reading<'_>, file: &Fields<'_>) {
             .unwrap_or(default.ring_all_max),
         ..default
     };
-    if acd.agents.is_empty() && file.node("agents").is_none_or(|node| is_empty_list(node)) {
+    if acd.agents.is_empty() && file.node("agents").is_none_or(is_empty_list) {
         let message = format!("nobody serves queue `{name}`");
         reading
             .warning(file.source, file.span("name"), message)

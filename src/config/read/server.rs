@@ -1,7 +1,6 @@
 //! Reads `strowger.toml`.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 
 use super::Reading;
 use crate::base::Duration;
@@ -61,7 +60,7 @@ pub fn read(reading: &mut Reading<'_>, file: Option<Fields<'_>>) -> ServerFile {
                 .unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080))),
         },
         store: StoreSettings {
-            sqlite: PathBuf::from(sqlite),
+            sqlite,
             journal: store
                 .and_then(|store| {
                     store.one_of(
