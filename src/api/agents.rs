@@ -60,6 +60,7 @@ pub(super) enum Session {
 #[serde(deny_unknown_fields)]
 pub(super) struct SessionOrder {
     /// `in` or `out`.
+    #[serde(alias = "state")]
     session: Session,
 }
 
@@ -86,6 +87,7 @@ pub(super) enum Readiness {
     /// Takes work.
     Ready,
     /// Takes none.
+    #[serde(alias = "not_ready")]
     NotReady,
 }
 
@@ -94,6 +96,7 @@ pub(super) enum Readiness {
 #[serde(deny_unknown_fields)]
 pub(super) struct StatusOrder {
     /// `ready` or `not-ready`.
+    #[serde(alias = "state")]
     status: Readiness,
     /// Why not ready.
     #[schema(value_type = Option<String>, example = "break")]

@@ -296,7 +296,6 @@ fn cancel_reasons(cause: Cause) -> Vec<String> {
             "SIP;cause=200;text=\"Call completed elsewhere\"".to_owned(),
             cause.reason(),
         ],
-        Cause::CallerGone => Vec::new(),
         _ => vec![cause.reason()],
     }
 }

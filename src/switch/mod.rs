@@ -30,5 +30,5 @@ pub use effect::{Effect, Effects, Level};
 pub use input::Input;
 pub use record::{BindingRecord, Event, Fact, Record};
 pub use view::{
-    CallView, LegView, QueueDetail, RegistrationView, StatusView, TrunkView, WorkDetail,
+    CallView, LegView, QueueDetail, RegistrationView, StatusView, TrunkView, WaitingView, WorkDetail,
 };

@@ -7,7 +7,7 @@ use super::core::{State, Switch};
 use super::effect::Effects;
 use super::record::Fact;
 use super::routing::Phase;
-use super::view::{CallView, LegView, QueueDetail, RegistrationView, StatusView, WorkDetail};
+use super::view::{CallView, LegView, QueueDetail, RegistrationView, StatusView, WaitingView, WorkDetail};
 use crate::acd::{AcdCommand, AgentStatus, WrapEndedBy};
 use crate::base::{Key, Now};
 use crate::call::{Call, Calls, Cause};
@@ -53,7 +53,15 @@ impl Switch {
                     .ok_or_else(|| Refusal::not_found("queue", &name))?;
                 Ok(Answer::Queue(Box::new(QueueDetail {
                     queue,
-                    waiting: self.acd.waiting(now, &name),
+                    items: self
+                        .acd
+                        .waiting(now, &name)
+                        .into_iter()
+                        .map(|item| WaitingView {
+                            why: self.acd.why_item(item.id).pop(),
+                            item,
+                        })
+                        .collect(),
                 })))
             }
             Command::Agents => Ok(Answer::Agents(self.acd.agents(now))),

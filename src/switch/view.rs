@@ -134,7 +134,17 @@ pub struct QueueDetail {
     #[serde(flatten)]
     pub queue: acd::QueueView,
     /// Waiting items in the order in which they will be served.
-    pub waiting: Vec<acd::WorkItemView>,
+    pub items: Vec<WaitingView>,
+}
+
+/// A waiting item and why it waits.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct WaitingView {
+    /// The item.
+    #[serde(flatten)]
+    pub item: acd::WorkItemView,
+    /// The last decision about it, with the reason for each candidate.
+    pub why: Option<acd::Decision>,
 }
 
 /// A work item, its way so far and the decisions about it.

@@ -96,13 +96,13 @@ fn agent_states_and_the_record_of_a_broken_call_survive_kill_9() {
     server.agent_ready("1001");
     server.api().put(
         "/agents/1001/status",
-        &json!({ "ready": false, "reason": "lunch" }),
+        &json!({ "status": "not-ready", "reason": "lunch" }),
     );
     let carrier = Carrier::new(&server, 1, None);
     let mut call = carrier.calls(&server, "call-until-bye").start();
     let id = wait_for("the caller to wait", seconds(20.0), || {
         let queue = server.api().get("/queues/support");
-        queue["waiting"]
+        queue["items"]
             .get(0)
             .map(|item| item["id"].as_str().expect("an id").to_string())
     });

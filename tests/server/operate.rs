@@ -62,7 +62,7 @@ fn the_api_serves_nobody_without_the_token() {
         assert_eq!(stranger.try_post("/reload", &json!({})).status, 401);
         assert_eq!(
             stranger
-                .try_put("/agents/1001/session", &json!({ "logged_in": true }))
+                .try_put("/agents/1001/session", &json!({ "session": "in" }))
                 .status,
             401
         );

@@ -16,7 +16,7 @@ fn queue(server: &Server) -> Value {
 fn waiting(server: &Server, count: u64) -> Vec<Value> {
     wait_for(&format!("{count} callers to wait"), seconds(20.0), || {
         let queue = queue(server);
-        let waiting = queue["waiting"].as_array().cloned().unwrap_or_default();
+        let waiting = queue["items"].as_array().cloned().unwrap_or_default();
         (waiting.len() as u64 == count).then_some(waiting)
     })
 }
@@ -208,7 +208,7 @@ fn assert_sums(queue: &Value) {
     };
     let ended =
         of("answered") + of("abandoned") + of("flowed_out") + of("timed_out") + of("withdrawn");
-    let live = queue["waiting"].as_array().map_or(0, Vec::len) as u64;
+    let live = queue["items"].as_array().map_or(0, Vec::len) as u64;
     assert_eq!(of("offered"), ended + live, "{metrics}");
     assert_eq!(metrics["identity_holds"], true);
 }

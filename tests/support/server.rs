@@ -166,11 +166,11 @@ impl Server {
     pub fn agent_ready(&self, extension: &str) {
         self.api().put(
             &format!("/agents/{extension}/session"),
-            &serde_json::json!({ "logged_in": true }),
+            &serde_json::json!({ "session": "in" }),
         );
         self.api().put(
             &format!("/agents/{extension}/status"),
-            &serde_json::json!({ "ready": true }),
+            &serde_json::json!({ "status": "ready" }),
         );
     }
 
