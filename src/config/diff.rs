@@ -56,7 +56,7 @@ pub struct Change {
     pub was: Option<Arc<str>>,
     /// What happened.
     pub kind: ChangeKind,
-    /// True when it takes a restart of the server: listening addresses, data directory, ports, workers.
+    /// True when it takes a restart of the server: domain, data directory, RTP ports, HTTP, store, workers.
     pub needs_restart: bool,
 }
 
@@ -108,10 +108,8 @@ pub fn diff(old: &Settings, new: &Settings) -> Vec<Change> {
             old.was.clone_from(&new.was);
             old == **new
         },
-        |old, new| match (old, new) {
-            (Some(old), Some(new)) => old.listen != new.listen,
-            _ => true,
-        },
+        // Ports are opened and closed while the server runs.
+        |_, _| false,
         &mut out,
     );
     objects(
