@@ -296,6 +296,10 @@ fn cancel_reasons(cause: Cause) -> Vec<String> {
             "SIP;cause=200;text=\"Call completed elsewhere\"".to_owned(),
             cause.reason(),
         ],
+        Cause::CallerGone => vec![
+            "SIP;cause=487;text=\"Caller gave up\"".to_owned(),
+            cause.reason(),
+        ],
         _ => vec![cause.reason()],
     }
 }

@@ -30,5 +30,6 @@ pub use effect::{Effect, Effects, Level};
 pub use input::Input;
 pub use record::{BindingRecord, Event, Fact, Record};
 pub use view::{
-    CallView, LegView, QueueDetail, RegistrationView, StatusView, TrunkView, WaitingView, WorkDetail,
+    CallView, LegView, QueueDetail, RegistrationView, StatusView, TrunkView, WaitingView,
+    WorkDetail,
 };

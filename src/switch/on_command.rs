@@ -7,7 +7,9 @@ use super::core::{State, Switch};
 use super::effect::Effects;
 use super::record::Fact;
 use super::routing::Phase;
-use super::view::{CallView, LegView, QueueDetail, RegistrationView, StatusView, WaitingView, WorkDetail};
+use super::view::{
+    CallView, LegView, QueueDetail, RegistrationView, StatusView, WaitingView, WorkDetail,
+};
 use crate::acd::{AcdCommand, AgentStatus, WrapEndedBy};
 use crate::base::{Key, Now};
 use crate::call::{Call, Calls, Cause};

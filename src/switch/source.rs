@@ -179,12 +179,13 @@ impl Switch {
         } else {
             StatusCode::UNAUTHORIZED
         };
-        let tag = self.entropy.token::<8>();
+        // no state for a source that has proved nothing: each retransmission is asked again, with the same tag (RFC 3261 §8.2.7)
+        let tag = stateless_tag(request);
         let response = Builder::response(request, status, "")
-            .to_tag(&tag)
+            .to_tag(tag.as_bytes())
             .header(name, value)
             .finish();
-        self.with_tx(|tx, acts| tx.respond(now, key, response, acts));
+        self.with_tx(|tx, acts| tx.answer_once(key, Some(response), acts));
         Source::Answered
     }
 
@@ -218,4 +219,15 @@ impl Switch {
         let response = builder.finish();
         self.with_tx(|tx, acts| tx.respond(now, key, response, acts));
     }
+}
+
+/// A To tag that is the same for every retransmission of a request, and that nobody can tell from outside.
+fn stateless_tag(request: &Message) -> String {
+    let key = crate::base::map::HashKey::default();
+    let seed = (
+        request.top_via().branch().unwrap_or_default(),
+        request.call_id(),
+        request.from_tag().unwrap_or_default(),
+    );
+    format!("{:016x}", std::hash::BuildHasher::hash_one(&key, seed))
 }
