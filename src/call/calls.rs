@@ -408,6 +408,8 @@ impl Calls {
     /// Takes a leg out of its call and of all indexes, closes its stream and writes its part of the record.
     pub(super) fn detach(&mut self, ctx: &mut Ctx<'_>, key: Key<Leg>, status: u16) {
         self.close_audio(ctx, key);
+        // a change that waits for the other leg gets its answer before the dialog is gone
+        self.finish_crossing_with(ctx, Some(key), StatusCode::REQUEST_TERMINATED);
         let Some(leg) = self.legs.get_mut(key) else {
             return;
         };

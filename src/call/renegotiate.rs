@@ -41,7 +41,7 @@ impl Calls {
             None
         }?;
         let leg = self.legs.get(other)?;
-        (leg.is_answered() && leg.audio.plan.is_some()).then_some(other)
+        (leg.is_answered() && leg.dialog.is_some() && leg.audio.plan.is_some()).then_some(other)
     }
 
     /// A re-INVITE or UPDATE arrived in a leg's dialog.
@@ -122,6 +122,13 @@ impl Calls {
         offer: SdpOffer,
     ) {
         let Some(other) = self.legs.get(partner) else {
+            self.answer_change(
+                ctx,
+                server,
+                &request,
+                StatusCode::SERVER_INTERNAL_ERROR,
+                None,
+            );
             return;
         };
         if other.asking.is_some() || other.crossing.is_some() || other.reinvite_unacked.is_some() {
@@ -295,7 +302,7 @@ impl Calls {
         })
     }
 
-    fn finish_crossing_with(
+    pub(super) fn finish_crossing_with(
         &mut self,
         ctx: &mut Ctx<'_>,
         asker: Option<Key<Leg>>,
@@ -361,6 +368,7 @@ impl Calls {
             return;
         };
         let Ok(local) = self.open_audio(ctx, key, local.payloads, Direction::SendRecv) else {
+            self.answer_change(ctx, server, request, StatusCode::SERVICE_UNAVAILABLE, None);
             return;
         };
         let body = media::offer(&local);
