@@ -57,7 +57,7 @@ fn every_acknowledged_registration_survives_kill_9() {
     load.kill();
     let acknowledged = acknowledged(&load.messages());
     server.restart();
-    let rows = server.api().list("/registrations?limit=10000");
+    let rows = server.api().list("/registrations");
     let lost: Vec<&String> = acknowledged
         .iter()
         .filter(|user| {

@@ -53,14 +53,25 @@ impl Api {
         answer.body
     }
 
-    /// The `items` of a list below `/api/v1`.
+    /// All items of a list below `/api/v1`, page by page.
     #[track_caller]
     pub fn list(&self, path: &str) -> Vec<Value> {
-        let body = self.get(path);
-        body["items"]
-            .as_array()
-            .unwrap_or_else(|| panic!("GET {path}: a list has `items`: {body}"))
-            .clone()
+        let mut items = Vec::new();
+        let mut query = "limit=1000".to_string();
+        loop {
+            let page = self.get(&format!("{path}?{query}"));
+            items.extend(
+                page["items"]
+                    .as_array()
+                    .unwrap_or_else(|| panic!("GET {path}: a list has `items`: {page}"))
+                    .iter()
+                    .cloned(),
+            );
+            match page["next"].as_str() {
+                Some(cursor) => query = format!("limit=1000&cursor={cursor}"),
+                None => return items,
+            }
+        }
     }
 
     /// GET of any path.

@@ -145,6 +145,18 @@ impl Sipp {
             folder.path().join("actions.log").display().to_string(),
         );
         option("-cid_str", format!("%u-%p-{}@%s", self.scenario));
+        // By itself SIPp proves itself for another URI than the one it asks for.
+        let value = |name: &str| {
+            self.values
+                .iter()
+                .find(|(known, _)| known == name)
+                .map(|(_, value)| value.as_str())
+        };
+        match (value("callee"), value("domain")) {
+            (Some(callee), Some(domain)) => option("-auth_uri", format!("{callee}@{domain}")),
+            (None, Some(domain)) => option("-auth_uri", domain.to_string()),
+            _ => {}
+        }
         if let Some(rate) = self.rate {
             option("-r", rate.to_string());
         }
