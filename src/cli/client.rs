@@ -72,7 +72,10 @@ pub fn ask(server: &ServerArgs, question: &Question) -> ExitCode {
             let text = if server.json {
                 value.to_string()
             } else {
-                table(&value)
+                match question {
+                    Question::Why(_) => decisions(&value),
+                    _ => table(&value),
+                }
             };
             say(&text);
             ExitCode::SUCCESS
@@ -144,6 +147,22 @@ fn token_of(data_dir: &Path) -> Result<String, String> {
     })
 }
 
+/// Columns that stand first where a list has them; the rest follows by name.
+const COLUMNS_FIRST: &[&str] = &[
+    "aor",
+    "extension",
+    "name",
+    "direction",
+    "from",
+    "to",
+    "state",
+    "strategy",
+    "waiting",
+    "contact",
+    "transport",
+    "source",
+];
+
 /// A list of objects as a table, anything else as indented JSON.
 fn table(value: &Value) -> String {
     let rows = match value {
@@ -157,22 +176,25 @@ fn table(value: &Value) -> String {
     let Some(Value::Object(first)) = rows.first() else {
         return "none".to_owned();
     };
-    // Columns are what every row can show on one line.
-    let columns: Vec<&String> = first
+    // Columns are what every row can show on one line; what people look for stands first.
+    let mut columns: Vec<&String> = first
         .iter()
-        .filter(|(_, value)| !value.is_object() && !value.is_array())
+        .filter(|(_, value)| cell(value).is_some())
         .map(|(name, _)| name)
         .collect();
+    columns.sort_by_key(|name| {
+        let place = COLUMNS_FIRST.iter().position(|first| first == name);
+        place.unwrap_or(COLUMNS_FIRST.len())
+    });
     let mut lines: Vec<Vec<String>> =
         vec![columns.iter().map(|name| name.replace('_', " ")).collect()];
     for row in rows {
         lines.push(
             columns
                 .iter()
-                .map(|column| match row.get(column.as_str()) {
-                    Some(Value::String(text)) => text.clone(),
-                    None | Some(Value::Null) => "-".to_owned(),
-                    Some(other) => other.to_string(),
+                .map(|column| {
+                    let value = row.get(column.as_str()).unwrap_or(&Value::Null);
+                    cell(value).unwrap_or_else(|| "-".to_owned())
                 })
                 .collect(),
         );
@@ -201,6 +223,72 @@ fn table(value: &Value) -> String {
         .join("\n")
 }
 
+/// What a cell shows of a value: itself, or the number of a party; lists and other objects have no cell.
+fn cell(value: &Value) -> Option<String> {
+    match value {
+        Value::Null => Some("-".to_owned()),
+        Value::String(text) => Some(text.clone()),
+        Value::Object(object) => object.get("number")?.as_str().map(str::to_owned),
+        Value::Array(_) => None,
+        other => Some(other.to_string()),
+    }
+}
+
+/// Decisions of the ACD, newest last: when and why it looked, whom it chose, and the verdict on each agent.
+fn decisions(value: &Value) -> String {
+    let rows = match value {
+        Value::Array(rows) => rows,
+        Value::Object(object) => match object.get("items").and_then(Value::as_array) {
+            Some(rows) => rows,
+            None => return table(value),
+        },
+        _ => return table(value),
+    };
+    if rows.is_empty() {
+        return "no decision yet".to_owned();
+    }
+    let text = |row: &Value, name: &str| {
+        row.get(name)
+            .and_then(cell)
+            .unwrap_or_else(|| "-".to_owned())
+    };
+    let mut lines = Vec::new();
+    for row in rows {
+        let mut line = format!("{}  {}", text(row, "at"), text(row, "trigger"));
+        for name in ["queue", "item", "key"] {
+            let shown = text(row, name);
+            if !matches!(shown.as_str(), "-" | "") {
+                line.push_str(&format!("  {name} {shown}"));
+            }
+        }
+        let chosen: Vec<&str> = row
+            .get("chosen")
+            .and_then(Value::as_array)
+            .map(|agents| agents.iter().filter_map(Value::as_str).collect())
+            .unwrap_or_default();
+        let outcome = if chosen.is_empty() {
+            "nobody".to_owned()
+        } else {
+            chosen.join(", ")
+        };
+        line.push_str(&format!("  -> {outcome}"));
+        lines.push(line);
+        for candidate in row
+            .get("candidates")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+        {
+            lines.push(format!(
+                "    {}: {}",
+                text(candidate, "agent"),
+                text(candidate, "verdict")
+            ));
+        }
+    }
+    lines.join("\n")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -215,6 +303,23 @@ mod tests {
         assert_eq!(table(&list), "name     waiting\nsupport  3\nsales    -");
         assert_eq!(table(&json!([])), "none");
         assert_eq!(table(&json!({ "ready": true })), "{\n  \"ready\": true\n}");
+    }
+
+    #[test]
+    fn parties_show_their_number_and_come_first() {
+        let list = json!([{ "answered_at": null, "from": { "number": "1001", "name": "Ada" }, "legs": [], "to": { "number": "1002" } }]);
+        assert_eq!(table(&list), "from  to    answered at\n1001  1002  -");
+    }
+
+    #[test]
+    fn decisions_name_every_candidate_with_its_verdict() {
+        let list = json!([{ "at": "12:00", "trigger": "entered", "item": null, "queue": "support", "key": "class 5",
+            "candidates": [{ "agent": "1003", "verdict": "in wrap-up" }], "more": 0, "chosen": [] }]);
+        assert_eq!(
+            decisions(&list),
+            "12:00  entered  queue support  key class 5  -> nobody\n    1003: in wrap-up"
+        );
+        assert_eq!(decisions(&json!([])), "no decision yet");
     }
 
     #[test]

@@ -146,7 +146,7 @@ fn hold_in_three_dialects_stops_the_tones_and_resume_brings_them_back() {
 }
 
 #[test]
-fn a_caller_who_gives_up_stops_the_ringing_with_a_reason() {
+fn a_caller_who_gives_up_stops_the_ringing_and_leaves_a_missed_call() {
     let server = Server::start(Lab::new());
     let (ann, bob) = (
         Device::new("1001", None),
@@ -157,6 +157,8 @@ fn a_caller_who_gives_up_stops_the_ringing_with_a_reason() {
         .set("ring_ms", 500)
         .run();
     ring.succeed();
+    // Cause 200 would say that somebody else answered: the phone would not show a missed call.
+    assert!(!ring.messages().contains("cause=200"));
     assert_eq!(server.wait_records(1)[0]["outcome"], "cancelled");
     server.wait_idle();
 }

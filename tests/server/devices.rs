@@ -73,12 +73,13 @@ pub struct Carrier {
 }
 
 impl Carrier {
-    /// `line` tells several callers behind the one carrier apart (its port is 6000 + line).
+    /// `line` tells several callers behind the one carrier apart (its port is 7000 + 10 × line:
+    /// SIPp takes ports from 6000 for media of its own).
     pub fn new(server: &Server, line: u16, tone_hz: Option<f64>) -> Carrier {
         Carrier {
             address: server.lab.carrier,
             ear: Ear::open(server.lab.carrier, tone_hz),
-            port: 6000 + line,
+            port: 7000 + 10 * line,
         }
     }
 

@@ -202,12 +202,16 @@ fn a_caller_who_hangs_up_while_the_agent_rings_leaves_no_leg() {
 fn assert_sums(queue: &Value) {
     let metrics = &queue["metrics"];
     let of = |name: &str| {
-        metrics[name]
+        metrics["counters"][name]
             .as_u64()
             .unwrap_or_else(|| panic!("no `{name}` in {metrics}"))
     };
-    let ended =
-        of("answered") + of("abandoned") + of("flowed_out") + of("timed_out") + of("withdrawn");
+    let ended = of("answered")
+        + of("abandoned")
+        + of("flowed_out")
+        + of("timed_out")
+        + of("withdrawn")
+        + of("failed");
     let live = queue["items"].as_array().map_or(0, Vec::len) as u64;
     assert_eq!(of("offered"), ended + live, "{metrics}");
     assert_eq!(metrics["identity_holds"], true);
