@@ -51,6 +51,7 @@ impl Route {
     }
 
     /// Rewrites a packet in place. False when it must be dropped.
+    #[inline]
     pub fn apply(&self, header: &Header, packet: &mut [u8]) -> bool {
         let pass = self
             .pass

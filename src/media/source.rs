@@ -59,6 +59,7 @@ impl Source {
     }
 
     /// Judges the source of a valid packet.
+    #[inline]
     pub fn judge(&mut self, now: Instant, from: SocketAddr) -> Verdict {
         if self.locked == Some(from) {
             return Verdict::Known;

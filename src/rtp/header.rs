@@ -26,6 +26,7 @@ pub struct Header {
 impl Header {
     /// Checks a datagram (RFC 3550 §A.1): version 2, room for contributing sources, extension and padding, and no RTCP type
     /// in the place of marker and payload number.
+    #[inline]
     pub fn parse(packet: &[u8]) -> Option<Header> {
         let fixed = packet.first_chunk::<HEADER_BYTES>()?;
         let [first, second, s0, s1, t0, t1, t2, t3, r0, r1, r2, r3] = *fixed;
