@@ -31,10 +31,11 @@ lint: ## format and clippy, warnings are errors
 fmt: ## format the code
 	$(CARGO) fmt
 
-bench: build ## microbenches, then CPU per operation beside Kamailio and rtpengine
+bench: build ## microbenches, then CPU per operation beside Kamailio and rtpengine (BENCH_QUICK=1: two short runs, no microbenches)
 	scripts/test-deps.sh bench
-	$(CARGO) bench --benches
-	@set -e; for folder in benches/side-by-side/*/; do $$folder/$$(basename $$folder).py; done
+	$(if $(BENCH_QUICK),,$(CARGO) bench --benches)
+	benches/side-by-side/sip/sip.py
+	benches/side-by-side/rtp/rtp.py $(if $(BENCH_QUICK),--runs 2)
 
 fuzz: ## run every fuzz target for SECONDS_EACH seconds, on stable
 	scripts/fuzz.sh $(SECONDS_EACH)
