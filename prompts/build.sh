@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Makes the default prompts and the default music: prompts/en/NAME.flac from prompts/lines.tsv, prompts/music/default.flac from music.py.
+# Makes the default prompts, tones and music: prompts/en/NAME.flac from prompts/lines.tsv, prompts/tones/NAME.flac from sines,
+# prompts/music/default.flac from music.py.
 # Needs espeak-ng, sox and python3. Every file is mono, 8 kHz, 16 bit, trimmed of silence, its peak at -3 dB.
-# Usage: prompts/build.sh [NAME…]      only those prompts; `music` stands for the music
+# Usage: prompts/build.sh [NAME…]      only those prompts; `tones` stands for the tones, `music` for the music
 set -euo pipefail
 cd "$(dirname "$0")"
 for tool in espeak-ng sox python3; do
@@ -30,6 +31,17 @@ while IFS=$'\t' read -r name words; do
   sox -R "$work/flat.wav" -C 8 "en/$name.flac"
   count=$((count + 1))
 done <lines.tsv
+
+if wanted tones "$@"; then
+  mkdir -p tones
+  # What a caller hears while a phone rings: 400 Hz and 450 Hz at -16 dB each, 0.4 s on, 0.2 s off, 0.4 s on, 2.0 s off. One period,
+  # which loops without a seam. The bursts hold whole periods of both (160 and 180), so that they begin and end at zero.
+  sox -R -n -r 8000 -c 1 -b 16 "$work/burst.wav" synth 0.4 sine 400 sine 450 remix 1,2 gain -n -10
+  sox -R "$work/burst.wav" "$work/first.wav" pad 0 0.2
+  sox -R "$work/burst.wav" "$work/second.wav" pad 0 2.0
+  sox -R "$work/first.wav" "$work/second.wav" -C 8 tones/ringback.flac
+  count=$((count + 1))
+fi
 
 if wanted music "$@"; then
   mkdir -p music

@@ -242,6 +242,21 @@ pub enum AgentDisplay {
     Ready,
 }
 
+impl AgentDisplay {
+    /// The word of the API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            AgentDisplay::LoggedOut => "logged-out",
+            AgentDisplay::Unreachable => "unreachable",
+            AgentDisplay::Talking => "talking",
+            AgentDisplay::Alerting => "alerting",
+            AgentDisplay::Wrap => "wrap",
+            AgentDisplay::NotReady => "not-ready",
+            AgentDisplay::Ready => "ready",
+        }
+    }
+}
+
 /// What an AgentOffer that came to nothing counts as (an answered one counts as answered).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]

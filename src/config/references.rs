@@ -133,6 +133,7 @@ impl Sounds {
             .lines()
             .filter(|line| !line.starts_with('#'))
             .filter_map(|line| line.split('\t').next())
+            .chain(["tones/ringback", "music/default"])
             .map(str::to_owned)
             .collect();
         let mut music = BTreeSet::from(["default".to_owned(), "none".to_owned()]);
@@ -165,7 +166,7 @@ fn collect(folder: &Path, prefix: &str, depth: u8, found: &mut BTreeSet<String>)
         let path = entry.path();
         if path.is_dir() && depth < 4 {
             collect(&path, &format!("{prefix}{file}/"), depth + 1, found);
-        } else if let Some((name, "wav" | "flac" | "ogg" | "opus")) = file.rsplit_once('.') {
+        } else if let Some((name, "wav" | "flac")) = file.rsplit_once('.') {
             found.insert(format!("{prefix}{name}"));
         }
     }

@@ -29,6 +29,11 @@ pub fn prompt_names() -> Vec<String> {
             "oh",
             "you-are-number",
             "in-line",
+            "expected-wait",
+            "less-than-2-minutes",
+            "2-to-5-minutes",
+            "5-to-10-minutes",
+            "more-than-10-minutes",
         ]
         .map(str::to_owned),
     );

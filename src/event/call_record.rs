@@ -37,6 +37,20 @@ pub enum Outcome {
     Failed,
 }
 
+impl Outcome {
+    /// The word of the API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Outcome::Answered => "answered",
+            Outcome::Cancelled => "cancelled",
+            Outcome::NoAnswer => "no-answer",
+            Outcome::Busy => "busy",
+            Outcome::Declined => "declined",
+            Outcome::Failed => "failed",
+        }
+    }
+}
+
 /// Who took part: an extension, a number behind a trunk, or a service of this server.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, ToSchema)]
 pub struct Party {

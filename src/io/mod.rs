@@ -11,6 +11,7 @@ pub mod data_dir;
 pub mod entropy;
 pub mod handle;
 pub mod inbox;
+pub mod log_lines;
 pub mod logging;
 pub mod media;
 pub mod metrics;

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use tokio::sync::broadcast;
 
+use super::log_lines;
 use super::metrics::{Metrics, count};
 use super::rows;
 use super::udp::UdpPorts;
@@ -209,11 +210,13 @@ impl<W: World> Outlet<W> {
             Effect::CloseConnection(connection) => self.world.close(connection),
             Effect::Media(command) => self.world.media(command),
             Effect::Journal(record) => {
+                log_lines::of_record(&record);
                 if let Some(row) = rows::of_record(&record) {
                     self.sqlite.write(row);
                 }
             }
             Effect::Event(event) => {
+                log_lines::of_event(&event);
                 self.sqlite.write(rows::of_event(&event));
                 // Nobody listening is no fault.
                 let _ = self.events.send(event);

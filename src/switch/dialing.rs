@@ -275,9 +275,11 @@ impl Switch {
         if answered {
             let file = match music {
                 Some(music) => super::on_queue::music_file(&music),
-                None => Arc::from("tones/ringback"),
+                None => Some(Arc::from("tones/ringback")),
             };
-            self.with_calls(now, |calls, ctx| calls.play(ctx, call, vec![file], true));
+            if let Some(file) = file {
+                self.with_calls(now, |calls, ctx| calls.play(ctx, call, vec![file], true));
+            }
         } else {
             self.with_calls(now, |calls, ctx| calls.ring(ctx, call));
         }

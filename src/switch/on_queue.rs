@@ -77,8 +77,9 @@ impl Switch {
             .and_then(|routing| routing.queue.as_deref())
             .and_then(|queue| self.settings.queue(queue))
             .map_or_else(|| Arc::from("default"), |queue| queue.music.clone());
-        let file = music_file(&music);
-        self.with_calls(now, |calls, ctx| calls.play(ctx, call, vec![file], true));
+        if let Some(file) = music_file(&music) {
+            self.with_calls(now, |calls, ctx| calls.play(ctx, call, vec![file], true));
+        }
     }
 
     pub(super) fn on_acd_effect(&mut self, now: Now, effect: AcdEffect, fx: &mut Effects) {
@@ -364,11 +365,11 @@ impl Switch {
 }
 
 /// The file of a music name: `default` is `music/default`; a path is taken as it is.
-pub(super) fn music_file(name: &str) -> Arc<str> {
-    if name.contains('/') {
-        Arc::from(name)
-    } else {
-        Arc::from(format!("music/{name}"))
+pub(super) fn music_file(name: &str) -> Option<Arc<str>> {
+    match name {
+        "none" => None,
+        path if path.contains('/') => Some(Arc::from(path)),
+        name => Some(Arc::from(format!("music/{name}"))),
     }
 }
 

@@ -221,6 +221,15 @@ mod tests {
     }
 
     #[test]
+    fn what_the_program_plays_of_its_own_accord_is_built_in() {
+        let store = PromptStore::default();
+        let own = ["tones/ringback", "music/default"].map(str::to_owned);
+        for name in crate::dialplan::say::prompt_names().into_iter().chain(own) {
+            assert!(store.has(&name), "{name}");
+        }
+    }
+
+    #[test]
     fn every_built_in_prompt_can_be_played() {
         let store = PromptStore::default();
         for name in store.names() {

@@ -1,0 +1,242 @@
+//! What happened to calls, queues and agents as log lines: one when a call starts, when it is answered, when it is over.
+//!
+//! Lines are made of the facts and records that pass anyway; nothing is formatted at a level that is not logged.
+
+use std::fmt;
+
+use crate::acd::AcdEvent;
+use crate::base::Duration;
+use crate::event::{CallFact, CallRecord, Party, RegistrationFact, TrunkFact};
+use crate::switch::{Event, Fact, Record};
+
+/// A party in a log line: `1001`, or `+442071838750 via acme`. Numbers come from the network, so nothing in them may end the line.
+struct Shown<'a>(&'a Party);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let number = match &*self.0.number {
+            "" => "anonymous",
+            number => number,
+        };
+        write!(f, "{}", number.escape_debug())?;
+        match &self.0.trunk {
+            Some(trunk) => write!(f, " via {trunk}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Seconds with one decimal: `12.3 s`.
+struct Seconds(Duration);
+
+impl fmt::Display for Seconds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.1} s", self.0.as_secs_f64())
+    }
+}
+
+fn waited(ms: u64) -> Seconds {
+    Seconds(Duration::from_millis(ms))
+}
+
+/// Logs a published fact, if people want to read of it.
+pub fn of_event(event: &Event) {
+    match &event.fact {
+        Fact::Call(fact) => of_call(fact),
+        Fact::Acd(fact) => of_acd(fact),
+        Fact::Registration(RegistrationFact::Added { aor, contact }) => {
+            tracing::info!("{aor} registered at {contact}");
+        }
+        Fact::Registration(RegistrationFact::Removed {
+            aor,
+            contact,
+            reason,
+        }) => tracing::info!("{aor} is no longer registered at {contact}: {reason}"),
+        Fact::Trunk(TrunkFact::Up { trunk }) => tracing::info!("trunk {trunk} is up"),
+        // the switch warns of it, with the reason
+        Fact::Trunk(TrunkFact::Down { .. }) => {}
+        Fact::Server { what } => tracing::info!("server {what}"),
+    }
+}
+
+fn of_call(fact: &CallFact) {
+    match fact {
+        CallFact::Started { call, from, to, .. } => {
+            tracing::info!("call {call}: {} -> {} started", Shown(from), Shown(to));
+        }
+        CallFact::Answered { call, party, .. } => {
+            tracing::info!("call {call}: answered by {}", Shown(party));
+        }
+        CallFact::Ringing { call, party, .. } => {
+            tracing::debug!("call {call}: {} rings", Shown(party));
+        }
+        CallFact::Held { call, leg } => tracing::debug!("call {call}: leg {leg} holds"),
+        CallFact::Resumed { call, leg } => tracing::debug!("call {call}: leg {leg} resumes"),
+        CallFact::LegEnded { call, leg, status } => {
+            tracing::debug!("call {call}: leg {leg} is over ({status})");
+        }
+        // the switch warns of the first; the record of the call says more than the last
+        CallFact::OneWayAudio { .. } | CallFact::Bridged { .. } | CallFact::Ended { .. } => {}
+    }
+}
+
+fn of_acd(fact: &AcdEvent) {
+    match fact {
+        AcdEvent::AgentState {
+            agent,
+            state,
+            reason,
+            ..
+        } => match reason {
+            Some(reason) => tracing::info!("agent {agent}: {} ({reason})", state.as_str()),
+            None => tracing::info!("agent {agent}: {}", state.as_str()),
+        },
+        AcdEvent::Queued {
+            item,
+            call,
+            queue,
+            position,
+            ..
+        } => tracing::info!("call {call}: waits in {queue} at place {position} as {item}"),
+        AcdEvent::Connected {
+            call,
+            agent,
+            queue,
+            waited_ms,
+            ..
+        } => tracing::info!(
+            "call {call}: {queue} connected it to agent {agent} after {}",
+            waited(*waited_ms)
+        ),
+        AcdEvent::Abandoned {
+            item,
+            queue,
+            waited_ms,
+            ..
+        } => tracing::info!(
+            "work item {item}: the caller left {queue} after {}",
+            waited(*waited_ms)
+        ),
+        AcdEvent::Left {
+            item,
+            queue,
+            waited_ms,
+            ..
+        } => tracing::info!(
+            "work item {item}: left {queue} by rule after {}",
+            waited(*waited_ms)
+        ),
+        AcdEvent::AgentOfferEnded {
+            item,
+            agent,
+            queue,
+            result,
+            ..
+        } => tracing::info!("agent {agent}: did not take {item} of {queue}: {result:?}"),
+        _ => {}
+    }
+}
+
+/// Logs a record of the journal, if people want to read of it: the end of a call.
+pub fn of_record(record: &Record) {
+    if let Record::CallClosed(call) = record {
+        ended(call);
+    }
+}
+
+fn ended(call: &CallRecord) {
+    tracing::info!(
+        "call {}: {} -> {} ended by {}, {}",
+        call.id,
+        Shown(&call.from),
+        Shown(&call.to),
+        call.ended_by,
+        Outcome(call),
+    );
+}
+
+/// `answered, 12.3 s`, or how it failed.
+struct Outcome<'a>(&'a CallRecord);
+
+impl fmt::Display for Outcome<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let call = self.0;
+        if call.answered_at.is_some() {
+            return write!(f, "answered, {:.1} s", call.duration_secs);
+        }
+        write!(f, "{}", call.outcome.as_str())?;
+        // Of several legs that failed the last is the one that the caller was told of.
+        match call.legs.iter().rev().find(|leg| leg.status >= 300) {
+            Some(leg) => write!(f, " ({} from {})", leg.status, Shown(&leg.party)),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::{Ulid, WallTime};
+    use crate::event::{Direction, LegRecord, Outcome as How};
+
+    fn party(number: &str) -> Party {
+        Party {
+            number: number.into(),
+            ..Party::default()
+        }
+    }
+
+    fn call() -> CallRecord {
+        CallRecord {
+            id: Ulid::default(),
+            direction: Direction::Internal,
+            from: party("1001"),
+            to: party("1002"),
+            started_at: WallTime::from_millis(0),
+            answered_at: None,
+            ended_at: None,
+            outcome: How::Busy,
+            ended_by: "callee".to_owned(),
+            duration_secs: 12.34,
+            queues: Vec::new(),
+            agent: None,
+            legs: Vec::new(),
+            recovered: false,
+        }
+    }
+
+    #[test]
+    fn an_answered_call_is_logged_with_its_duration() {
+        let mut call = call();
+        call.answered_at = Some(WallTime::from_millis(5));
+        assert_eq!(Outcome(&call).to_string(), "answered, 12.3 s");
+    }
+
+    #[test]
+    fn a_failed_call_is_logged_with_the_last_refusal() {
+        let mut call = call();
+        call.legs.push(LegRecord {
+            id: Ulid::default(),
+            party: party("1002"),
+            role: "callee".into(),
+            started_at: WallTime::from_millis(0),
+            answered_at: None,
+            ended_at: WallTime::from_millis(1),
+            status: 486,
+            call_id: String::new(),
+            packets: (0, 0),
+        });
+        assert_eq!(Outcome(&call).to_string(), "busy (486 from 1002)");
+    }
+
+    #[test]
+    fn a_number_from_the_network_cannot_forge_a_line() {
+        assert_eq!(Shown(&party("10\n01")).to_string(), "10\\n01");
+        assert_eq!(Shown(&party("")).to_string(), "anonymous");
+        let carrier = Party {
+            trunk: Some("acme".into()),
+            ..party("+447700900123")
+        };
+        assert_eq!(Shown(&carrier).to_string(), "+447700900123 via acme");
+    }
+}
