@@ -290,8 +290,9 @@ impl Stream {
             return Taken::Drop;
         }
         if taken == Taken::Echo {
-            // under its own name a peer would take it for a loop (RFC 3550 §8.2)
-            set_ssrc(packet, self.sender.ssrc);
+            // Under its own name a peer would take it for a loop (RFC 3550 §8.2). Under the one of our player it would take it for late: the
+            // sequence numbers are the peer's, and those of a prompt that was played before may have been higher.
+            set_ssrc(packet, !self.sender.ssrc);
         }
         taken
     }
