@@ -262,7 +262,7 @@ impl Agent {
     }
 
     /// The first rule, in the order of their table, that keeps every work item away; `wrap_blocks` is false only for a deliberate break.
-    pub(super) fn blocked(&self, now: Instant, wrap_blocks: bool) -> Option<Why> {
+    pub(super) fn blocked(&self, wrap_blocks: bool) -> Option<Why> {
         if self.logged_in.is_none() || self.leaving || self.removed {
             return Some(Why::LoggedOut);
         }
@@ -288,10 +288,8 @@ impl Agent {
         if self.ringable == 0 {
             return Some(Why::NoDevice);
         }
-        match self.cooldown {
-            Some((until, wall, _)) if until > now => Some(Why::Cooldown(wall)),
-            _ => None,
-        }
+        // It ends when its timer fires, so that a late tick finds every list in step with this rule.
+        self.cooldown.map(|(_, wall, _)| Why::Cooldown(wall))
     }
 
     /// What the agent counts as in a queue where it has `assignment`.

@@ -286,7 +286,7 @@ impl Acd {
             return;
         };
         let free = agent
-            .blocked(now, self.broken != Some(BrokenRule::OfferDuringWrap))
+            .blocked(self.broken != Some(BrokenRule::OfferDuringWrap))
             .is_none();
         let mut newly_free = false;
         let mut standings = std::mem::take(&mut agent.standings);

@@ -1,10 +1,14 @@
 //! The auditor: recomputes every sum that is kept while working, and says where one does not add up.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::ops::Bound;
 
-use super::agent::{AgentKey, Work};
+use super::agent::{Agent, AgentKey, Work};
 use super::core::{Acd, Cx};
-use super::queue::QueueKey;
+use super::queue::{Queue, QueueKey};
+
+/// Queues whose sums are recomputed each second, so that the audit of a large floor never holds up its calls.
+const QUEUES_A_SECOND: usize = 20;
 
 impl Acd {
     /// Every difference between what is kept and what can be recomputed, in words; empty when all is well. O(everything).
@@ -12,7 +16,12 @@ impl Acd {
         let mut defects = Vec::new();
         self.audit_agents(&mut defects);
         self.audit_offers(&mut defects);
-        self.audit_queues(&mut defects);
+        for (key, queue) in self.queues.iter() {
+            self.audit_queue(key, queue, &mut defects);
+        }
+        for (key, agent) in self.agents.iter() {
+            self.audit_free(key, agent, &mut defects);
+        }
         defects
     }
 
@@ -65,6 +74,11 @@ impl Acd {
                 defects.push(format!("AgentOffer {id} is known to its agent: {agent_knows}, to its work item: {item_knows}"));
             }
         }
+        let lines: usize = self.queues.iter().map(|(_, queue)| queue.line.len()).sum();
+        let queued = self.items.values().filter(|item| item.queued).count();
+        if lines != queued {
+            defects.push(format!("{queued} work items wait, queues list {lines}"));
+        }
         for item in self.items.values() {
             let live = item.offers.iter().all(|id| self.offers.contains_key(id));
             let winner = item.winner.is_none_or(|id| item.offers.contains(&id));
@@ -85,67 +99,124 @@ impl Acd {
         }
     }
 
-    fn audit_queues(&self, defects: &mut Vec<String>) {
-        let mut lines: BTreeMap<QueueKey, BTreeSet<_>> = BTreeMap::new();
-        for item in self.items.values().filter(|item| item.queued) {
-            lines.entry(item.queue).or_default().insert(item.order);
-        }
-        let mut standings: BTreeMap<QueueKey, (BTreeSet<_>, u32, u32, u32)> = BTreeMap::new();
-        for (_, agent) in self.agents.iter() {
-            for (queue, standing) in &agent.standings {
-                let of = standings.entry(*queue).or_default();
-                of.0.extend(standing.place.clone());
-                of.1 += u32::from(standing.logged_in);
-                of.2 += u32::from(standing.staffed);
-                of.3 += u32::from(standing.wanting);
-            }
-        }
-        for (key, queue) in self.queues.iter() {
-            let name = queue.name();
-            let line = lines.remove(&key).unwrap_or_default();
-            if line != queue.line {
+    /// One queue against its work items and its agents. O(waiting + assigned).
+    fn audit_queue(&self, key: QueueKey, queue: &Queue, defects: &mut Vec<String>) {
+        let name = queue.name();
+        let mut to_offer = 0;
+        for order in &queue.line {
+            let item = self.items.get(&order.item);
+            let Some(item) = item.filter(|i| i.queued && i.queue == key && i.order == *order)
+            else {
                 defects.push(format!(
-                    "queue {name} lists {} work items, {} say they wait in it",
-                    queue.line.len(),
-                    line.len()
+                    "queue {name} lists {order:?}, which does not wait in it"
                 ));
-            }
-            let open: BTreeSet<_> = queue.open.values().flatten().copied().collect();
-            let free_to_offer: BTreeSet<_> = line
-                .into_iter()
-                .filter(|order| {
-                    let item = self.items.get(&order.item);
-                    item.is_some_and(|item| item.offers.is_empty() && !item.dormant)
-                })
-                .collect();
-            if open != free_to_offer {
+                continue;
+            };
+            let may = item.offers.is_empty() && !item.dormant;
+            let open = queue
+                .open
+                .get(&item.needs)
+                .is_some_and(|line| line.contains(order));
+            to_offer += usize::from(may);
+            if may != open {
                 defects.push(format!(
-                    "queue {name} may offer {} work items, {} are free to be offered",
-                    open.len(),
-                    free_to_offer.len()
+                    "work item {} may be offered: {may}, queue {name} says {open}",
+                    item.id
                 ));
-            }
-            let waiting = u64::from(queue.waiting());
-            if !queue.counters.identity_holds(waiting) {
-                defects.push(format!(
-                    "queue {name}: entries and exits differ: {:?} with {waiting} waiting",
-                    queue.counters
-                ));
-            }
-            let (free, logged_in, staffed, wanting) = standings.remove(&key).unwrap_or_default();
-            if free != queue.free {
-                defects.push(format!(
-                    "queue {name} lists {} free agents, {} say they are",
-                    queue.free.len(),
-                    free.len()
-                ));
-            }
-            if (logged_in, staffed, wanting)
-                != (queue.logged_in, queue.staffed_total(), queue.wanting)
-            {
-                defects.push(format!("queue {name} counts its staff wrongly"));
             }
         }
+        let open: usize = queue.open.values().map(BTreeSet::len).sum();
+        if open != to_offer {
+            defects.push(format!(
+                "queue {name} may offer {open} work items, {to_offer} are free to be offered"
+            ));
+        }
+        let waiting = u64::from(queue.waiting());
+        if !queue.counters.identity_holds(waiting) {
+            defects.push(format!(
+                "queue {name}: entries and exits differ: {:?} with {waiting} waiting",
+                queue.counters
+            ));
+        }
+        let (mut free, mut logged_in, mut staffed, mut wanting) = (0, 0, 0, 0);
+        let of_queue = queue
+            .assigned
+            .iter()
+            .filter_map(|agent| self.agents.get(*agent));
+        for standing in of_queue.filter_map(|agent| agent.standings.get(&key)) {
+            logged_in += u32::from(standing.logged_in);
+            staffed += u32::from(standing.staffed);
+            wanting += u32::from(standing.wanting);
+            if let Some(place) = &standing.place {
+                free += 1;
+                if !queue.free.contains(place) {
+                    defects.push(format!(
+                        "queue {name} does not know that {} is free",
+                        place.extension
+                    ));
+                }
+            }
+        }
+        if free != queue.free.len() {
+            defects.push(format!(
+                "queue {name} lists {} free agents, {free} say they are",
+                queue.free.len()
+            ));
+        }
+        if (logged_in, staffed, wanting) != (queue.logged_in, queue.staffed_total(), queue.wanting)
+        {
+            defects.push(format!("queue {name} counts its staff wrongly"));
+        }
+    }
+
+    /// An agent is listed as free exactly while nothing keeps work away from it.
+    fn audit_free(&self, key: AgentKey, agent: &Agent, defects: &mut Vec<String>) {
+        let free = agent.blocked(self.broken.is_none()).is_none();
+        for (queue, assignment) in &agent.assignments {
+            let listed = agent
+                .standings
+                .get(queue)
+                .is_some_and(|s| s.place.is_some());
+            let assigned = self
+                .queues
+                .get(*queue)
+                .is_some_and(|q| q.assigned.contains(&key));
+            if listed != (free && assignment.enabled()) || !assigned {
+                defects.push(format!(
+                    "{} is free: {free}, listed as free: {listed}, assigned: {assigned}",
+                    agent.extension()
+                ));
+            }
+        }
+    }
+
+    /// The part of the audit that is done each second: all agents and AgentOffers, and the next few queues.
+    pub(super) fn audit_some(&mut self) -> Vec<String> {
+        let mut defects = Vec::new();
+        self.audit_agents(&mut defects);
+        self.audit_offers(&mut defects);
+        let after = self.audited_to.clone();
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let next: Vec<_> = self
+            .queue_names
+            .range((from, Bound::Unbounded))
+            .take(QUEUES_A_SECOND)
+            .collect();
+        for (_, key) in &next {
+            if let Some(queue) = self.queues.get(**key) {
+                self.audit_queue(**key, queue, &mut defects);
+                for agent in &queue.assigned {
+                    if let Some(of) = self.agents.get(*agent) {
+                        self.audit_free(*agent, of, &mut defects);
+                    }
+                }
+            }
+        }
+        self.audited_to = next
+            .last()
+            .filter(|_| next.len() == QUEUES_A_SECOND)
+            .map(|(name, _)| (*name).clone());
+        defects
     }
 
     /// After a defect was reported: rebuilds what every queue knows of its agents.

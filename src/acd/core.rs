@@ -83,6 +83,8 @@ pub struct Acd {
     pub(super) unplaced: BTreeMap<(Arc<str>, Arc<str>), AcdRecord>,
     pub(super) handled: VecDeque<(Instant, AgentKey)>,
     pub(super) audit_armed: bool,
+    /// The last queue that was audited; the next second goes on after it.
+    pub(super) audited_to: Option<Arc<str>>,
     pub(super) broken: Option<BrokenRule>,
 }
 
@@ -109,6 +111,7 @@ impl Acd {
             unplaced: BTreeMap::new(),
             handled: VecDeque::new(),
             audit_armed: false,
+            audited_to: None,
             broken: None,
         }
     }
@@ -274,7 +277,7 @@ impl Acd {
 
     fn audit_due(&mut self, cx: &mut Cx) {
         self.audit_armed = false;
-        let defects = self.audit();
+        let defects = self.audit_some();
         if !defects.is_empty() {
             // Reported first, repaired then.
             for what in defects {

@@ -12,6 +12,7 @@ use crate::base::{Duration, Ulid};
 
 /// One thing to do or to keep.
 #[derive(Clone, PartialEq, Debug)]
+#[allow(clippy::large_enum_variant)] // made once, moved once, in a list that is reused
 pub enum AcdEffect {
     /// Ring this agent for this work item. The token is taken; report how it goes.
     Offer {

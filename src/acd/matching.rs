@@ -290,7 +290,7 @@ impl Acd {
                 break;
             }
         }
-        self.note_busy(now, item.queue, queue, &mut notes);
+        self.note_busy(item.queue, queue, &mut notes);
         let more = queue.assigned.len().saturating_sub(notes.len());
         let decision = Kept {
             at: cx.now.wall,
@@ -306,13 +306,7 @@ impl Acd {
     }
 
     /// Agents who are not free, with the first rule that says so, up to the limit of a decision.
-    fn note_busy(
-        &self,
-        now: Instant,
-        queue_key: QueueKey,
-        queue: &Queue,
-        notes: &mut Vec<(Arc<str>, Why)>,
-    ) {
+    fn note_busy(&self, queue_key: QueueKey, queue: &Queue, notes: &mut Vec<(Arc<str>, Why)>) {
         for key in &queue.assigned {
             if notes.len() >= CANDIDATES_MAX {
                 break;
@@ -324,10 +318,7 @@ impl Acd {
                 .assignments
                 .get(&queue_key)
                 .is_none_or(|assignment| !assignment.enabled());
-            if let Some(why) = agent
-                .blocked(now, true)
-                .or(off.then_some(Why::AssignmentOff))
-            {
+            if let Some(why) = agent.blocked(true).or(off.then_some(Why::AssignmentOff)) {
                 notes.push((agent.extension().clone(), why));
             }
         }
@@ -417,7 +408,7 @@ impl Acd {
                 let Some(agent) = self.agents.get_mut(key) else {
                     return;
                 };
-                if agent.blocked(cx.now.mono, true).is_some() {
+                if agent.blocked(true).is_some() {
                     return;
                 }
                 let decision = Arc::new(Kept {

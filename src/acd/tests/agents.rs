@@ -192,3 +192,24 @@ fn an_idle_acd_has_no_timer() {
     assert_eq!(floor.acd.next_deadline(), None);
     assert_eq!(floor.acd.timers(), 0);
 }
+
+#[test]
+fn a_sum_that_does_not_add_up_is_reported_within_a_second_and_repaired() {
+    let mut floor = Floor::staffed(queue("q", &["1001", "1002"]));
+    floor.enter(1, "q");
+    for (_, queue) in floor.acd.queues.iter_mut() {
+        queue.free.clear();
+    }
+    let at = floor.acd.next_deadline().expect("the auditor is awake");
+    assert!(at <= floor.now.mono + secs(1));
+    floor.now.mono = at;
+    let mut out = Vec::new();
+    floor.acd.on_time(floor.now, &mut out);
+    let told = |out: &[AcdEffect]| {
+        let defect = |e: &&AcdEffect| matches!(e, AcdEffect::Event(AcdEvent::Defect { .. }));
+        out.iter().filter(defect).count()
+    };
+    assert!(told(&out) > 0, "{out:?}");
+    assert_eq!(told(&floor.wait(secs(5))), 0, "repaired");
+    assert_eq!(offered(&floor.enter(2, "q")), ["1002"]);
+}

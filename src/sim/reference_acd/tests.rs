@@ -201,17 +201,17 @@ impl Run {
 
     fn enter(&mut self) {
         self.items += 1;
-        let skills = ["german", "billing"]
-            .into_iter()
-            .filter_map(|skill| {
-                (self.draw.below(4) == 0).then(|| SkillNeed {
+        let mut skills = Vec::new();
+        for skill in ["german", "billing"] {
+            if self.draw.below(4) == 0 {
+                skills.push(SkillNeed {
                     skill: skill.into(),
                     min: 1 + self.draw.below(8) as u8,
                     weight: 1 + self.draw.below(3) as u8,
                     mandatory: self.draw.below(2) == 0,
-                })
-            })
-            .collect();
+                });
+            }
+        }
         let command = AcdCommand::Enter {
             item: Ulid(u128::from(self.items)),
             queue: format!("q{}", self.below(QUEUES)).into(),
