@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::acd::{
-    Acd, AcdEffect, AgentDisplay, AgentSettings, CallerInfo, Rona, Withdrawal, WrapEndedBy,
+    Acd, AcdEffect, AgentDisplay, AgentSettings, AssignmentSettings, CallerInfo, Rona, Strategy,
+    Withdrawal, WrapEndedBy,
 };
 use crate::base::{Entropy, Ulid, WallTime};
 
