@@ -122,7 +122,10 @@ impl<'a> Credentials<'a> {
                 b"opaque" => it.opaque = Some(text),
                 b"qop" => it.qop = Some(text),
                 b"nc" => {
-                    let hex = std::str::from_utf8(&text).ok().filter(|hex| hex.len() == 8);
+                    // `from_str_radix` would take a sign, too.
+                    let hex = std::str::from_utf8(&text)
+                        .ok()
+                        .filter(|hex| hex.len() == 8 && hex.bytes().all(|b| b.is_ascii_hexdigit()));
                     it.nc = hex.and_then(|hex| u32::from_str_radix(hex, 16).ok());
                     if it.nc.is_none() {
                         return Err(ParseError::new("nc"));
@@ -216,6 +219,7 @@ mod tests {
             "Digest username=\"a",
             "Digest realm=\"x\", realm=\"y\", nonce=\"n\", username=\"u\", uri=\"u\", response=\"r\"",
             "Digest realm=\"x\", nonce=\"n\", username=\"u\", uri=\"u\", response=\"r\", nc=1",
+            "Digest realm=\"x\", nonce=\"n\", username=\"u\", uri=\"u\", response=\"r\", nc=+0000001",
         ] {
             assert!(Credentials::parse(bad.as_bytes()).is_err(), "{bad:?}");
         }

@@ -72,6 +72,27 @@ pub(crate) fn find_outside(value: &[u8], wanted: u8) -> Option<usize> {
     None
 }
 
+/// Whether every quoted string and angle bracket is closed again. What is put behind a value that does not close is lost in it.
+pub(crate) fn closes(value: &[u8]) -> bool {
+    // Most values open none.
+    if memchr::memchr2(b'"', b'<', value).is_none() {
+        return true;
+    }
+    let (mut quoted, mut escaped, mut angle) = (false, false, false);
+    for &byte in value {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            _ if quoted => {}
+            b'<' => angle = true,
+            b'>' => angle = false,
+            _ => {}
+        }
+    }
+    !quoted && !angle
+}
+
 /// The content of a quoted string that begins at the start of `value`, and what follows it. `None` when it does not close.
 pub(crate) fn quoted(value: &[u8]) -> Option<(&[u8], &[u8])> {
     let inner = value.strip_prefix(b"\"")?;
@@ -147,6 +168,8 @@ mod tests {
         assert_eq!(&*unescape(content), br#"a"b"#);
         assert_eq!(rest, b" <sip:x>");
         assert!(quoted(br#""never closed"#).is_none());
+        assert!(closes(br#"a="\"";b="<";c=<d>;e=">""#));
+        assert!(!closes(br#"a="\""#) && !closes(br#"a="b\"#) && !closes(b"<a"));
         assert!(quoted(br#""ends in escape\"#).is_none());
     }
 }

@@ -1,7 +1,7 @@
 //! `"Display" <uri>;params` and the form without brackets (RFC 3261 §20.10).
 #![deny(clippy::indexing_slicing)]
 
-use super::lists::{find_outside, quoted, unescape};
+use super::lists::{closes, find_outside, quoted, unescape};
 use super::params::Params;
 use super::uri::Uri;
 use crate::sip::ParseError;
@@ -56,6 +56,9 @@ impl<'a> NameAddr<'a> {
                 None if tail.is_empty() => Params::default(),
                 None => return Err(ParseError::new("text behind >")),
             };
+            if !closes(params.raw()) {
+                return Err(ParseError::new("unclosed parameter"));
+            }
             Ok(NameAddr {
                 display,
                 uri,
@@ -68,10 +71,14 @@ impl<'a> NameAddr<'a> {
             if !uri.headers.is_empty() {
                 return Err(bad());
             }
+            let params = Params::new(rest.get(end + 1..).unwrap_or_default());
+            if !closes(params.raw()) {
+                return Err(ParseError::new("unclosed parameter"));
+            }
             Ok(NameAddr {
                 display,
                 uri,
-                params: Params::new(rest.get(end + 1..).unwrap_or_default()),
+                params,
             })
         }
     }
@@ -128,6 +135,9 @@ mod tests {
             "a\"b <sip:a@x>",
             "<>",
             "Bob",
+            "sip:a@x;y=\"open",
+            "<sip:a@x>;y=<open",
+            "<sip:a@x>;y=\"open\\\"",
         ] {
             assert!(NameAddr::parse(bad.as_bytes()).is_err(), "{bad:?}");
         }

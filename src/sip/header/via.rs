@@ -41,11 +41,16 @@ impl<'a> Via<'a> {
         let rest = rest.get(end..).ok_or_else(bad)?.trim_ascii_start();
         let end = memchr::memchr(b';', rest).unwrap_or(rest.len());
         let (host, port) = host_port(rest.get(..end).ok_or_else(bad)?.trim_ascii())?;
+        let params = Params::new(rest.get(end + 1..).unwrap_or_default());
+        // Our `received` and `rport` would stand inside of the quotes, where nobody finds them.
+        if !super::lists::closes(params.raw()) {
+            return Err(ParseError::new("unclosed Via parameter"));
+        }
         Ok(Via {
             transport,
             host,
             port,
-            params: Params::new(rest.get(end + 1..).unwrap_or_default()),
+            params,
             raw,
         })
     }
@@ -120,6 +125,8 @@ mod tests {
             "SIP/2.0/UDP h:0",
             "SIP/2.0/UDP h x",
             "SIP/2.0/U\"P h",
+            "SIP/2.0/UDP h;rport;x=\"open",
+            "SIP/2.0/UDP h;rport;x=<open",
         ] {
             assert!(Via::parse(bad.as_bytes()).is_err(), "{bad:?}");
         }
