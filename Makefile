@@ -20,9 +20,10 @@ build: ## build the release
 deps: ## install what the tests need and is missing (apt; root or sudo)
 	scripts/test-deps.sh
 
-test: deps ## everything that is automated: format, unit, simulation, the real binary under SIPp and baresip
+test: deps ## everything that is automated: format, unit, simulation, the real binary under SIPp and baresip, a little fuzzing
 	$(CARGO) fmt --check
 	$(CARGO) test --release
+	./fuzz/run.sh 5
 
 lint: ## format and clippy, warnings are errors
 	$(CARGO) fmt --check
@@ -38,7 +39,7 @@ bench: build ## microbenches, then CPU per operation beside Kamailio and rtpengi
 	benches/side-by-side/rtp/rtp.py $(if $(BENCH_QUICK),--runs 2)
 
 fuzz: ## run every fuzz target for SECONDS_EACH seconds, on stable
-	scripts/fuzz.sh $(SECONDS_EACH)
+	./fuzz/run.sh $(SECONDS_EACH)
 
 prompts: ## make the default prompts and music again
 	scripts/test-deps.sh prompts

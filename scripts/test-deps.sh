@@ -6,6 +6,7 @@ set -euo pipefail
 # a command that proves the package is there, and the package
 test_needs=(
   cc:gcc               # links Rust, compiles SQLite
+  c++:g++              # compiles libFuzzer
   sipp:sip-tester      # carriers and odd flows
   baresip:baresip-core # phones
   setpriv:util-linux   # a phone dies with its test
