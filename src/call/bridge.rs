@@ -161,6 +161,7 @@ impl Calls {
         };
         call.a = Some(key);
         call.record.answered_at = Some(ctx.now.wall);
+        call.answered = Some(ctx.now.mono);
         let losers: Vec<Key<Leg>> = call
             .legs
             .iter()

@@ -50,6 +50,8 @@ pub struct Call {
     pub playing: bool,
     /// When it began.
     pub started: Instant,
+    /// When the caller was answered, on the clock that never steps: what the record's duration is measured by.
+    pub answered: Option<Instant>,
 }
 
 /// What the call core tells the switch, for the dialplan and the queues.
@@ -409,7 +411,7 @@ impl Calls {
     pub(super) fn detach(&mut self, ctx: &mut Ctx<'_>, key: Key<Leg>, status: u16) {
         self.close_audio(ctx, key);
         // a change that waits for the other leg gets its answer before the dialog is gone
-        self.finish_crossing_with(ctx, Some(key), StatusCode::REQUEST_TERMINATED);
+        self.finish_changes(ctx, key);
         let Some(leg) = self.legs.get_mut(key) else {
             return;
         };

@@ -86,8 +86,8 @@ impl Calls {
             if record.ended_by.is_empty() {
                 ended_by.clone_into(&mut record.ended_by);
             }
-            if let Some(answered) = record.answered_at {
-                record.duration_secs = ctx.now.wall.since(answered).as_secs_f64();
+            if let Some(answered) = call.answered {
+                record.duration_secs = ctx.now.mono.since(answered).as_secs_f64();
             }
             if record.outcome == Outcome::Failed {
                 record.outcome = outcome(cause, record.answered_at.is_some());

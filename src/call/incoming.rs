@@ -150,6 +150,7 @@ impl Calls {
             play: 0,
             playing: false,
             started: ctx.now.mono,
+            answered: None,
         });
         self.by_id.insert(id, key);
         key
@@ -280,6 +281,7 @@ impl Calls {
         let party = leg.party.clone();
         if let Some(call) = self.calls.get_mut(call_key) {
             call.record.answered_at = Some(ctx.now.wall);
+            call.answered = Some(ctx.now.mono);
             ctx.out.push(CallOutput::Answered {
                 id: call.id,
                 at: ctx.now.wall,

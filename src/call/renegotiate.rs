@@ -294,6 +294,16 @@ impl Calls {
         self.lose_leg(ctx, key, Cause::PeerLost);
     }
 
+    /// A leg ends: a change that its peer still waits for, or that we asked its peer on behalf of the other party, gets its final
+    /// response now, for none will come any more (RFC 3261 §15.1.2 for the first).
+    pub(super) fn finish_changes(&mut self, ctx: &mut Ctx<'_>, key: Key<Leg>) {
+        self.finish_crossing_with(ctx, Some(key), StatusCode::REQUEST_TERMINATED);
+        if self.legs.get(key).is_some_and(|leg| leg.asking.is_some()) {
+            let asker = self.partner_asking(key);
+            self.finish_crossing_with(ctx, asker, StatusCode::SERVER_INTERNAL_ERROR);
+        }
+    }
+
     fn partner_asking(&self, key: Key<Leg>) -> Option<Key<Leg>> {
         self.partner(key).filter(|&other| {
             self.legs

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::{Evidence, Verdict};
-use crate::base::Instant;
+use crate::base::{Duration, Instant};
 use crate::sim::trace::Happening;
 use crate::sim::wire::Text;
 
@@ -85,6 +85,8 @@ fn answered(evidence: &Evidence<'_>) -> Vec<(Instant, String)> {
 /// clock did meanwhile. Records that were closed after a death are left out: the server cannot know.
 pub(super) fn durations_are_true(evidence: &Evidence<'_>) -> Verdict {
     let mut spans: BTreeMap<String, (Instant, Option<Instant>)> = BTreeMap::new();
+    let mut answered_by: BTreeMap<String, u32> = BTreeMap::new();
+    let mut acks: BTreeMap<(String, u32), Instant> = BTreeMap::new();
     for (at, happening) in evidence.trace.entries() {
         let (bytes, sent) = match happening {
             Happening::NodeSent { bytes, .. } => (bytes, true),
@@ -95,11 +97,15 @@ pub(super) fn durations_are_true(evidence: &Evidence<'_>) -> Verdict {
             continue;
         };
         let call_id = text.call_id().to_string();
+        let number = text.cseq().map_or(0, |(n, _)| n);
         if sent
             && text.about() == "INVITE"
             && text.status().is_some_and(|s| (200..300).contains(&s))
         {
+            answered_by.entry(call_id.clone()).or_insert(number);
             spans.entry(call_id).or_insert((*at, None));
+        } else if text.method() == Some("ACK") {
+            acks.entry((call_id, number)).or_insert(*at);
         } else if text.method() == Some("BYE")
             && let Some((_, end)) = spans.get_mut(&call_id)
             && is_true_bye(&text)
@@ -112,16 +118,27 @@ pub(super) fn durations_are_true(evidence: &Evidence<'_>) -> Verdict {
         let Some(call) = record.get("call-closed") else {
             continue;
         };
-        let legs = call["legs"].as_array().map_or(&[][..], Vec::as_slice);
-        let (Some(first), false) = (legs.first(), call["recovered"] == true) else {
+        let caller = call["legs"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .find(|leg| leg["role"] == "caller")
+            .and_then(|leg| leg["call_id"].as_str());
+        let (Some(caller), false) = (caller, call["recovered"] == true) else {
             continue;
         };
-        let Some((from, Some(until))) = first["call_id"].as_str().and_then(|id| spans.get(id))
-        else {
+        let Some((from, Some(until))) = spans.get(caller) else {
             continue;
         };
         let real = (*until - *from).as_secs_f64();
         let told = call["duration_secs"].as_f64().unwrap_or(-1.0);
+        // A call that ended before its ACK came has its BYE only afterwards (RFC 3261 §15).
+        let end = *from + Duration::from_secs_f64(told.max(0.0));
+        let number = answered_by.get(caller).copied().unwrap_or(0);
+        let ack = acks.get(&(caller.to_string(), number));
+        if ack.is_none_or(|ack| *ack >= end) && told < real {
+            continue;
+        }
         if (real - told).abs() > 1.0 {
             let sentence = format!(
                 "call {} lasted {real:.3} s, its record says {told:.3} s",

@@ -55,6 +55,12 @@ impl World {
         }
         let began_to_refuse = self.write(&mut groups);
         if let Some((_, down)) = self.doomed {
+            // What is written has happened, even if nobody was told.
+            for effect in groups.into_iter().flatten() {
+                if let NodeEffect::Event(_) = effect {
+                    self.effect(effect);
+                }
+            }
             self.crash(down);
             return;
         }
