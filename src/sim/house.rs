@@ -86,11 +86,9 @@ pub fn files(
         ),
         ("directory/people.toml".to_string(), people),
     ];
-    let queue = |n: usize| {
-        queues
-            .get(n)
-            .or(queues.first())
-            .map_or("support", |q| q.name)
+    let queue = |n: usize| match queues.get(n).or(queues.first()) {
+        Some(queue) => format!("{{ queue = \"{}\" }}", queue.name),
+        None => "{ hangup = \"normal\" }".to_string(),
     };
     all.push((
         "dialplans/inbound.toml".to_string(),
@@ -100,12 +98,12 @@ pub fn files(
 [[rule]]
 name = "first queue"
 number = "+442071838750"
-do = [ {{ queue = "{}" }} ]
+do = [ {} ]
 
 [[rule]]
 name = "second queue, after a greeting"
 number = "+442071838751"
-do = [ {{ answer = true }}, {{ play = "welcome" }}, {{ queue = "{}" }} ]
+do = [ {{ answer = true }}, {{ play = "welcome" }}, {} ]
 
 [[rule]]
 name = "direct lines"
@@ -124,7 +122,7 @@ do = [ {{ dial = "{{ext}}", timeout = "25s" }} ]
 [[rule]]
 name = "queue"
 number = "8750"
-do = [ {{ queue = "{}" }} ]
+do = [ {} ]
 
 [[rule]]
 name = "abroad"

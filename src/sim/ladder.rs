@@ -7,7 +7,7 @@ use super::trace::{Happening, Trace};
 use super::wire::{self, Text};
 use crate::base::Instant;
 
-const WIDTH: usize = 32;
+const WIDTH: usize = 48;
 
 /// What a ladder shows.
 pub struct Ladder<'a> {

@@ -104,15 +104,24 @@ pub(super) fn finals_are_acknowledged(evidence: &Evidence<'_>) -> Verdict {
     let mut invites: BTreeMap<String, u32> = BTreeMap::new();
     // When a branch last heard or said something that keeps its transaction alive: the INVITE, a provisional, the CANCEL.
     let mut given_up: BTreeMap<String, Instant> = BTreeMap::new();
+    // A BYE that crosses the answer to a re-INVITE ends the wait for the ACK too.
+    let mut over: BTreeMap<String, Instant> = BTreeMap::new();
+    let mut again: BTreeSet<String> = BTreeSet::new();
     for message in &messages {
         let text = &message.text;
         let branch = text.branch().to_string();
         match (message.sent, text.method(), text.status()) {
+            (_, Some("BYE"), _) => {
+                over.entry(text.call_id().to_string()).or_insert(message.at);
+            }
+            (true, Some("INVITE"), _) if !text.to_tag().is_empty() => {
+                again.insert(branch);
+            }
             (true, Some("INVITE"), _) => {
                 given_up.entry(branch).or_insert(message.at + TIMER_B);
             }
             (false, None, Some(101..=199)) if text.about() == "INVITE" => {
-                if let Some(at) = given_up.get_mut(&branch) {
+                if let Some(at) = given_up.get_mut(&branch).filter(|at| message.at < **at) {
                     *at = (*at).max(message.at + TIMER_C);
                 }
             }
@@ -157,6 +166,10 @@ pub(super) fn finals_are_acknowledged(evidence: &Evidence<'_>) -> Verdict {
             .is_some_and(|at| message.at >= *at)
         {
             continue; // nobody waits for it any more; its sender ends the dialog on its own
+        }
+        let ended = over.get(text.call_id()).is_some_and(|at| *at <= message.at);
+        if ended && again.contains(text.branch()) {
+            continue;
         }
         if status < 300 {
             let key = (

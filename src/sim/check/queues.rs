@@ -8,6 +8,9 @@ use super::{Evidence, Verdict};
 use crate::base::{Duration, Instant};
 use crate::sim::trace::Happening;
 
+/// Deadlines are written to the journal in microseconds.
+const ROUNDING: Duration = Duration::from_millis(1);
+
 fn text<'a>(fact: &'a Value, key: &str) -> &'a str {
     fact.get(key).and_then(Value::as_str).unwrap_or("")
 }
@@ -93,7 +96,7 @@ pub(super) fn offers_are_legal(evidence: &Evidence<'_>) -> Verdict {
                 }
                 if let Some((since, length)) = wrap.get(&agent) {
                     let past = at.since(*since);
-                    if past < *length {
+                    if past + ROUNDING < *length {
                         return fault(format!(
                             "{agent} was offered {item} {} ms into a wrap-up of {} ms",
                             past.as_millis(),
@@ -141,7 +144,7 @@ pub(super) fn offers_are_legal(evidence: &Evidence<'_>) -> Verdict {
                 {
                     let past = at.since(since);
                     let late = past.saturating_sub(length);
-                    if past < length
+                    if past + ROUNDING < length
                         || (late > Duration::from_millis(250) && !evidence.trace.has_crash())
                     {
                         return fault(format!(

@@ -1,0 +1,108 @@
+//! Forks, the carrier, wrong passwords, calls to nobody, glare, peers that misbehave.
+
+use insta::assert_snapshot;
+use strowger::sim::actors::{Answer, CallPlan, HoldDialect, Order, Rudeness};
+use strowger::sim::ladder::SERVER;
+
+use crate::stage::{House, PAIR, answers_after, ms, s, talks};
+
+#[test]
+fn fork_to_two_devices_is_won_by_the_first() {
+    let mut stage = House::new()
+        .phone("1001", Answer::Never)
+        .phone("1002", answers_after(s(2)))
+        .phone("1002", answers_after(s(5)))
+        .ready();
+    stage.call("1001", "1002", talks(s(3)));
+    assert_snapshot!(stage.ladder(s(10), &["1001", SERVER, "1002", "1002b"]));
+}
+
+#[test]
+fn both_devices_of_a_fork_answer_at_the_same_instant() {
+    let mut stage = House::new()
+        .phone("1001", Answer::Never)
+        .phone("1002", answers_after(s(2)))
+        .phone("1002", answers_after(s(2)))
+        .ready();
+    stage.call("1001", "1002", talks(s(3)));
+    assert_snapshot!(stage.ladder(s(10), &["1001", SERVER, "1002", "1002b"]));
+}
+
+#[test]
+fn call_out_through_a_carrier_that_asks_for_credentials() {
+    let mut stage = House::new()
+        .phone("1001", Answer::Never)
+        .carrier(answers_after(s(2)), true)
+        .ready();
+    stage.call("1001", "+4930123456", talks(s(3)));
+    assert_snapshot!(stage.ladder(s(10), &["1001", SERVER, "carrier"]));
+}
+
+#[test]
+fn call_in_from_the_carrier_to_a_direct_line() {
+    let mut stage = House::new()
+        .phone("1001", answers_after(s(1)))
+        .carrier(Answer::Never, false)
+        .ready();
+    stage.call("carrier", "+442071831001", talks(s(2)));
+    assert_snapshot!(stage.ladder(s(6), &["carrier", SERVER, "1001"]));
+}
+
+#[test]
+fn phone_with_a_wrong_password_stays_outside() {
+    let mut stage = House::new()
+        .phone_with("1001", |p| p.password = "guess".into())
+        .open();
+    stage.tell(ms(0), "1001", Order::Register);
+    assert_snapshot!(stage.ladder(s(20), &["1001", SERVER]));
+}
+
+#[test]
+fn call_to_nobody_is_refused() {
+    let mut stage = House::new().phone("1001", Answer::Never).ready();
+    stage.call("1001", "7777", CallPlan::default());
+    assert_snapshot!(stage.ladder(s(3), &["1001", SERVER]));
+}
+
+#[test]
+fn both_sides_hold_at_the_same_instant() {
+    let mut stage = House::new()
+        .phone("1001", Answer::Never)
+        .phone("1002", answers_after(s(1)))
+        .ready();
+    stage.call("1001", "1002", talks(s(12)));
+    stage.tell(s(3), "1001", Order::Hold(HoldDialect::SendOnly));
+    stage.tell(s(3), "1002", Order::Hold(HoldDialect::SendOnly));
+    assert_snapshot!(stage.ladder(s(16), &PAIR));
+}
+
+#[test]
+fn device_answers_after_it_was_cancelled() {
+    let mut stage = House::new()
+        .phone("1001", Answer::Never)
+        .phone_with("1002", |p| {
+            p.answer = Answer::Never;
+            p.rudeness = Rudeness {
+                answer_after_cancel: true,
+                ..Rudeness::default()
+            };
+        })
+        .ready();
+    let plan = CallPlan {
+        patience: Some(s(2)),
+        ..CallPlan::default()
+    };
+    stage.call("1001", "1002", plan);
+    assert_snapshot!(stage.ladder(s(6), &PAIR));
+}
+
+#[test]
+fn callee_that_vanished_is_given_up_when_the_caller_hangs_up() {
+    let mut stage = House::new()
+        .phone("1001", Answer::Never)
+        .phone("1002", answers_after(s(1)))
+        .ready();
+    stage.call("1001", "1002", talks(s(5)));
+    stage.tell(s(3), "1002", Order::Vanish);
+    assert_snapshot!(stage.ladder(s(50), &PAIR));
+}
