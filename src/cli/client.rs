@@ -2,12 +2,20 @@
 
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Args;
-use serde_json::Value;
+use jiff::Timestamp;
+use serde_json::{Value, json};
 
 use super::check::load;
-use super::{ConfigArgs, WRONG, complain, say};
+use super::tables::{self, Kind};
+use super::words::{list, plain, text};
+use super::{ConfigArgs, FAULT, WRONG, complain, say, why};
+use crate::base::Ulid;
+
+/// Longest time for one answer.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Which server to ask.
 #[derive(Debug, Args)]
@@ -20,7 +28,7 @@ pub struct ServerArgs {
     /// Token of the API [default: admin.token in the data directory]
     #[arg(long, env = "STROWGER_TOKEN", hide_env_values = true)]
     token: Option<String>,
-    /// JSON instead of a table
+    /// The answer of the API as JSON, instead of words
     #[arg(long)]
     json: bool,
 }
@@ -47,288 +55,302 @@ pub enum Question {
 }
 
 impl Question {
-    fn path(&self) -> String {
+    fn path_and_kind(&self) -> (&'static str, Kind) {
         match self {
-            Question::Reload => "reload".to_owned(),
-            Question::Status => "status".to_owned(),
-            Question::Calls => "calls".to_owned(),
-            Question::Queues => "queues".to_owned(),
-            Question::Agents => "agents".to_owned(),
-            Question::Registrations => "registrations".to_owned(),
-            Question::Trunks => "trunks".to_owned(),
-            // Work items have ULIDs: 26 characters of Crockford's alphabet.
-            Question::Why(subject) if subject.parse::<crate::base::Ulid>().is_ok() => {
-                format!("work/{subject}/why")
-            }
-            Question::Why(subject) => format!("agents/{subject}/why"),
+            Question::Reload => ("reload", Kind::Reload),
+            Question::Status => ("status", Kind::Status),
+            Question::Calls => ("calls", Kind::Calls),
+            Question::Agents => ("agents", Kind::Agents),
+            Question::Registrations => ("registrations", Kind::Registrations),
+            Question::Trunks => ("trunks", Kind::Trunks),
+            Question::Queues | Question::Why(_) => ("queues", Kind::Queues),
+        }
+    }
+}
+
+/// Why there is nothing to show.
+#[derive(Debug)]
+struct Failure {
+    message: String,
+    exit: u8,
+    /// HTTP status, when the server answered.
+    status: Option<u16>,
+}
+
+impl Failure {
+    fn wrong(message: impl Into<String>) -> Failure {
+        Failure {
+            message: message.into(),
+            exit: WRONG,
+            status: None,
         }
     }
 }
 
 /// Asks, and prints the answer.
 pub fn ask(server: &ServerArgs, question: &Question) -> ExitCode {
-    match answer(server, question) {
-        Ok(value) => {
-            let text = if server.json {
-                value.to_string()
-            } else {
-                match question {
-                    Question::Why(_) => decisions(&value),
-                    _ => table(&value),
-                }
-            };
+    let answer = Client::of(server).and_then(|client| answer(&client, question, server.json));
+    match answer {
+        Ok(text) => {
             say(&text);
             ExitCode::SUCCESS
         }
-        Err(message) => {
-            complain(&message);
-            ExitCode::from(WRONG)
+        Err(failure) => {
+            complain(&failure.message);
+            ExitCode::from(failure.exit)
         }
     }
 }
 
-fn answer(server: &ServerArgs, question: &Question) -> Result<Value, String> {
-    let (base, token) = match (&server.url, &server.token) {
-        (Some(url), Some(token)) => (url.trim_end_matches('/').to_owned(), token.clone()),
-        (url, token) => {
-            let directory = server.config.directory();
-            let settings = load(&directory).ok_or("so the server cannot be found")?;
-            let base = match url {
-                Some(url) => url.trim_end_matches('/').to_owned(),
-                None => format!("http://{}", settings.http.listen),
-            };
-            let token = match token {
-                Some(token) => token.clone(),
-                None => token_of(&settings.server.data_dir)?,
-            };
-            (base, token)
-        }
-    };
-    let url = format!("{base}/api/v1/{}", question.path());
-    let agent: ureq::Agent = ureq::Agent::config_builder()
-        .http_status_as_error(false)
-        .timeout_global(Some(std::time::Duration::from_secs(30)))
-        .build()
-        .into();
-    let bearer = format!("Bearer {}", token.trim());
-    let sent = match question {
-        Question::Reload => agent
-            .post(&url)
-            .header("Authorization", &bearer)
-            .send_empty(),
-        _ => agent.get(&url).header("Authorization", &bearer).call(),
-    };
-    let mut response = sent.map_err(|error| format!("no answer from {url}: {error}"))?;
-    let status = response.status();
-    let text = response
-        .body_mut()
-        .read_to_string()
-        .map_err(|error| format!("no answer from {url}: {error}"))?;
-    let value: Value = serde_json::from_str(&text).unwrap_or(Value::String(text));
-    if status.is_success() {
-        return Ok(value);
+fn answer(client: &Client, question: &Question, as_json: bool) -> Result<String, Failure> {
+    if let Question::Why(subject) = question {
+        return answer_why(client, subject, as_json);
     }
-    // RFC 9457: `detail` says what is wrong, `title` what kind of thing.
-    let detail = value
-        .get("detail")
-        .or_else(|| value.get("title"))
-        .and_then(Value::as_str)
-        .map_or_else(|| value.to_string(), str::to_owned);
-    Err(format!("{status}: {detail}"))
-}
-
-fn token_of(data_dir: &Path) -> Result<String, String> {
-    let path = data_dir.join("admin.token");
-    std::fs::read_to_string(&path).map_err(|error| {
-        format!(
-            "cannot read the API's token in {}: {error} (has the server been started? else give --token)",
-            path.display()
-        )
+    let (path, kind) = question.path_and_kind();
+    let value = match question {
+        Question::Reload => client.post(path)?,
+        Question::Status => client.get(path)?,
+        _ => client.whole_list(path)?,
+    };
+    Ok(if as_json {
+        value.to_string()
+    } else {
+        tables::render(kind, &value, Timestamp::now())
     })
 }
 
-/// Columns that stand first where a list has them; the rest follows by name.
-const COLUMNS_FIRST: &[&str] = &[
-    "aor",
-    "extension",
-    "name",
-    "direction",
-    "from",
-    "to",
-    "state",
-    "strategy",
-    "waiting",
-    "contact",
-    "transport",
-    "source",
-];
-
-/// A list of objects as a table, anything else as indented JSON.
-fn table(value: &Value) -> String {
-    let rows = match value {
-        Value::Array(rows) => Some(rows),
-        Value::Object(object) => object.get("items").and_then(Value::as_array),
-        _ => None,
-    };
-    let Some(rows) = rows else {
-        return serde_json::to_string_pretty(value).unwrap_or_else(|_| value.to_string());
-    };
-    let Some(Value::Object(first)) = rows.first() else {
-        return "none".to_owned();
-    };
-    // Columns are what every row can show on one line; what people look for stands first.
-    let mut columns: Vec<&String> = first
-        .iter()
-        .filter(|(_, value)| cell(value).is_some())
-        .map(|(name, _)| name)
-        .collect();
-    columns.sort_by_key(|name| {
-        let place = COLUMNS_FIRST.iter().position(|first| first == name);
-        place.unwrap_or(COLUMNS_FIRST.len())
-    });
-    let mut lines: Vec<Vec<String>> =
-        vec![columns.iter().map(|name| name.replace('_', " ")).collect()];
-    for row in rows {
-        lines.push(
-            columns
-                .iter()
-                .map(|column| {
-                    let value = row.get(column.as_str()).unwrap_or(&Value::Null);
-                    cell(value).unwrap_or_else(|| "-".to_owned())
-                })
-                .collect(),
-        );
+fn answer_why(client: &Client, subject: &str, as_json: bool) -> Result<String, Failure> {
+    // Work items have ULIDs: 26 characters of Crockford's alphabet. Agents have extensions.
+    if subject.parse::<Ulid>().is_err() {
+        let subject = segment(subject);
+        let decisions = client.get(&format!("agents/{subject}/why"))?;
+        if as_json {
+            return Ok(decisions.to_string());
+        }
+        let agent = client.get(&format!("agents/{subject}"))?;
+        let decisions = decisions.as_array().map_or(&[][..], Vec::as_slice);
+        return Ok(why::of_agent(&agent, decisions, Timestamp::now()));
     }
-    let widths: Vec<usize> = (0..columns.len())
-        .map(|index| {
-            lines
-                .iter()
-                .filter_map(|line| line.get(index))
-                .map(|cell| cell.chars().count())
-                .max()
-                .unwrap_or(0)
-        })
-        .collect();
-    lines
-        .iter()
-        .map(|line| {
-            let cells: Vec<String> = line
-                .iter()
-                .zip(&widths)
-                .map(|(cell, width)| format!("{cell:width$}"))
-                .collect();
-            cells.join("  ").trim_end().to_owned()
-        })
-        .collect::<Vec<_>>()
-        .join("\n")
+    let work = match client.get(&format!("work/{subject}")) {
+        // People have the id of the call at hand: it leads to its work item.
+        Err(failure) if failure.status == Some(404) => {
+            let call = client
+                .get(&format!("calls/{subject}"))
+                .map_err(|_| failure)?;
+            let item = text(&call, "work").ok_or_else(|| {
+                Failure::wrong(format!(
+                    "call {subject} is in no queue, so it waits for nobody"
+                ))
+            })?;
+            client.get(&format!("work/{item}"))?
+        }
+        other => other?,
+    };
+    Ok(if as_json {
+        work.get("why").unwrap_or(&Value::Null).to_string()
+    } else {
+        why::of_work(&work, Timestamp::now())
+    })
 }
 
-/// What a cell shows of a value: itself, or the number of a party; lists and other objects have no cell.
-fn cell(value: &Value) -> Option<String> {
-    match value {
-        Value::Null => Some("-".to_owned()),
-        Value::String(text) => Some(text.clone()),
-        Value::Object(object) => object.get("number")?.as_str().map(str::to_owned),
-        Value::Array(_) => None,
-        other => Some(other.to_string()),
-    }
-}
-
-/// Decisions of the ACD, newest last: when and why it looked, whom it chose, and the verdict on each agent.
-fn decisions(value: &Value) -> String {
-    let rows = match value {
-        Value::Array(rows) => rows,
-        Value::Object(object) => match object.get("items").and_then(Value::as_array) {
-            Some(rows) => rows,
-            None => return table(value),
-        },
-        _ => return table(value),
-    };
-    if rows.is_empty() {
-        return "no decision yet".to_owned();
-    }
-    let text = |row: &Value, name: &str| {
-        row.get(name)
-            .and_then(cell)
-            .unwrap_or_else(|| "-".to_owned())
-    };
-    let mut lines = Vec::new();
-    for row in rows {
-        let mut line = format!("{}  {}", text(row, "at"), text(row, "trigger"));
-        for name in ["queue", "item", "key"] {
-            let shown = text(row, name);
-            if !matches!(shown.as_str(), "-" | "") {
-                line.push_str(&format!("  {name} {shown}"));
+/// A path segment: what is not unreserved is percent-encoded (RFC 3986 §2.1).
+fn segment(text: &str) -> String {
+    text.bytes()
+        .map(|byte| match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                char::from(byte).to_string()
             }
-        }
-        let chosen: Vec<&str> = row
-            .get("chosen")
-            .and_then(Value::as_array)
-            .map(|agents| agents.iter().filter_map(Value::as_str).collect())
-            .unwrap_or_default();
-        let outcome = if chosen.is_empty() {
-            "nobody".to_owned()
-        } else {
-            chosen.join(", ")
+            other => format!("%{other:02X}"),
+        })
+        .collect()
+}
+
+/// A way to the API.
+struct Client {
+    agent: ureq::Agent,
+    base: String,
+    bearer: String,
+    /// Where the token came from, for those whose token is not taken.
+    token_from: String,
+}
+
+impl Client {
+    fn of(server: &ServerArgs) -> Result<Client, Failure> {
+        let given = |url: &String| url.trim_end_matches('/').to_owned();
+        let (base, token, token_from) = match (&server.url, &server.token) {
+            (Some(url), Some(token)) => (given(url), token.clone(), String::new()),
+            (url, token) => {
+                let directory = server.config.directory();
+                let settings = load(&directory).ok_or_else(|| {
+                    Failure::wrong(
+                        "so the server cannot be found: give --config DIR, or --url and --token",
+                    )
+                })?;
+                let base = match url {
+                    Some(url) => given(url),
+                    None => format!("http://{}", settings.http.listen),
+                };
+                match token {
+                    Some(token) => (base, token.clone(), String::new()),
+                    None => {
+                        let (token, from) = token_of(&settings.server.data_dir)?;
+                        (base, token, from)
+                    }
+                }
+            }
         };
-        line.push_str(&format!("  -> {outcome}"));
-        lines.push(line);
-        for candidate in row
-            .get("candidates")
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten()
-        {
-            lines.push(format!(
-                "    {}: {}",
-                text(candidate, "agent"),
-                text(candidate, "verdict")
-            ));
-        }
+        Ok(Client {
+            agent: ureq::Agent::config_builder()
+                .http_status_as_error(false)
+                .timeout_global(Some(PATIENCE))
+                .build()
+                .into(),
+            base,
+            bearer: format!("Bearer {}", token.trim()),
+            token_from,
+        })
     }
-    lines.join("\n")
+
+    fn get(&self, path: &str) -> Result<Value, Failure> {
+        let url = format!("{}/api/v1/{path}", self.base);
+        let request = self.agent.get(&url).header("Authorization", &self.bearer);
+        self.taken(request.call())
+    }
+
+    fn post(&self, path: &str) -> Result<Value, Failure> {
+        let url = format!("{}/api/v1/{path}", self.base);
+        let request = self.agent.post(&url).header("Authorization", &self.bearer);
+        self.taken(request.send_empty())
+    }
+
+    /// A list with all its pages as one.
+    fn whole_list(&self, path: &str) -> Result<Value, Failure> {
+        let mut whole = self.get(&format!("{path}?limit=1000"))?;
+        while let Some(cursor) = text(&whole, "next").map(segment) {
+            let page = self.get(&format!("{path}?limit=1000&cursor={cursor}"))?;
+            let mut items = list(&whole, "items").to_vec();
+            items.extend_from_slice(list(&page, "items"));
+            whole = json!({ "items": items, "next": page.get("next") });
+        }
+        Ok(whole)
+    }
+
+    fn taken(
+        &self,
+        sent: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
+    ) -> Result<Value, Failure> {
+        let body = sent.and_then(|mut response| {
+            let status = response.status().as_u16();
+            Ok((status, response.body_mut().read_to_string()?))
+        });
+        let (status, body) = body.map_err(|error| {
+            Failure::wrong(format!(
+                "no server answers at {}: {error}\nStart it with `strowger run`, or say where it is: --config DIR, or --url URL and --token TOKEN",
+                self.base
+            ))
+        })?;
+        let parsed = serde_json::from_str(&body);
+        if (200..300).contains(&status) {
+            return parsed.map_err(|_| {
+                Failure::wrong(format!(
+                    "what answers at {} is no Strowger server; is the address right?",
+                    self.base
+                ))
+            });
+        }
+        Err(refusal(
+            status,
+            &parsed.unwrap_or(Value::Null),
+            &self.token_from,
+        ))
+    }
+}
+
+/// What a refused request is told. RFC 9457: `detail` says what is wrong, `title` what kind of thing.
+fn refusal(status: u16, problem: &Value, token_from: &str) -> Failure {
+    let detail = text(problem, "detail")
+        .or_else(|| text(problem, "title"))
+        .map_or_else(|| format!("the server answered {status}"), plain);
+    let message = match status {
+        401 if token_from.is_empty() => {
+            "the server does not take this token (--token or STROWGER_TOKEN); its own is in DATA-DIR/admin.token".to_owned()
+        }
+        401 => format!(
+            "the server does not take the token of {token_from}: it serves another data directory; give its --config DIR or --token"
+        ),
+        // Refused by a reload: each problem as `strowger check` prints it.
+        422 => list(problem, "problems")
+            .iter()
+            .filter_map(Value::as_str)
+            .map(str::trim_end)
+            .chain([detail.as_str()])
+            .collect::<Vec<_>>()
+            .join("\n"),
+        _ => detail,
+    };
+    Failure {
+        message,
+        exit: if status == 500 { FAULT } else { WRONG },
+        status: Some(status),
+    }
+}
+
+/// The token and the file that it is in.
+fn token_of(data_dir: &Path) -> Result<(String, String), Failure> {
+    let path = data_dir.join("admin.token");
+    match std::fs::read_to_string(&path) {
+        Ok(token) => Ok((token, path.display().to_string())),
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+            Err(Failure::wrong(format!(
+                "{} may not be read by you; be the user that runs the server, or give --token",
+                path.display()
+            )))
+        }
+        Err(error) => Err(Failure::wrong(format!(
+            "there is no {}: {error}\nThe server writes it at its first start: `strowger run`. For a server elsewhere give --url URL and --token TOKEN",
+            path.display()
+        ))),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     #[test]
-    fn lists_are_tables_and_the_rest_is_json() {
-        let list = json!({ "items": [
-            { "name": "support", "waiting": 3, "agents": [] },
-            { "name": "sales", "waiting": null, "agents": [] },
-        ]});
-        assert_eq!(table(&list), "name     waiting\nsupport  3\nsales    -");
-        assert_eq!(table(&json!([])), "none");
-        assert_eq!(table(&json!({ "ready": true })), "{\n  \"ready\": true\n}");
+    fn a_subject_stays_within_its_place_in_the_path() {
+        assert_eq!(segment("1003"), "1003");
+        assert_eq!(segment("../status?x"), "..%2Fstatus%3Fx");
     }
 
     #[test]
-    fn parties_show_their_number_and_come_first() {
-        let list = json!([{ "answered_at": null, "from": { "number": "1001", "name": "Ada" }, "legs": [], "to": { "number": "1002" } }]);
-        assert_eq!(table(&list), "from  to    answered at\n1001  1002  -");
+    fn a_refused_token_says_where_the_right_one_is() {
+        let given = refusal(401, &Value::Null, "");
+        assert!(given.message.contains("admin.token"), "{given:?}");
+        let found = refusal(401, &Value::Null, "var/admin.token");
+        assert!(found.message.contains("var/admin.token"), "{found:?}");
+        assert_eq!(found.exit, WRONG);
     }
 
     #[test]
-    fn decisions_name_every_candidate_with_its_verdict() {
-        let list = json!([{ "at": "12:00", "trigger": "entered", "item": null, "queue": "support", "key": "class 5",
-            "candidates": [{ "agent": "1003", "verdict": "in wrap-up" }], "more": 0, "chosen": [] }]);
+    fn a_refused_reload_prints_every_problem() {
+        let problem = json!({
+            "detail": "the configuration has errors; nothing was changed",
+            "problems": ["one\n", "two\n"],
+        });
         assert_eq!(
-            decisions(&list),
-            "12:00  entered  queue support  key class 5  -> nobody\n    1003: in wrap-up"
+            refusal(422, &problem, "").message,
+            "one\ntwo\nthe configuration has errors; nothing was changed"
         );
-        assert_eq!(decisions(&json!([])), "no decision yet");
     }
 
     #[test]
-    fn why_tells_work_from_agents() {
-        let path = |subject: &str| Question::Why(subject.to_owned()).path();
-        assert_eq!(path("1003"), "agents/1003/why");
+    fn only_a_fault_of_the_server_exits_with_70() {
+        assert_eq!(refusal(500, &json!({ "detail": "x" }), "").exit, 70);
+        assert_eq!(refusal(503, &json!({ "detail": "x" }), "").exit, 1);
         assert_eq!(
-            path("01ARZ3NDEKTSV4RRFFQ69G5FAV"),
-            "work/01ARZ3NDEKTSV4RRFFQ69G5FAV/why"
+            refusal(404, &Value::Null, "").message,
+            "the server answered 404"
         );
     }
 }

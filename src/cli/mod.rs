@@ -9,6 +9,9 @@ mod passwd;
 mod route;
 mod run;
 mod schema;
+mod tables;
+mod why;
+mod words;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -127,7 +130,7 @@ enum Command {
     Why {
         #[command(flatten)]
         server: ServerArgs,
-        /// Id of a work item, or extension of an agent
+        /// Id of a work item or of its call, or extension of an agent
         subject: String,
     },
 }

@@ -1,0 +1,204 @@
+//! Tables made of the views that the API serialises, so that a renamed field is noticed here.
+
+use serde_json::json;
+
+use super::*;
+use crate::base::{Ulid, WallTime};
+use crate::event::{Direction, Party};
+use crate::switch::{CallView, LegView, RegistrationView, StatusView, TrunkView};
+
+fn now() -> Timestamp {
+    "2026-11-20T10:10:00Z".parse().expect("a time")
+}
+
+fn before(secs: i64) -> WallTime {
+    WallTime::from_millis(now().as_millisecond() - secs * 1000)
+}
+
+fn party(number: &str, trunk: Option<&str>) -> Party {
+    Party {
+        number: number.into(),
+        name: None,
+        trunk: trunk.map(Into::into),
+    }
+}
+
+fn page<T: serde::Serialize>(items: &[T]) -> Value {
+    json!({ "items": items, "next": null })
+}
+
+fn shown<T: serde::Serialize>(kind: Kind, items: &[T]) -> String {
+    let text = render(kind, &page(items), now());
+    for line in text.lines() {
+        assert!(line.chars().count() <= 140, "too wide: {line}");
+    }
+    text
+}
+
+#[test]
+fn an_empty_list_is_none() {
+    for kind in [
+        Kind::Calls,
+        Kind::Queues,
+        Kind::Agents,
+        Kind::Registrations,
+        Kind::Trunks,
+    ] {
+        assert_eq!(render(kind, &page::<u8>(&[]), now()), "none", "{kind:?}");
+    }
+}
+
+#[test]
+fn a_call_is_shown_with_both_parties_and_its_age() {
+    let leg = |role, number: &str| LegView {
+        id: Ulid::from_parts(1, 2),
+        role,
+        party: party(number, None),
+        state: "answered",
+        peer: "127.0.0.1:5062".to_owned(),
+        codec: Some("PCMA".to_owned()),
+    };
+    let call = CallView {
+        id: Ulid::from_parts(1, 1),
+        direction: Direction::Inbound,
+        from: party("+447700900123", Some("acme")),
+        to: party("+442071838750", None),
+        state: "bridged",
+        started_at: before(72),
+        answered_at: None,
+        work: None,
+        legs: vec![leg("caller", "+447700900123"), leg("agent", "1003")],
+    };
+    insta::assert_snapshot!(shown(Kind::Calls, &[call]), @r"
+    call                        state    from                    to             with  for         codec
+    00000000010000000000000001  bridged  +447700900123 via acme  +442071838750  1003  1 min 12 s  PCMA
+    ");
+}
+
+#[test]
+fn a_registration_says_where_from_and_how_long() {
+    let binding = |aor: &str, healthy| RegistrationView {
+        aor: aor.into(),
+        contact: "sip:1001@192.0.2.7:5060".into(),
+        transport: "UDP",
+        source: "192.0.2.7:5060".to_owned(),
+        user_agent: Some("evil\x1b[2Jphone".into()),
+        expires_at: before(-600),
+        healthy,
+    };
+    let list = [
+        binding("1001@pbx.example.com", true),
+        binding("1002@pbx.example.com", false),
+    ];
+    insta::assert_snapshot!(shown(Kind::Registrations, &list), @r"
+    user                  from            over  expires in   state   phone
+    1001@pbx.example.com  192.0.2.7:5060  UDP   10 min 00 s  ok      evil�[2Jphone
+    1002@pbx.example.com  192.0.2.7:5060  UDP   10 min 00 s  silent  evil�[2Jphone
+    ");
+}
+
+#[test]
+fn a_trunk_says_how_full_it_is() {
+    let trunk = TrunkView {
+        name: "acme".into(),
+        state: "unknown",
+        channels: 3,
+        max_channels: Some(30),
+        proxies: vec![
+            "sip:gw1.acme.example".to_owned(),
+            "sip:gw2.acme.example".to_owned(),
+        ],
+        ping_ms: Some(12.34),
+    };
+    insta::assert_snapshot!(shown(Kind::Trunks, &[trunk]), @r"
+    trunk  state       channels  ping     gateways
+    acme   not pinged  3 of 30   12.3 ms  sip:gw1.acme.example sip:gw2.acme.example
+    ");
+}
+
+#[test]
+fn the_status_is_a_few_lines() {
+    let status = StatusView {
+        version: "0.1.0",
+        state: "ready",
+        started_at: before(3700),
+        seq: 17,
+        calls: 2,
+        legs: 4,
+        registrations: 1,
+        transactions: 0,
+        ports: 8,
+        timers: 12,
+        calls_total: 9,
+        waiting: 1,
+        store_ok: true,
+    };
+    let value = serde_json::to_value(&status).expect("JSON");
+    insta::assert_snapshot!(render(Kind::Status, &value, now()), @r"
+    strowger 0.1.0
+    state      ready
+    up for     1 h 01 min (since 09:08:20 UTC)
+    calls      2 now (4 legs), 9 since the start
+    waiting    1
+    registered 1 device
+    in use     8 RTP ports, 0 transactions, 12 timers
+    events     17
+    ");
+}
+
+fn floor() -> crate::acd::Acd {
+    use crate::acd::{AcdCommand, AcdSettings, AgentSettings, AssignmentSettings, QueueSettings};
+    let mut acd = crate::acd::Acd::new(crate::base::Entropy::from_number(1));
+    let mut queue = QueueSettings::named("support");
+    queue.agents = vec![AssignmentSettings::of("1003")];
+    let settings = AcdSettings {
+        queues: vec![queue],
+        agents: vec![AgentSettings::of("1003", "Cleo Specimen")],
+    };
+    let at = crate::base::Now {
+        mono: crate::base::Instant::from_nanos(1),
+        wall: before(90),
+    };
+    let mut out = Vec::new();
+    acd.handle(at, AcdCommand::Configure(settings), &mut out);
+    acd.handle(
+        at,
+        AcdCommand::Login {
+            agent: "1003".into(),
+        },
+        &mut out,
+    );
+    let devices = AcdCommand::Devices {
+        agent: "1003".into(),
+        ringable: 1,
+    };
+    acd.handle(at, devices, &mut out);
+    acd
+}
+
+#[test]
+fn queues_and_agents_are_shown_as_the_acd_sees_them() {
+    let acd = floor();
+    let at = crate::base::Now {
+        mono: crate::base::Instant::from_nanos(90_000_000_000),
+        wall: before(0),
+    };
+    insta::assert_snapshot!(shown(Kind::Queues, &acd.queues(at)), @r"
+    queue    waiting  longest  talking  free  ready  in  agents  offered  answered  lost  in time  expected
+    support  0        -        0        0     0      1   1       0        0         0     -        -
+    ");
+    insta::assert_snapshot!(shown(Kind::Agents, &acd.agents(at)), @r"
+    agent  name           state      for         detail  devices  calls  busy  queues
+    1003   Cleo Specimen  not-ready  1 min 30 s  -       1        0      -     support
+    ");
+}
+
+#[test]
+fn a_reload_says_what_it_opened() {
+    let answer =
+        json!({ "opened": ["udp:127.0.0.1:5062"], "closed": [], "warnings": ["warning: …\n"] });
+    assert_eq!(
+        render(Kind::Reload, &answer, now()),
+        "reloaded\nlistening at udp:127.0.0.1:5062\nwarning: …"
+    );
+}
