@@ -47,11 +47,13 @@ pub(super) async fn trunks(
 /// What a reload changed.
 #[derive(Serialize, ToSchema)]
 pub(super) struct ReloadAnswer {
+    /// What differs from before, object by object, and whether it takes a restart.
+    changes: Vec<String>,
     /// Listening addresses that were opened.
     opened: Vec<String>,
     /// Listening addresses that were closed.
     closed: Vec<String>,
-    /// What is legal but surely wrong, and what needs a restart.
+    /// What is legal but surely wrong, as `strowger check` prints it.
     warnings: Vec<String>,
 }
 
@@ -60,6 +62,7 @@ pub(super) struct ReloadAnswer {
 pub(super) async fn reload(State(handle): State<Handle>) -> Result<Json<ReloadAnswer>, Problem> {
     match handle.reload().await {
         Ok(reloaded) => Ok(Json(ReloadAnswer {
+            changes: reloaded.changes.iter().map(ToString::to_string).collect(),
             opened: reloaded.opened,
             closed: reloaded.closed,
             warnings: reloaded

@@ -308,7 +308,14 @@ fn status(answer: &Value, now: Timestamp) -> String {
 }
 
 fn reload(answer: &Value) -> String {
-    let mut out = String::from("reloaded");
+    let changes = list(answer, "changes");
+    let mut out = match changes {
+        [] => String::from("reloaded: nothing differs"),
+        some => format!("reloaded: {}", plural(some.len() as u64, "change")),
+    };
+    for change in changes.iter().filter_map(Value::as_str) {
+        out.push_str(&format!("\n  {}", plain(change)));
+    }
     for (field, word) in [("opened", "listening at"), ("closed", "no longer at")] {
         for address in list(answer, field).iter().filter_map(Value::as_str) {
             out.push_str(&format!("\n{word} {}", plain(address)));

@@ -194,11 +194,23 @@ fn queues_and_agents_are_shown_as_the_acd_sees_them() {
 }
 
 #[test]
-fn a_reload_says_what_it_opened() {
-    let answer =
-        json!({ "opened": ["udp:127.0.0.1:5062"], "closed": [], "warnings": ["warning: …\n"] });
+fn a_reload_says_what_it_changed() {
+    let answer = json!({
+        "changes": ["queue `support` changed", "section `http` changed (needs a restart)"],
+        "opened": ["udp:127.0.0.1:5062"],
+        "closed": [],
+        "warnings": ["warning: …\n"],
+    });
+    insta::assert_snapshot!(render(Kind::Reload, &answer, now()), @r"
+    reloaded: 2 changes
+      queue `support` changed
+      section `http` changed (needs a restart)
+    listening at udp:127.0.0.1:5062
+    warning: …
+    ");
+    let same = json!({ "changes": [], "opened": [], "closed": [], "warnings": [] });
     assert_eq!(
-        render(Kind::Reload, &answer, now()),
-        "reloaded\nlistening at udp:127.0.0.1:5062\nwarning: …"
+        render(Kind::Reload, &same, now()),
+        "reloaded: nothing differs"
     );
 }

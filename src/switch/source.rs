@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::core::Switch;
 use crate::auth::{self, Algorithm, Outcome, Policy};
 use crate::base::{Duration, Instant, Map, Now};
-use crate::call::Endpoint;
+use crate::call::{CallOutput, Endpoint};
 use crate::config::ProfileAuth;
 use crate::sip::{Builder, Message, Method, Name, StatusCode};
 use crate::transaction::ServerKey;
@@ -20,11 +20,18 @@ const MEMORY: Duration = Duration::from_secs(60);
 /// Most sources remembered; the oldest is forgotten first.
 const SOURCES_MAX: usize = 4096;
 
+/// Most sources of whose refusal the operator is told within [`QUIET`].
+const TOLD_MAX: usize = 64;
+/// How long nothing more is said of refusals of one source.
+const QUIET: Duration = Duration::from_secs(600);
+
 /// Wrong passwords by source and user: a stranger can lock out nobody but its own address.
 #[derive(Default)]
 pub(super) struct Failures {
     counts: Map<(IpAddr, String), (u32, Instant)>,
     order: VecDeque<(Instant, IpAddr, String)>,
+    /// Sources whose refusal the operator was told of, oldest first.
+    told: VecDeque<(Instant, IpAddr)>,
 }
 
 impl Failures {
@@ -59,6 +66,19 @@ impl Failures {
     fn right(&mut self, source: IpAddr, user: &str) {
         self.counts.remove(&(source, user.to_owned()));
     }
+
+    /// True when the operator has not been told of this source lately. The Internet knocks all day: one line each, and of a flood
+    /// of sources only the first few.
+    fn worth_telling(&mut self, now: Instant, source: IpAddr) -> bool {
+        while self.told.front().is_some_and(|(until, _)| *until <= now) {
+            self.told.pop_front();
+        }
+        let worth = self.told.len() < TOLD_MAX && self.told.iter().all(|(_, ip)| *ip != source);
+        if worth {
+            self.told.push_back((now + QUIET, source));
+        }
+        worth
+    }
 }
 
 /// What is known of the sender of a request.
@@ -88,7 +108,17 @@ impl Switch {
             return Source::Known(Endpoint::Trunk(trunk.name.clone()));
         }
         match profile.auth {
-            ProfileAuth::Trunk => self.refuse(now, key, request, StatusCode::FORBIDDEN),
+            ProfileAuth::Trunk => {
+                self.tell(now, ip, || {
+                    format!(
+                        "{} from {} refused: profile {} takes calls of its trunks only, and no trunk has this address in `from`",
+                        request.method().as_str(),
+                        flow.remote,
+                        profile.name,
+                    )
+                });
+                self.refuse(now, key, request, StatusCode::FORBIDDEN)
+            }
             ProfileAuth::None => {
                 let user = request.from().uri.user_text().unwrap_or_default();
                 Source::Known(match settings.directory.user(&user) {
@@ -146,6 +176,19 @@ impl Switch {
                 let user = request.from().uri.user_text().unwrap_or_default();
                 self.guard.failed(now, ip);
                 if self.failures.wrong(now.mono, ip, &user) {
+                    let known = settings.directory.user(&user).is_some();
+                    self.tell(now, ip, || {
+                        let why = if known {
+                            "wrong password"
+                        } else {
+                            "no such user"
+                        };
+                        format!(
+                            "{} from {ip} as `{}` refused: {why}",
+                            request.method().as_str(),
+                            user.escape_debug()
+                        )
+                    });
                     self.refuse(now, key, request, StatusCode::FORBIDDEN)
                 } else {
                     self.challenge(now, key, request, proxy, false)
@@ -155,6 +198,13 @@ impl Switch {
                 self.guard.failed(now, ip);
                 self.refuse(now, key, request, StatusCode::BAD_REQUEST)
             }
+        }
+    }
+
+    /// A line for the operator about a refusal, unless that source has had its own lately.
+    fn tell(&mut self, now: Now, source: IpAddr, line: impl FnOnce() -> String) {
+        if self.failures.worth_telling(now.mono, source) {
+            self.outputs.push_back(CallOutput::Warn(line()));
         }
     }
 
@@ -230,4 +280,32 @@ fn stateless_tag(request: &Message) -> String {
         request.from_tag().unwrap_or_default(),
     );
     format!("{:016x}", std::hash::BuildHasher::hash_one(&key, seed))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(secs: u64) -> Instant {
+        Instant::ZERO + Duration::from_secs(secs)
+    }
+
+    #[test]
+    fn the_operator_is_told_of_a_source_once_in_ten_minutes() {
+        let mut failures = Failures::default();
+        let (one, other) = (IpAddr::from([192, 0, 2, 1]), IpAddr::from([192, 0, 2, 2]));
+        assert!(failures.worth_telling(at(0), one));
+        assert!(!failures.worth_telling(at(599), one));
+        assert!(failures.worth_telling(at(599), other));
+        assert!(failures.worth_telling(at(600), one));
+    }
+
+    #[test]
+    fn a_flood_of_sources_does_not_fill_the_log() {
+        let mut failures = Failures::default();
+        let told = (0..=255)
+            .filter(|last| failures.worth_telling(at(1), IpAddr::from([192, 0, 2, *last])))
+            .count();
+        assert_eq!(told, TOLD_MAX);
+    }
 }
