@@ -29,7 +29,7 @@ impl Switch {
         if !self.with_calls(now, |calls, ctx| calls.answer(ctx, call)) {
             return None;
         }
-        let item = id::ulid(now.wall, &mut self.entropy);
+        let fresh = id::ulid(now.wall, &mut self.entropy);
         let (ucid, caller) = {
             let open = self.calls.call_mut(call)?;
             open.record.queues.push(action.name.clone());
@@ -43,6 +43,8 @@ impl Switch {
         };
         let routing = self.routings.get_mut(&call)?;
         let arrival = *routing.arrival.get_or_insert(now);
+        // the same piece of work in its next queue: journey and decisions go on
+        let item = *routing.item.get_or_insert(fresh);
         routing.work = Some(item);
         routing.queue = Some(action.name.clone());
         routing.phase = Phase::Queued { announcing: None };
@@ -315,7 +317,7 @@ impl Switch {
         self.end_legs(now, offer.legs, Cause::Normal);
         self.orders.push_back(AcdCommand::OfferEnded {
             offer: id,
-            outcome: OfferOutcome::NoMedia,
+            outcome: OfferOutcome::Failed(487),
         });
         true
     }

@@ -99,6 +99,8 @@ pub(super) struct Routing {
     pub phase: Phase,
     /// Its work item, from the queue's door to the end of the agent's leg.
     pub work: Option<WorkItemId>,
+    /// The id of its work item, kept over all queues that it comes to.
+    pub item: Option<WorkItemId>,
     /// The queue it is in, or was served from.
     pub queue: Option<Arc<str>>,
     /// The agent it is bridged to.
@@ -113,6 +115,7 @@ impl Routing {
             run,
             phase: Phase::Running,
             work: None,
+            item: None,
             queue: None,
             agent: None,
             arrival: None,
