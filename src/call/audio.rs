@@ -31,10 +31,11 @@ impl Calls {
         let leg = self.legs.get_mut(key).ok_or(busy)?;
         let address = self.network.shown_ip(&leg.flow);
         if leg.audio.stream.is_none() {
-            let port = self.ports.take(ctx.now).ok_or(busy)?;
-            self.streams = self.streams.wrapping_add(1);
+            // the call first: a leg that outlives it gets no port, which nobody would give back
             let call = self.calls.get(leg.call).ok_or(busy)?;
             let worker = (call.id.0 as u16) % self.workers;
+            let port = self.ports.take(ctx.now).ok_or(busy)?;
+            self.streams = self.streams.wrapping_add(1);
             let stream = StreamId::new(worker, self.streams);
             leg.audio.stream = Some(stream);
             leg.audio.port = port;
