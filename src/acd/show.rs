@@ -239,7 +239,10 @@ impl Acd {
                 |why| format!("{}: {}", place.extension, why.words()),
             )
         } else {
-            format!("one of {} agents to become free", queue.wanting)
+            match queue.wanting {
+                1 => "its only ready agent to become free".into(),
+                ready => format!("one of its {ready} ready agents to become free"),
+            }
         }
     }
 

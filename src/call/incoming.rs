@@ -278,7 +278,7 @@ impl Calls {
             .header(Name::Server, self.product.as_bytes())
             .body("application/sdp", &body);
         let (call_key, id) = (leg.call, leg.id);
-        let party = leg.party.clone();
+        let (role, party) = (leg.role.as_str().into(), leg.party.clone());
         if let Some(call) = self.calls.get_mut(call_key) {
             call.record.answered_at = Some(ctx.now.wall);
             call.answered = Some(ctx.now.mono);
@@ -289,6 +289,7 @@ impl Calls {
             ctx.fact(CallFact::Answered {
                 call: call.id,
                 leg: id,
+                role,
                 party,
             });
         }

@@ -275,11 +275,13 @@ impl Calls {
         match plan {
             Ok(plan) => {
                 let (id, party) = (leg.id, leg.party.clone());
+                let role = leg.role.as_str().into();
                 self.agree(ctx, key, plan);
                 if let Some(call) = self.calls.get(call) {
                     ctx.fact(CallFact::Answered {
                         call: call.id,
                         leg: id,
+                        role,
                         party,
                     });
                 }

@@ -40,10 +40,14 @@ pub enum CallFact {
         /// The call.
         #[schema(value_type = String)]
         call: Ulid,
-        /// The leg that answered.
+        /// The leg that is answered.
         #[schema(value_type = String)]
         leg: Ulid,
-        /// Who answered.
+        /// `caller` when this server answered the caller, `callee` or `agent` when a party that it called did.
+        #[schema(value_type = String)]
+        #[serde(default)]
+        role: Arc<str>,
+        /// The party on that leg.
         party: Party,
     },
     /// Two legs hear each other.

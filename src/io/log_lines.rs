@@ -4,9 +4,9 @@
 
 use std::fmt;
 
-use crate::acd::AcdEvent;
+use crate::acd::{AcdEvent, OfferResult};
 use crate::base::Duration;
-use crate::event::{CallFact, CallRecord, Party, RegistrationFact, TrunkFact};
+use crate::event::{CallFact, CallRecord, LegRecord, Party, RegistrationFact, TrunkFact};
 use crate::switch::{Event, Fact, Record};
 
 /// A party in a log line: `1001`, or `+442071838750 via acme`. Numbers come from the network, so nothing in them may end the line.
@@ -63,6 +63,9 @@ fn of_call(fact: &CallFact) {
     match fact {
         CallFact::Started { call, from, to, .. } => {
             tracing::info!("call {call}: {} -> {} started", Shown(from), Shown(to));
+        }
+        CallFact::Answered { call, role, .. } if &**role == "caller" => {
+            tracing::debug!("call {call}: the caller is answered");
         }
         CallFact::Answered { call, party, .. } => {
             tracing::info!("call {call}: answered by {}", Shown(party));
@@ -132,8 +135,26 @@ fn of_acd(fact: &AcdEvent) {
             queue,
             result,
             ..
-        } => tracing::info!("agent {agent}: did not take {item} of {queue}: {result:?}"),
+        } => match words(*result) {
+            Some(why) => tracing::info!("agent {agent}: {why} for {item} of {queue}"),
+            None => tracing::debug!("agent {agent}: {item} of {queue} was taken back"),
+        },
         _ => {}
+    }
+}
+
+/// What came of an AgentOffer; `None` when the agent had no part in that.
+fn words(result: OfferResult) -> Option<&'static str> {
+    match result {
+        OfferResult::Rona => Some("let it ring"),
+        OfferResult::Declined => Some("declined"),
+        OfferResult::Busy => Some("was busy"),
+        OfferResult::Unreachable => Some("could not be reached"),
+        OfferResult::RedirectRefused => Some("was redirected, which queues do not follow,"),
+        OfferResult::AnswerNoMedia => Some("answered without audio"),
+        OfferResult::AnswerThenDrop => Some("answered and hung up at once"),
+        OfferResult::Failed => Some("could not be called"),
+        OfferResult::Cancelled(_) => None,
     }
 }
 
@@ -166,9 +187,13 @@ impl fmt::Display for Outcome<'_> {
         }
         write!(f, "{}", call.outcome.as_str())?;
         // Of several legs that failed the last is the one that the caller was told of.
-        match call.legs.iter().rev().find(|leg| leg.status >= 300) {
+        let called = |leg: &&LegRecord| &*leg.role != "caller" && leg.status >= 300;
+        match call.legs.iter().rev().find(called) {
             Some(leg) => write!(f, " ({} from {})", leg.status, Shown(&leg.party)),
-            None => Ok(()),
+            None => match call.legs.first().filter(|leg| leg.status >= 300) {
+                Some(caller) => write!(f, " ({})", caller.status),
+                None => Ok(()),
+            },
         }
     }
 }
@@ -177,7 +202,7 @@ impl fmt::Display for Outcome<'_> {
 mod tests {
     use super::*;
     use crate::base::{Ulid, WallTime};
-    use crate::event::{Direction, LegRecord, Outcome as How};
+    use crate::event::{Direction, Outcome as How};
 
     fn party(number: &str) -> Party {
         Party {
@@ -205,6 +230,20 @@ mod tests {
         }
     }
 
+    fn leg(role: &str, number: &str, status: u16) -> LegRecord {
+        LegRecord {
+            id: Ulid::default(),
+            party: party(number),
+            role: role.into(),
+            started_at: WallTime::from_millis(0),
+            answered_at: None,
+            ended_at: WallTime::from_millis(1),
+            status,
+            call_id: String::new(),
+            packets: (0, 0),
+        }
+    }
+
     #[test]
     fn an_answered_call_is_logged_with_its_duration() {
         let mut call = call();
@@ -215,17 +254,9 @@ mod tests {
     #[test]
     fn a_failed_call_is_logged_with_the_last_refusal() {
         let mut call = call();
-        call.legs.push(LegRecord {
-            id: Ulid::default(),
-            party: party("1002"),
-            role: "callee".into(),
-            started_at: WallTime::from_millis(0),
-            answered_at: None,
-            ended_at: WallTime::from_millis(1),
-            status: 486,
-            call_id: String::new(),
-            packets: (0, 0),
-        });
+        call.legs.push(leg("caller", "1001", 486));
+        assert_eq!(Outcome(&call).to_string(), "busy (486)");
+        call.legs.push(leg("callee", "1002", 486));
         assert_eq!(Outcome(&call).to_string(), "busy (486 from 1002)");
     }
 
