@@ -107,6 +107,7 @@ pub(super) fn finals_are_acknowledged(evidence: &Evidence<'_>) -> Verdict {
     // A BYE that crosses the answer to a re-INVITE ends the wait for the ACK too.
     let mut over: BTreeMap<String, Instant> = BTreeMap::new();
     let mut again: BTreeSet<String> = BTreeSet::new();
+    let mut cancelled: BTreeSet<String> = BTreeSet::new();
     for message in &messages {
         let text = &message.text;
         let branch = text.branch().to_string();
@@ -125,7 +126,7 @@ pub(super) fn finals_are_acknowledged(evidence: &Evidence<'_>) -> Verdict {
                     *at = (*at).max(message.at + TIMER_C);
                 }
             }
-            (true, Some("CANCEL"), _) => {
+            (true, Some("CANCEL"), _) if cancelled.insert(branch.clone()) => {
                 given_up.insert(branch, message.at + TIMER_B);
             }
             _ => {}
