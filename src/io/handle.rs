@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use tokio::sync::{broadcast, oneshot};
 
 use super::inbox::Inbox;
+use super::media::PromptStore;
 use super::metrics::{self, Metrics};
 use super::reload::{self, Reloaded};
 use super::tcp::Streams;
@@ -58,6 +59,7 @@ pub(super) struct Parts {
     pub(super) metrics: Arc<Metrics>,
     pub(super) settings: Mutex<Arc<Settings>>,
     pub(super) streams: Streams,
+    pub(super) prompts: Arc<PromptStore>,
     pub(super) admin_token: Arc<str>,
     /// One reload at a time.
     pub(super) reloading: tokio::sync::Mutex<()>,

@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use crate::acd::{AcdEvent, OfferResult};
+use crate::acd::{AcdEvent, LeaveWhy, OfferResult};
 use crate::base::Duration;
 use crate::event::{CallFact, CallRecord, LegRecord, Party, RegistrationFact, TrunkFact};
 use crate::switch::{Event, Fact, Record};
@@ -123,12 +123,20 @@ fn of_acd(fact: &AcdEvent) {
         AcdEvent::Left {
             item,
             queue,
+            why,
             waited_ms,
-            ..
-        } => tracing::info!(
-            "work item {item}: left {queue} by rule after {}",
-            waited(*waited_ms)
-        ),
+        } => {
+            let why = match why {
+                LeaveWhy::Overflow => "an overflow rule matched",
+                LeaveWhy::TimedOut => "the longest wait was over",
+                LeaveWhy::Full => "the queue was full",
+                LeaveWhy::NoSuchQueue => "there is no such queue",
+            };
+            tracing::info!(
+                "work item {item}: left {queue} after {}, {why}",
+                waited(*waited_ms)
+            );
+        }
         AcdEvent::AgentOfferEnded {
             item,
             agent,

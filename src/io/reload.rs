@@ -106,6 +106,12 @@ pub(super) async fn reload(parts: &Parts) -> Result<Reloaded, Vec<Problem>> {
     parts.inbox.input(Input::Settings(new.clone()));
     super::logging::set_level(&new.log);
     *parts.settings.lock() = new;
+    // sounds that the operator has replaced; decoded here, so that no media worker has to
+    let prompts = parts.prompts.clone();
+    tokio::task::spawn_blocking(move || {
+        prompts.forget();
+        prompts.warm();
+    });
     Ok(report)
 }
 

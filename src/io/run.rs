@@ -226,6 +226,7 @@ fn start(
             metrics,
             settings: Mutex::new(settings.clone()),
             streams: streams.clone(),
+            prompts: prompts.clone(),
             admin_token: token.into(),
             reloading: tokio::sync::Mutex::new(()),
         }),

@@ -22,6 +22,8 @@ const SOURCES_MAX: usize = 4096;
 
 /// Most sources of whose refusal the operator is told within [`QUIET`].
 const TOLD_MAX: usize = 64;
+/// Most lines about one source within [`QUIET`].
+const TOLD_OF_SOURCE_MAX: usize = 8;
 /// How long nothing more is said of refusals of one source.
 const QUIET: Duration = Duration::from_secs(600);
 
@@ -30,8 +32,8 @@ const QUIET: Duration = Duration::from_secs(600);
 pub(super) struct Failures {
     counts: Map<(IpAddr, String), (u32, Instant)>,
     order: VecDeque<(Instant, IpAddr, String)>,
-    /// Sources whose refusal the operator was told of, oldest first.
-    told: VecDeque<(Instant, IpAddr)>,
+    /// Sources and users of whose refusal the operator was told, oldest first.
+    told: VecDeque<(Instant, IpAddr, String)>,
 }
 
 impl Failures {
@@ -67,15 +69,18 @@ impl Failures {
         self.counts.remove(&(source, user.to_owned()));
     }
 
-    /// True when the operator has not been told of this source lately. The Internet knocks all day: one line each, and of a flood
-    /// of sources only the first few.
-    fn worth_telling(&mut self, now: Instant, source: IpAddr) -> bool {
-        while self.told.front().is_some_and(|(until, _)| *until <= now) {
+    /// True when the operator has not been told of this source and user lately. The Internet knocks all day: one line each, a few of
+    /// each source (an office behind one address has many phones), and of a flood of sources only the first.
+    fn worth_telling(&mut self, now: Instant, source: IpAddr, user: &str) -> bool {
+        while self.told.front().is_some_and(|(until, ..)| *until <= now) {
             self.told.pop_front();
         }
-        let worth = self.told.len() < TOLD_MAX && self.told.iter().all(|(_, ip)| *ip != source);
+        let of_source = || self.told.iter().filter(|(_, ip, _)| *ip == source);
+        let worth = self.told.len() < TOLD_MAX
+            && of_source().count() < TOLD_OF_SOURCE_MAX
+            && of_source().all(|(_, _, told)| told != user);
         if worth {
-            self.told.push_back((now + QUIET, source));
+            self.told.push_back((now + QUIET, source, user.to_owned()));
         }
         worth
     }
@@ -109,7 +114,7 @@ impl Switch {
         }
         match profile.auth {
             ProfileAuth::Trunk => {
-                self.tell(now, ip, || {
+                self.tell(now, ip, "", || {
                     format!(
                         "{} from {} refused: profile {} takes calls of its trunks only, and no trunk has this address in `from`",
                         request.method().as_str(),
@@ -177,7 +182,7 @@ impl Switch {
                 self.guard.failed(now, ip);
                 if self.failures.wrong(now.mono, ip, &user) {
                     let known = settings.directory.user(&user).is_some();
-                    self.tell(now, ip, || {
+                    self.tell(now, ip, &user, || {
                         let why = if known {
                             "wrong password"
                         } else {
@@ -202,8 +207,8 @@ impl Switch {
     }
 
     /// A line for the operator about a refusal, unless that source has had its own lately.
-    fn tell(&mut self, now: Now, source: IpAddr, line: impl FnOnce() -> String) {
-        if self.failures.worth_telling(now.mono, source) {
+    fn tell(&mut self, now: Now, source: IpAddr, user: &str, line: impl FnOnce() -> String) {
+        if self.failures.worth_telling(now.mono, source, user) {
             self.outputs.push_back(CallOutput::Warn(line()));
         }
     }
@@ -294,18 +299,24 @@ mod tests {
     fn the_operator_is_told_of_a_source_once_in_ten_minutes() {
         let mut failures = Failures::default();
         let (one, other) = (IpAddr::from([192, 0, 2, 1]), IpAddr::from([192, 0, 2, 2]));
-        assert!(failures.worth_telling(at(0), one));
-        assert!(!failures.worth_telling(at(599), one));
-        assert!(failures.worth_telling(at(599), other));
-        assert!(failures.worth_telling(at(600), one));
+        assert!(failures.worth_telling(at(0), one, "1001"));
+        assert!(!failures.worth_telling(at(599), one, "1001"));
+        assert!(failures.worth_telling(at(599), one, "1002"));
+        assert!(failures.worth_telling(at(599), other, "1001"));
+        assert!(failures.worth_telling(at(600), one, "1001"));
     }
 
     #[test]
     fn a_flood_of_sources_does_not_fill_the_log() {
         let mut failures = Failures::default();
         let told = (0..=255)
-            .filter(|last| failures.worth_telling(at(1), IpAddr::from([192, 0, 2, *last])))
+            .filter(|last| failures.worth_telling(at(1), IpAddr::from([192, 0, 2, *last]), ""))
             .count();
         assert_eq!(told, TOLD_MAX);
+        let mut failures = Failures::default();
+        let told = (0..100)
+            .filter(|n| failures.worth_telling(at(1), IpAddr::from([192, 0, 2, 1]), &n.to_string()))
+            .count();
+        assert_eq!(told, TOLD_OF_SOURCE_MAX);
     }
 }
