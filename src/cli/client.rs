@@ -1,6 +1,6 @@
 //! The calls that ask a running server through its API.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -181,19 +181,15 @@ impl Client {
             (Some(url), Some(token)) => (given(url), token.clone(), String::new()),
             (url, token) => {
                 let directory = server.config.directory();
-                let settings = load(&directory).ok_or_else(|| {
-                    Failure::wrong(
-                        "so the server cannot be found: give --config DIR, or --url and --token",
-                    )
-                })?;
+                let (listen, data_dir) = place(&directory)?;
                 let base = match url {
                     Some(url) => given(url),
-                    None => format!("http://{}", settings.http.listen),
+                    None => format!("http://{listen}"),
                 };
                 match token {
                     Some(token) => (base, token.clone(), String::new()),
                     None => {
-                        let (token, from) = token_of(&settings.server.data_dir)?;
+                        let (token, from) = token_of(&data_dir)?;
                         (base, token, from)
                     }
                 }
@@ -295,6 +291,33 @@ fn refusal(status: u16, problem: &Value, token_from: &str) -> Failure {
     }
 }
 
+/// Where the server of a directory listens, and its data directory. Only what is needed is read: a running server must be reachable
+/// while another file is wrong.
+fn place(directory: &Path) -> Result<(String, PathBuf), Failure> {
+    let read = std::fs::read_to_string(directory.join("strowger.toml"));
+    if let Some(table) = read.ok().and_then(|text| text.parse::<toml::Table>().ok()) {
+        let found = |section: &str, key: &str| {
+            table
+                .get(section)
+                .and_then(|section| section.get(key))
+                .and_then(toml::Value::as_str)
+        };
+        return Ok((
+            found("http", "listen")
+                .unwrap_or("127.0.0.1:8080")
+                .to_owned(),
+            directory.join(found("server", "data-dir").unwrap_or("var")),
+        ));
+    }
+    // it cannot be read: this says why
+    match load(directory) {
+        Some(settings) => Ok((settings.http.listen.to_string(), settings.server.data_dir)),
+        None => Err(Failure::wrong(
+            "so the server cannot be found: give --config DIR, or --url and --token",
+        )),
+    }
+}
+
 /// The token and the file that it is in.
 fn token_of(data_dir: &Path) -> Result<(String, String), Failure> {
     let path = data_dir.join("admin.token");
@@ -342,6 +365,25 @@ mod tests {
             refusal(422, &problem, "").message,
             "one\ntwo\nthe configuration has errors; nothing was changed"
         );
+    }
+
+    #[test]
+    fn a_server_is_found_while_another_file_is_wrong() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let write = |name: &str, text: &str| {
+            std::fs::write(folder.path().join(name), text).expect("writable");
+        };
+        std::fs::create_dir(folder.path().join("queues")).expect("writable");
+        write("queues/support.toml", "name = 7");
+        write(
+            "strowger.toml",
+            "[server]\ndomain = \"x\"\n[http]\nlisten = \"127.0.0.1:1\"",
+        );
+        let (listen, data_dir) = place(folder.path()).expect("found");
+        assert_eq!(listen, "127.0.0.1:1");
+        assert_eq!(data_dir, folder.path().join("var"));
+        write("strowger.toml", "[server");
+        assert!(place(folder.path()).is_err());
     }
 
     #[test]

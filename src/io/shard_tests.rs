@@ -9,7 +9,6 @@ use std::sync::mpsc;
 use std::thread::JoinHandle;
 
 use bytes::Bytes;
-use parking_lot::Mutex;
 use tokio::sync::broadcast;
 
 use super::*;

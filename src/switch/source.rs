@@ -163,7 +163,7 @@ impl Switch {
                 .directory
                 .user(name)
                 .and_then(|user| user.password.as_ref())
-                .map(|password| std::borrow::Cow::Borrowed(password))
+                .map(std::borrow::Cow::Borrowed)
         };
         match auth::authenticate(&mut self.nonces, now, request, header, &policy, found) {
             Outcome::Granted { username } => {
