@@ -30,6 +30,8 @@ struct Gateway {
 }
 
 struct TrunkState {
+    /// Names it in timers and pings, which outlive a reload; its place in the list does not.
+    number: u32,
     settings: Arc<Trunk>,
     gateways: Vec<Gateway>,
     up: Option<bool>,
@@ -46,6 +48,7 @@ pub(super) struct Trunks {
     list: Vec<TrunkState>,
     queries: BTreeMap<u64, (usize, usize)>,
     next_query: u64,
+    next_number: u32,
 }
 
 impl Trunks {
@@ -55,6 +58,15 @@ impl Trunks {
             .iter()
             .filter(|trunk| trunk.ping.is_some())
             .count()
+    }
+
+    fn fresh_number(&mut self) -> u32 {
+        self.next_number = self.next_number.wrapping_add(1);
+        self.next_number
+    }
+
+    fn numbered(&self, number: u32) -> Option<usize> {
+        self.list.iter().position(|trunk| trunk.number == number)
     }
 
     fn find(&self, name: &str) -> Option<usize> {
@@ -93,6 +105,7 @@ impl Switch {
                 .position(|old| *old.settings == *trunk)
                 .map(|at| before.swap_remove(at));
             let state = kept.unwrap_or_else(|| TrunkState {
+                number: self.trunks.fresh_number(),
                 gateways: trunk.proxy.iter().filter_map(gateway).collect(),
                 settings: trunk,
                 up: None,
@@ -158,10 +171,10 @@ impl Switch {
     }
 
     fn arm_ping(&mut self, now: Now, index: usize, after: Duration) {
-        let number = u32::try_from(index).unwrap_or(u32::MAX);
         let Some(trunk) = self.trunks.list.get_mut(index) else {
             return;
         };
+        let number = trunk.number;
         if trunk.settings.options_ping.is_none() || trunk.ping.is_some() {
             return;
         }
@@ -170,7 +183,9 @@ impl Switch {
 
     /// OPTIONS to the trunk's gateways (RFC 3261 §11.1): the first that answers makes it up.
     pub(super) fn on_ping_due(&mut self, now: Now, number: u32, fx: &mut Effects) {
-        let index = number as usize;
+        let Some(index) = self.trunks.numbered(number) else {
+            return;
+        };
         let Some(trunk) = self.trunks.list.get_mut(index) else {
             return;
         };
@@ -216,7 +231,9 @@ impl Switch {
         status: Option<StatusCode>,
         fx: &mut Effects,
     ) {
-        let index = number as usize;
+        let Some(index) = self.trunks.numbered(number) else {
+            return;
+        };
         if status.is_some_and(StatusCode::is_provisional) {
             return;
         }
