@@ -72,11 +72,17 @@ impl Cause {
             Cause::AnsweredElsewhere => 26,
             Cause::MediaLost | Cause::PeerLost => 27,
             Cause::Status(code) => match code.as_u16() {
-                404 | 410 | 604 => 1,
-                408 | 480 => 18,
+                404 | 485 | 604 => 1,
+                480 => 18,
+                408 | 504 => 102,
+                410 => 22,
                 486 | 600 => 17,
-                403 | 603 => 21,
+                401..=403 | 407 | 603 => 21,
+                405 => 63,
+                483 => 25,
+                484 => 28,
                 488 | 606 => 88,
+                502 => 38,
                 500..=599 => 41,
                 _ => 31,
             },
@@ -110,15 +116,16 @@ impl Cause {
         }
     }
 
-    /// What a final status of a leg means.
+    /// What a final status of a leg means. It reaches the caller as it is, but for 408 and 430: that a device did not answer us is, to the
+    /// caller, that nobody can be reached.
     pub fn of_status(code: StatusCode) -> Cause {
         match code.as_u16() {
-            486 | 600 => Cause::Busy,
+            486 => Cause::Busy,
             603 => Cause::Declined,
             480 | 408 | 430 => Cause::Unavailable,
-            404 | 410 | 604 => Cause::NotFound,
+            404 => Cause::NotFound,
             403 => Cause::Forbidden,
-            488 | 606 => Cause::NotAcceptable,
+            488 => Cause::NotAcceptable,
             487 => Cause::CallerGone,
             503 => Cause::Congestion,
             _ => Cause::Status(code),
@@ -139,8 +146,23 @@ mod tests {
     }
 
     #[test]
+    fn a_status_without_a_word_of_ours_has_the_cause_of_rfc_3398() {
+        for (code, q850) in [
+            (410, 22),
+            (484, 28),
+            (483, 25),
+            (600, 17),
+            (604, 1),
+            (500, 41),
+        ] {
+            let code = StatusCode::new(code).expect("valid");
+            assert_eq!(Cause::of_status(code).q850(), q850, "{code:?}");
+        }
+    }
+
+    #[test]
     fn every_status_survives_the_way_through_a_cause() {
-        for code in [403, 404, 480, 486, 488, 503, 603] {
+        for code in [403, 404, 410, 480, 484, 486, 488, 503, 600, 603, 604, 606] {
             let code = StatusCode::new(code).expect("valid");
             assert_eq!(Cause::of_status(code).status(), code);
         }

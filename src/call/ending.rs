@@ -317,6 +317,7 @@ fn outcome(cause: Cause, answered: bool) -> Outcome {
     match cause {
         Cause::CallerGone => Outcome::Cancelled,
         Cause::Busy => Outcome::Busy,
+        Cause::Status(code) if code.as_u16() == 600 => Outcome::Busy,
         Cause::Declined => Outcome::Declined,
         Cause::NoAnswer | Cause::Unavailable | Cause::Normal => Outcome::NoAnswer,
         _ => Outcome::Failed,

@@ -268,17 +268,10 @@ impl Switch {
 
     /// The dialplan ends the call.
     fn hang_up(&mut self, now: Now, call: Key<Call>, cause: HangupCause) {
-        let answered = self
-            .calls
-            .call(call)
-            .is_some_and(|call| call.record.answered_at.is_some());
-        let cause = if answered && cause == HangupCause::NORMAL {
-            Cause::Normal
-        } else {
-            match StatusCode::new(cause.status) {
-                Some(status) => Cause::of_status(status),
-                None => Cause::Normal,
-            }
+        let cause = match cause {
+            HangupCause::NORMAL => Cause::Normal,
+            HangupCause::NO_ANSWER => Cause::NoAnswer,
+            other => StatusCode::new(other.status).map_or(Cause::Normal, Cause::of_status),
         };
         self.end_call(now, call, cause, "dialplan");
     }
