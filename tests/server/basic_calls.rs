@@ -6,7 +6,7 @@ use crate::devices::Device;
 use crate::support::lab::Lab;
 use crate::support::server::Server;
 use crate::support::tone::{self, RATE_HZ};
-use crate::support::{pause, seconds};
+use crate::support::{pause, seconds, wait_for};
 
 #[test]
 fn both_sides_hear_each_other_and_the_caller_hangs_up() {
@@ -275,6 +275,83 @@ fn the_echo_test_gives_the_caller_back_to_himself() {
         crate::support::tone::RATE_HZ,
         440.0,
         1.5,
+    );
+    server.wait_idle();
+}
+
+#[test]
+fn one_way_audio_is_named_within_three_seconds() {
+    let server = Server::start(Lab::new());
+    // The called phone answers and never sends.
+    let (ann, bob) = (
+        Device::new("1001", Some(440.0)),
+        Device::registered(&server, "1002", None),
+    );
+    let mut answer = bob.sipp("answer").set("ring_ms", 50).start();
+    let mut call = ann
+        .calls(&server, "call", "1002")
+        .set("talk_ms", 6000)
+        .start();
+    ann.ear.follow(&call.actions());
+    answer.wait_for_message("ACK sip:", seconds(5.0));
+    let answered = Instant::now();
+    let line = wait_for("one-way audio to be named", seconds(8.0), || {
+        server
+            .log()
+            .lines()
+            .find(|line| line.contains("one-way audio"))
+            .map(str::to_string)
+    });
+    let late = answered.elapsed();
+    assert!(late < seconds(4.0), "named only after {late:?}: {line}");
+    // Which leg, in which direction, what was expected.
+    for part in [
+        "nothing heard from callee 1002",
+        &format!("expected RTP from {}", bob.ear.address()),
+        "nothing came",
+    ] {
+        assert!(line.contains(part), "`{part}` is missing: {line}");
+    }
+    call.succeed();
+    answer.succeed();
+    assert!(
+        !server.log().contains("nothing heard from caller"),
+        "the caller was heard"
+    );
+    server.wait_idle();
+}
+
+#[test]
+fn a_party_that_fell_silent_is_given_up_and_both_legs_end() {
+    let server = Server::start(Lab::new());
+    let (ann, bob) = (
+        Device::new("1001", Some(440.0)),
+        Device::registered(&server, "1002", Some(700.0)),
+    );
+    let mut answer = bob.sipp("answer").set("ring_ms", 50).start();
+    bob.ear.follow(&answer.actions());
+    let mut call = ann
+        .calls(&server, "call-until-bye", "1002")
+        .timeout(seconds(60.0))
+        .start();
+    ann.ear.follow(&call.actions());
+    wait_for("tones both ways", seconds(10.0), || {
+        (ann.ear.received() > 50 && bob.ear.received() > 50).then_some(())
+    });
+    // As when its plug is pulled: no more audio, no answer to anything.
+    bob.ear.mute(true);
+    answer.kill();
+    call.succeed();
+    let record = server.wait_records(1).remove(0);
+    assert!(
+        record["duration_secs"]
+            .as_f64()
+            .is_some_and(|secs| secs > 25.0),
+        "{record}"
+    );
+    assert!(
+        server.log().contains("no RTP for 30 s, ending it"),
+        "the log says why"
     );
     server.wait_idle();
 }

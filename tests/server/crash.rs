@@ -1,5 +1,7 @@
 //! kill -9 in the middle: what was acknowledged is there after the restart.
 
+use std::time::Instant;
+
 use serde_json::json;
 
 use crate::devices::{Carrier, Device};
@@ -86,6 +88,100 @@ fn acknowledged(messages: &str) -> Vec<String> {
         }
     }
     users
+}
+
+#[test]
+fn a_wrap_up_ends_after_kill_9_when_it_would_have_ended() {
+    let mut lab = Lab::new();
+    lab.change("dialplans/inbound.toml", r#"{ play = "welcome" }, "#, "");
+    lab.change(
+        "queues/support.toml",
+        r#"wrap-up      = "3s""#,
+        r#"wrap-up      = "12s""#,
+    );
+    let mut server = Server::start(lab);
+    let desk = Device::registered(&server, "1001", None);
+    let mut answer = desk
+        .sipp("answer-then-bye")
+        .set("ring_ms", 50)
+        .set("talk_ms", 300)
+        .start();
+    server.agent_ready("1001");
+    let carrier = Carrier::new(&server, 1, None);
+    carrier.calls(&server, "call-until-bye").run();
+    answer.succeed();
+    let agent = |server: &Server, state: &str| {
+        wait_for(&format!("1001 to be {state}"), seconds(20.0), || {
+            let agent = server.api().get("/agents/1001");
+            (agent["state"] == state).then_some(agent)
+        })
+    };
+    let before = agent(&server, "wrap");
+    let began = Instant::now();
+    server.kill9();
+    server.restart();
+    let after = server.api().get("/agents/1001");
+    assert_eq!(
+        (&after["state"], &after["wrap_until"]),
+        (&"wrap".into(), &before["wrap_until"]),
+        "{after}"
+    );
+    agent(&server, "ready");
+    let held = began.elapsed();
+    assert!(
+        held > seconds(10.5) && held < seconds(12.5),
+        "wrap-up of 12 s held the agent {held:?} over the restart"
+    );
+}
+
+#[test]
+fn waiting_callers_keep_their_order_and_their_moments_over_kill_9() {
+    let mut lab = Lab::new();
+    lab.change("dialplans/inbound.toml", r#"{ play = "welcome" }, "#, "");
+    let mut server = Server::start(lab);
+    let (first, second) = (
+        Carrier::new(&server, 1, None),
+        Carrier::new(&server, 2, None),
+    );
+    let line = |server: &Server, count: usize| {
+        wait_for(&format!("{count} callers to wait"), seconds(20.0), || {
+            let items = server.api().get("/queues/support")["items"]
+                .as_array()
+                .cloned()?;
+            (items.len() == count).then_some(items)
+        })
+    };
+    let mut calls = vec![first.calls(&server, "call-until-bye").start()];
+    line(&server, 1);
+    calls.push(second.calls(&server, "call-until-bye").start());
+    let before = line(&server, 2);
+    server.kill9();
+    for call in &mut calls {
+        call.kill();
+    }
+    server.restart();
+    for item in &before {
+        let id = item["id"].as_str().expect("an id");
+        let after = server.api().get(&format!("/work/{id}"));
+        for field in [
+            "queue",
+            "caller",
+            "call",
+            "arrival",
+            "entered",
+            "class",
+            "credit_ms",
+        ] {
+            assert_eq!(after[field], item[field], "{field} of {after}");
+        }
+        // Its audio died with the process: it is taken out with that reason, and counted.
+        assert_eq!(after["state"], "failed", "{after}");
+    }
+    let queue = server.api().get("/queues/support");
+    assert_eq!(queue["metrics"]["counters"]["failed"], 2);
+    crate::queue::assert_sums(&queue);
+    let records = server.wait_records(2);
+    assert!(records.iter().all(|record| record["recovered"] == true));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::devices::{Carrier, Device};
 use crate::support::lab::Lab;
@@ -124,6 +124,155 @@ fn the_longest_idle_agent_is_rung_first() {
 }
 
 #[test]
+fn round_robin_goes_on_after_the_agent_who_was_offered_last() {
+    let mut lab = Lab::new();
+    lab.change("dialplans/inbound.toml", r#"{ play = "welcome" }, "#, "");
+    lab.change("queues/support.toml", "longest-idle", "round-robin");
+    lab.change(
+        "queues/support.toml",
+        r#"wrap-up      = "3s""#,
+        r#"wrap-up      = "0s""#,
+    );
+    let server = Server::start(lab);
+    let desks = ["1001", "1002"].map(|extension| Device::registered(&server, extension, None));
+    let mut answers = desks.each_ref().map(|desk| {
+        desk.sipp("answer-then-bye")
+            .set("ring_ms", 50)
+            .set("talk_ms", 200)
+            .calls(2)
+            .timeout(seconds(60.0))
+            .start()
+    });
+    server.agent_ready("1001");
+    server.agent_ready("1002");
+    let carrier = Carrier::new(&server, 1, None);
+    let mut served = Vec::new();
+    for turn in 0..4 {
+        carrier.calls(&server, "call-until-bye").run();
+        let record = server.wait_records(turn + 1).remove(turn);
+        let agent = record["agent"].as_str().expect("an agent").to_string();
+        agent_state(&server, &agent, "ready");
+        // The other one is idle for less time than this one from now on, which must not matter.
+        let other = if agent == "1001" { "1002" } else { "1001" };
+        for status in ["not-ready", "ready"] {
+            server.api().put(
+                &format!("/agents/{other}/status"),
+                &json!({ "status": status }),
+            );
+        }
+        served.push(agent);
+    }
+    assert_eq!(served, ["1001", "1002", "1001", "1002"]);
+    for answer in &mut answers {
+        answer.succeed();
+    }
+    assert_sums(&queue(&server));
+}
+
+#[test]
+fn ring_all_rings_every_agent_and_the_first_to_answer_wins() {
+    let mut lab = Lab::new();
+    lab.change("dialplans/inbound.toml", r#"{ play = "welcome" }, "#, "");
+    lab.change("queues/support.toml", "longest-idle", "ring-all");
+    let server = Server::start(lab);
+    let (ann, ben) = (
+        Device::registered(&server, "1001", None),
+        Device::registered(&server, "1002", None),
+    );
+    server.agent_ready("1001");
+    server.agent_ready("1002");
+    let mut loser = ann
+        .sipp("ring-cancelled")
+        .set("reason", "cause=200")
+        .start();
+    let mut winner = ben
+        .sipp("answer-then-bye")
+        .set("ring_ms", 800)
+        .set("talk_ms", 300)
+        .start();
+    let carrier = Carrier::new(&server, 1, None);
+    carrier.calls(&server, "call-until-bye").run();
+    winner.succeed();
+    loser.succeed();
+    agent_state(&server, "1001", "ready");
+    agent_state(&server, "1002", "wrap");
+    assert_eq!(server.wait_records(1)[0]["agent"], "1002");
+    let queue = queue(&server);
+    let results = &queue["metrics"]["counters"]["offer_results"];
+    assert_eq!(
+        (
+            &results["answered"],
+            &results["cancelled"],
+            &results["rona"]
+        ),
+        (&1.into(), &1.into(), &0.into()),
+        "the one who was slower has not failed to answer"
+    );
+    assert_sums(&queue);
+    server.wait_idle();
+}
+
+#[test]
+fn an_agent_who_lets_it_ring_is_passed_over_and_the_caller_keeps_the_place() {
+    let mut lab = Lab::new();
+    lab.change("dialplans/inbound.toml", r#"{ play = "welcome" }, "#, "");
+    lab.change("queues/support.toml", r#""8s""#, r#""2s""#);
+    let server = Server::start(lab);
+    let (ann, ben) = (
+        Device::registered(&server, "1001", None),
+        Device::registered(&server, "1002", None),
+    );
+    server.agent_ready("1001");
+    pause(seconds(0.3));
+    let mut deaf = ann
+        .sipp("ring-cancelled")
+        .set("reason", "SIP|Q.850")
+        .start();
+    let mut answer = ben
+        .sipp("answer-then-bye")
+        .set("ring_ms", 50)
+        .set("talk_ms", 300)
+        .start();
+    server.agent_ready("1002");
+    let carrier = Carrier::new(&server, 1, None);
+    let mut call = carrier.calls(&server, "call-until-bye").start();
+    let waits = waiting(&server, 1).remove(0);
+    call.succeed();
+    deaf.succeed();
+    answer.succeed();
+    assert!(!deaf.messages().contains("cause=200"));
+    let id = waits["id"].as_str().expect("an id");
+    let journey = server.api().get(&format!("/work/{id}"))["journey"].clone();
+    let entered = journey
+        .as_array()
+        .expect("a journey")
+        .iter()
+        .filter(|entry| entry["what"] == "entered")
+        .count();
+    assert_eq!(entered, 1, "the place was kept: {journey}");
+    let queue = queue(&server);
+    let results = &queue["metrics"]["counters"]["offer_results"];
+    assert_eq!(
+        (&results["rona"], &results["answered"]),
+        (&1.into(), &1.into())
+    );
+    // Each step has its reason: the first decision names both and why the second came after.
+    let why = server.command(&["why", id]);
+    let text = String::from_utf8_lossy(&why.stdout).into_owned();
+    assert!(why.status.success(), "{why:?}");
+    for part in [
+        "the call entered",
+        "Chosen: 1001.",
+        "the call is back in its place after an offer that failed",
+        "Chosen: 1002.",
+    ] {
+        assert!(text.contains(part), "`{part}` is missing:\n{text}");
+    }
+    assert_sums(&queue);
+    server.wait_idle();
+}
+
+#[test]
 fn wrap_up_holds_the_agent_exactly_its_time_and_the_next_caller_is_served_then() {
     let mut lab = Lab::new();
     lab.change("dialplans/inbound.toml", r#"{ play = "welcome" }, "#, "");
@@ -145,8 +294,17 @@ fn wrap_up_holds_the_agent_exactly_its_time_and_the_next_caller_is_served_then()
     let mut two = second.calls(&server, "call-until-bye").start();
     let line = waiting(&server, 2);
     assert!(line[0]["entered"].as_str() <= line[1]["entered"].as_str());
+    assert_eq!(
+        (&line[0]["position"], &line[1]["position"]),
+        (&1.into(), &2.into())
+    );
     server.agent_ready("1001");
     one.succeed();
+    assert_eq!(
+        waiting(&server, 1)[0]["id"],
+        line[1]["id"],
+        "the one who came second waits on"
+    );
     let agent = agent_state(&server, "1001", "wrap");
     let began = Instant::now();
     let until = agent["wrap_until"]
@@ -164,7 +322,23 @@ fn wrap_up_holds_the_agent_exactly_its_time_and_the_next_caller_is_served_then()
     );
     two.succeed();
     answers.succeed();
-    server.wait_records(2);
+    let records = server.wait_records(2);
+    assert_eq!(
+        (&records[0]["from"]["number"], &records[1]["from"]["number"]),
+        (&"+493012347010".into(), &"+493012347020".into()),
+        "served in the order in which they came"
+    );
+    let second = line[1]["id"].as_str().expect("an id");
+    let why = server.command(&["why", second]);
+    let text = String::from_utf8_lossy(&why.stdout).into_owned();
+    for part in [
+        "the call entered",
+        "Chosen: nobody.",
+        "an agent became free",
+        "Chosen: 1001.",
+    ] {
+        assert!(text.contains(part), "`{part}` is missing:\n{text}");
+    }
     server.wait_idle();
     assert_sums(&queue(&server));
 }
@@ -198,20 +372,16 @@ fn a_caller_who_hangs_up_while_the_agent_rings_leaves_no_leg() {
     assert_sums(&queue);
 }
 
-/// offered = answered + abandoned + flowed out + timed out + withdrawn + failed + waiting.
-fn assert_sums(queue: &Value) {
+/// O = A + B + F + T + W + Q₀; what failed is part of what was withdrawn.
+pub fn assert_sums(queue: &Value) {
     let metrics = &queue["metrics"];
     let of = |name: &str| {
         metrics["counters"][name]
             .as_u64()
             .unwrap_or_else(|| panic!("no `{name}` in {metrics}"))
     };
-    let ended = of("answered")
-        + of("abandoned")
-        + of("flowed_out")
-        + of("timed_out")
-        + of("withdrawn")
-        + of("failed");
+    let ended =
+        of("answered") + of("abandoned") + of("flowed_out") + of("timed_out") + of("withdrawn");
     let live = queue["items"].as_array().map_or(0, Vec::len) as u64;
     assert_eq!(of("offered"), ended + live, "{metrics}");
     assert_eq!(metrics["identity_holds"], true);

@@ -1,14 +1,14 @@
-//! Calls out through the carrier, with digest; what is not proved never reaches it.
+//! The carrier: calls out with digest, numbers as it writes them, whether it answers; what is not proved never reaches it.
 
 use std::time::Instant;
 
-use crate::devices::Device;
+use crate::devices::{Carrier, Device};
 use crate::support::ear::Ear;
 use crate::support::lab::{DOMAIN, Lab, TRUNK_PASSWORD, TRUNK_USER};
 use crate::support::proof::proofs;
 use crate::support::server::Server;
 use crate::support::sipp::Sipp;
-use crate::support::{at, seconds};
+use crate::support::{at, seconds, wait_for};
 
 const OUTSIDE: &str = "+442079460123";
 
@@ -127,4 +127,132 @@ fn the_channel_cap_holds() {
     first.succeed();
     trunk.succeed();
     server.wait_idle();
+}
+
+#[test]
+fn numbers_are_written_as_the_carrier_writes_them_in_both_directions() {
+    let mut lab = Lab::new();
+    lab.change(
+        "sip-profiles/external.toml",
+        r#""+E164""#,
+        r#""national:GB""#,
+    );
+    lab.change("dialplans/inbound.toml", r#"{ play = "welcome" }, "#, "");
+    let server = Server::start(lab);
+    let ann = Device::new("1001", None);
+    let ear = Ear::open(server.lab.carrier, None);
+    let mut trunk = carrier(&server, &ear).start();
+    ann.calls(&server, "call", OUTSIDE)
+        .set("talk_ms", 200)
+        .run();
+    trunk.succeed();
+    assert!(
+        trunk.messages().contains("INVITE sip:02079460123@"),
+        "{}",
+        trunk.messages()
+    );
+    // 020 7183 8750 from the carrier is the number of the rule, +44 20 7183 8750; its caller is known in full.
+    let inbound = Carrier::new(&server, 1, None);
+    inbound
+        .calls(&server, "call")
+        .overriding("callee", "02071838750")
+        .overriding("caller", "02079460999")
+        .set("talk_ms", 300)
+        .run();
+    let records = server.wait_records(2);
+    assert_eq!(
+        (
+            &records[1]["from"]["number"],
+            &records[1]["to"]["number"],
+            &records[1]["queues"][0]
+        ),
+        (
+            &"+442079460999".into(),
+            &"+442071838750".into(),
+            &"support".into()
+        ),
+        "{records:#?}"
+    );
+    server.wait_idle();
+}
+
+#[test]
+fn a_gateway_that_answers_options_is_up_and_one_that_says_503_is_down() {
+    let mut lab = Lab::new();
+    lab.change(
+        "sip-profiles/external.toml",
+        r#"options-ping  = "off""#,
+        r#"options-ping  = "5s""#,
+    );
+    let carrier = at(lab.carrier, 5060);
+    let gateway = |status: u16, reason: &str| {
+        Sipp::new("options", carrier)
+            .set("status", status)
+            .set("reason", reason)
+            .calls(1)
+            .start()
+    };
+    let mut well = gateway(200, "OK");
+    let server = Server::start(lab);
+    let becomes = |state: &str| {
+        wait_for(&format!("the trunk to be {state}"), seconds(15.0), || {
+            let trunk = server.api().list("/trunks").remove(0);
+            (trunk["state"] == state).then_some(trunk)
+        })
+    };
+    let up = becomes("up");
+    assert!(up["ping_ms"].as_f64().is_some_and(|ms| ms > 0.0), "{up}");
+    well.succeed();
+    let mut ill = gateway(503, "Service Unavailable");
+    becomes("down");
+    ill.succeed();
+    assert!(
+        server
+            .log()
+            .contains("trunk carrier is down: 503 to OPTIONS"),
+        "the log names the trunk and the reason"
+    );
+    let mut again = gateway(404, "Not Found");
+    becomes("up");
+    again.succeed();
+}
+
+#[test]
+fn a_reload_that_adds_a_trunk_goes_on_asking_the_old_one() {
+    let mut lab = Lab::new();
+    lab.change(
+        "sip-profiles/external.toml",
+        r#"options-ping  = "off""#,
+        r#"options-ping  = "5s""#,
+    );
+    let (gateway, other) = (at(lab.carrier, 5060), lab.server);
+    let ask = |calls| {
+        Sipp::new("options", gateway)
+            .set("status", 200)
+            .set("reason", "OK")
+            .calls(calls)
+            .start()
+    };
+    let mut asked = ask(1);
+    let server = Server::start(lab);
+    asked.succeed();
+    // The new trunk stands before the old one.
+    let file = server.path("sip-profiles/external.toml");
+    let text = std::fs::read_to_string(&file).expect("readable").replace(
+        "[[trunk]]",
+        &format!(
+            "[[trunk]]\nname = \"another\"\nproxy = [\"sip:{other}:5099\"]\nfrom = [\"{other}\"]\noptions-ping = \"off\"\n\n[[trunk]]"
+        ),
+    );
+    std::fs::write(&file, text).expect("writable");
+    server.api().post("/reload", &serde_json::json!({}));
+    assert_eq!(server.api().list("/trunks").len(), 2);
+    let mut asked = ask(2);
+    asked.succeed();
+    let trunks = server.api().list("/trunks");
+    assert_eq!(
+        (&trunks[0]["state"], &trunks[1]["state"]),
+        (&"unknown".into(), &"up".into()),
+        "{trunks:?}"
+    );
 }

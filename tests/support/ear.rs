@@ -1,5 +1,6 @@
 //! An RTP endpoint of our own: plays a tone, records what arrives and from where. SIPp does the signalling and names it in its SDP.
 
+use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,6 +12,10 @@ use super::tone;
 
 const PACKET_SAMPLES: u64 = 160;
 const PACKET_TIME: Duration = Duration::from_millis(20);
+/// The payload type of telephone-event in the SDP of the scenarios.
+const EVENT_TYPE: u8 = 101;
+/// A key is down for this many packets and comes back up for as many; its end is said three times (RFC 4733 §2.5.1.4).
+const KEY_PACKETS: u64 = 5;
 
 /// One packet that arrived.
 #[derive(Clone, Debug)]
@@ -30,6 +35,7 @@ struct Shared {
     follow: Option<PathBuf>,
     muted: bool,
     sent: u64,
+    pressed: VecDeque<u8>,
 }
 
 /// A socket with an ear and, if it has a tone, a mouth. Sends to where it is told to ([`Ear::send_to`], [`Ear::follow`]), else to where the first
@@ -84,6 +90,17 @@ impl Ear {
     /// Stops or goes on sending.
     pub fn mute(&self, muted: bool) {
         self.lock().muted = muted;
+    }
+
+    /// Presses keys one after the other, as telephone-events (RFC 4733) in the stream of audio; 200 ms each.
+    #[track_caller]
+    pub fn press(&self, keys: &str) {
+        let events = keys.chars().map(|key| match key {
+            '*' => 10,
+            '#' => 11,
+            key => key.to_digit(10).expect("a key of a telephone") as u8,
+        });
+        self.lock().pressed.extend(events);
     }
 
     pub fn received(&self) -> usize {
@@ -165,6 +182,8 @@ fn run(socket: &UdpSocket, hz: Option<f64>, shared: &Mutex<Shared>, stop: &Atomi
     let mut count: u64 = 0;
     let mut due = Instant::now();
     let mut buffer = [0u8; 2048];
+    // The key that is down: its event, and the timestamp at which it went down.
+    let mut key: Option<(u8, u64)> = None;
     while !stop.load(Ordering::Relaxed) {
         if let Ok((length, from)) = socket.recv_from(&mut buffer)
             && let Some(arrival) = parse(&buffer[..length], from)
@@ -183,33 +202,62 @@ fn run(socket: &UdpSocket, hz: Option<f64>, shared: &Mutex<Shared>, stop: &Atomi
         if due < now {
             due = now;
         }
-        let (remote, muted) = {
+        let (remote, muted, pressed) = {
             let mut shared = shared.lock().expect("the test lives");
             if let Some(path) = &shared.follow
                 && let Some(remote) = named_in(path)
             {
                 shared.remote = Some(remote);
             }
-            (shared.remote, shared.muted)
+            let pressed = match (key, shared.remote) {
+                (None, Some(_)) => shared.pressed.pop_front(),
+                _ => None,
+            };
+            (shared.remote, shared.muted, pressed)
         };
         // The clock of the tone runs on while nothing is sent, as a microphone's does.
         let first = count * PACKET_SAMPLES;
         count += 1;
-        if let (Some(hz), Some(remote), false) = (hz, remote, muted) {
+        key = pressed.map(|event| (event, first)).or(key);
+        let said = match (key, hz) {
+            (Some((event, down)), _) => event_packet(event, down, (first - down) / PACKET_SAMPLES),
+            (None, Some(hz)) => Some((
+                8,
+                first,
+                (first..first + PACKET_SAMPLES)
+                    .map(|n| tone::alaw_encode(tone::sample(hz, n)))
+                    .collect(),
+            )),
+            (None, None) => None,
+        };
+        key = key.filter(|(_, down)| first - down < 2 * KEY_PACKETS * PACKET_SAMPLES);
+        if let (Some((kind, timestamp, bytes)), Some(remote), false) = (said, remote, muted) {
             let mut packet = Vec::with_capacity(172);
-            packet.extend([0x80, 8]);
+            packet.extend([0x80, kind]);
             packet.extend((count as u16).to_be_bytes());
-            packet.extend((first as u32).to_be_bytes());
+            packet.extend((timestamp as u32).to_be_bytes());
             packet.extend(ssrc.to_be_bytes());
-            packet.extend(
-                (first..first + PACKET_SAMPLES).map(|n| tone::alaw_encode(tone::sample(hz, n))),
-            );
+            packet.extend(bytes);
             // A refused port (ICMP) is the other side's business.
             if socket.send_to(&packet, remote).is_ok() {
                 shared.lock().expect("the test lives").sent += 1;
             }
         }
     }
+}
+
+/// What is sent in the `nth` packet of a key that went `down` at that timestamp, 0 being its first: payload type with marker, timestamp, payload
+/// (RFC 4733 §2.3); `None` when its end has been said.
+fn event_packet(event: u8, down: u64, nth: u64) -> Option<(u8, u64, Vec<u8>)> {
+    if nth >= KEY_PACKETS + 2 {
+        return None;
+    }
+    let over = nth + 1 >= KEY_PACKETS;
+    let duration = (nth + 1).min(KEY_PACKETS) * PACKET_SAMPLES;
+    let marker = if nth == 0 { 0x80 } else { 0 };
+    let mut payload = vec![event, if over { 0x8a } else { 0x0a }];
+    payload.extend((duration as u16).to_be_bytes());
+    Some((EVENT_TYPE | marker, down, payload))
 }
 
 fn parse(packet: &[u8], from: SocketAddr) -> Option<Arrival> {
