@@ -52,6 +52,8 @@ pub struct Call {
     pub started: Instant,
     /// When the caller was answered, on the clock that never steps: what the record's duration is measured by.
     pub answered: Option<Instant>,
+    /// When a side ended, and the reasons it gave (RFC 3326).
+    pub said: (Instant, Vec<String>),
 }
 
 /// What the call core tells the switch, for the dialplan and the queues.

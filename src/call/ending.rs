@@ -2,6 +2,7 @@
 
 use super::calls::{Call, CallEvent, Calls, Ctx, User};
 use super::cause::Cause;
+use super::header_policy::{self, From, On};
 use super::leg::{Invite, Leg, LegState};
 use crate::base::Key;
 use crate::dialog::Dialog;
@@ -20,7 +21,8 @@ impl Calls {
             (LegState::Incoming, _) => self.refuse_leg(ctx, key, cause),
             (LegState::Calling | LegState::Ringing, Invite::Client { key: client }) => {
                 leg.state = LegState::Cancelling(cause);
-                let reasons = cancel_reasons(cause).join("\n");
+                let call = leg.call;
+                let reasons = self.reasons(ctx, call, cause).join("\n");
                 self.detach(ctx, key, 487);
                 if let Some(client) = client {
                     let reasons = (!reasons.is_empty()).then_some(reasons.as_bytes());
@@ -45,6 +47,10 @@ impl Calls {
     }
 
     pub(super) fn send_bye(&mut self, ctx: &mut Ctx<'_>, key: Key<Leg>, cause: Cause) {
+        let Some(call) = self.legs.get(key).map(|leg| leg.call) else {
+            return;
+        };
+        let reasons = self.reasons(ctx, call, cause);
         let Some(leg) = self.legs.get_mut(key) else {
             return;
         };
@@ -60,7 +66,7 @@ impl Calls {
             &sent_by,
             branch.as_ref(),
         );
-        for reason in cancel_reasons(cause) {
+        for reason in reasons {
             builder = builder.header(Name::Reason, reason);
         }
         let message = builder.finish();
@@ -173,6 +179,7 @@ impl Calls {
         }
         if attached {
             let cause = reason_of(request).unwrap_or(Cause::Normal);
+            self.note_reason(ctx, call, request);
             ctx.event(CallEvent::LegEnded {
                 call,
                 leg: key,
@@ -184,7 +191,7 @@ impl Calls {
     }
 
     /// CANCEL of the caller's INVITE: 487, and everything that rings stops (RFC 3261 §9.2).
-    pub fn on_cancel(&mut self, ctx: &mut Ctx<'_>, server: ServerKey) {
+    pub fn on_cancel(&mut self, ctx: &mut Ctx<'_>, server: ServerKey, request: &Message) {
         let Some(&key) = self.by_server.get(&server) else {
             return;
         };
@@ -196,7 +203,31 @@ impl Calls {
             return;
         }
         self.refuse_leg(ctx, key, Cause::CallerGone);
+        self.note_reason(ctx, call, request);
         ctx.event(CallEvent::CallerGone { call });
+    }
+
+    /// Keeps why a side ended, for the other legs that end with it.
+    fn note_reason(&mut self, ctx: &Ctx<'_>, call: Key<Call>, request: &Message) {
+        let said = header_policy::crossing(request, On::End, From::Anyone)
+            .filter_map(|(_, value)| String::from_utf8(value.to_vec()).ok())
+            .collect();
+        if let Some(call) = self.calls.get_mut(call) {
+            call.said = (ctx.now.mono, said);
+        }
+    }
+
+    /// Reason values for the CANCEL or BYE of a leg: what the side said whose end this is, else our own. A side's word is for the legs
+    /// that end in the same step; a call that went on after it and ends later has another reason.
+    fn reasons(&self, ctx: &Ctx<'_>, call: Key<Call>, cause: Cause) -> Vec<String> {
+        let passes = matches!(
+            cause,
+            Cause::Normal | Cause::CallerGone | Cause::AnsweredElsewhere
+        );
+        match self.calls.get(call).map(|call| &call.said) {
+            Some((at, said)) if passes && *at == ctx.now.mono && !said.is_empty() => said.clone(),
+            _ => cancel_reasons(cause),
+        }
     }
 
     /// No ACK came to our final answer (RFC 3261 §13.3.1.4, §17.2.1 Timer H).

@@ -151,6 +151,7 @@ impl Calls {
             playing: false,
             started: ctx.now.mono,
             answered: None,
+            said: (ctx.now.mono, Vec::new()),
         });
         self.by_id.insert(id, key);
         key

@@ -428,6 +428,9 @@ impl Calls {
             let seconds = self.entropy.below(10).to_string();
             builder = builder.header(Name::RetryAfter, seconds);
         }
+        if status == StatusCode::UNSUPPORTED_MEDIA_TYPE {
+            builder = builder.header(Name::Accept, "application/sdp");
+        }
         let message = match body {
             Some((body, contact)) => builder
                 .header(Name::Contact, contact)

@@ -87,8 +87,8 @@ impl Switch {
             Act::Ack { message, .. } => {
                 self.with_calls(now, |calls, ctx| calls.on_ack(ctx, &message));
             }
-            Act::Cancel { key, .. } => {
-                self.with_calls(now, |calls, ctx| calls.on_cancel(ctx, key));
+            Act::Cancel { key, message } => {
+                self.with_calls(now, |calls, ctx| calls.on_cancel(ctx, key, &message));
             }
             Act::Response {
                 key,

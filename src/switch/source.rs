@@ -271,6 +271,9 @@ impl Switch {
         if matches!(status.as_u16(), 405 | 501) {
             builder = builder.header(Name::Allow, super::on_message::ALLOW);
         }
+        if status == StatusCode::UNSUPPORTED_MEDIA_TYPE {
+            builder = builder.header(Name::Accept, "application/sdp");
+        }
         let response = builder.finish();
         self.with_tx(|tx, acts| tx.respond(now, key, response, acts));
     }
