@@ -222,6 +222,17 @@ fn sdp(ip: std::net::IpAddr) -> String {
     )
 }
 
+/// The lab with phones that need no password.
+fn trusting() -> Lab {
+    let mut lab = Lab::new();
+    lab.change(
+        "sip-profiles/internal.toml",
+        r#"auth     = "digest""#,
+        r#"auth     = "none""#,
+    );
+    lab
+}
+
 impl Peer {
     fn own(&self) -> SocketAddr {
         self.socket.local_addr().expect("bound")
@@ -229,6 +240,17 @@ impl Peer {
 
     fn say(&self, text: &str) {
         self.send(text.as_bytes());
+    }
+
+    #[track_caller]
+    fn register(&self, extension: &str) {
+        let own = self.own();
+        self.say(&format!(
+            "REGISTER sip:pbx.test SIP/2.0\r\nVia: SIP/2.0/UDP {own};branch=z9hG4bKreg\r\nMax-Forwards: 70\r\nFrom: <sip:{extension}@pbx.test>;tag=r\r\n\
+             To: <sip:{extension}@pbx.test>\r\nCall-ID: reg\r\nCSeq: 1 REGISTER\r\nContact: <sip:{extension}@{own}>\r\nExpires: 300\r\n\
+             Content-Length: 0\r\n\r\n"
+        ));
+        self.hear("SIP/2.0 200");
     }
 
     /// The next message that begins like this; others are passed over.
@@ -250,20 +272,10 @@ impl Peer {
 
 #[test]
 fn nothing_crosses_that_the_table_does_not_name() {
-    let mut lab = Lab::new();
-    lab.change(
-        "sip-profiles/internal.toml",
-        r#"auth     = "digest""#,
-        r#"auth     = "none""#,
-    );
-    let server = Server::start(lab);
+    let server = Server::start(trusting());
     let (caller, callee) = (Peer::new(&server), Peer::new(&server));
     let (a, b) = (caller.own(), callee.own());
-    callee.say(&format!(
-        "REGISTER sip:pbx.test SIP/2.0\r\nVia: SIP/2.0/UDP {b};branch=z9hG4bKreg\r\nMax-Forwards: 70\r\nFrom: <sip:1002@pbx.test>;tag=r\r\n\
-         To: <sip:1002@pbx.test>\r\nCall-ID: reg\r\nCSeq: 1 REGISTER\r\nContact: <sip:1002@{b}>\r\nExpires: 300\r\nContent-Length: 0\r\n\r\n"
-    ));
-    callee.hear("SIP/2.0 200");
+    callee.register("1002");
 
     // What the table lets through is marked `open`, what it does not `secret`.
     caller.say(&format!(
@@ -336,14 +348,50 @@ fn nothing_crosses_that_the_table_does_not_name() {
 }
 
 #[test]
-fn a_request_out_of_order_in_its_dialog_is_refused_and_the_call_goes_on() {
-    let mut lab = Lab::new();
-    lab.change(
-        "sip-profiles/internal.toml",
-        r#"auth     = "digest""#,
-        r#"auth     = "none""#,
+fn a_call_cancelled_because_it_was_answered_elsewhere_is_no_missed_call_here_either() {
+    let server = Server::start(trusting());
+    let (caller, callee) = (Peer::new(&server), Peer::new(&server));
+    callee.register("1002");
+    let a = caller.own();
+    let request = |method: &str, more: &str| {
+        format!(
+            "{method} sip:1002@pbx.test SIP/2.0\r\nVia: SIP/2.0/UDP {a};branch=z9hG4bKfork\r\nMax-Forwards: 70\r\nFrom: <sip:1001@pbx.test>;tag=a\r\n\
+             To: <sip:1002@pbx.test>\r\nCall-ID: fork\r\nCSeq: 1 {method}\r\n{more}"
+        )
+    };
+    caller.say(&request(
+        "INVITE",
+        &format!("Contact: <sip:1001@{a}>\r\n{}", sdp(a.ip())),
+    ));
+    let invite = callee.hear("INVITE ");
+    callee.say(&response(&invite, "180 Ringing", ";tag=b", ""));
+    caller.hear("SIP/2.0 180");
+    caller.say(&request(
+        "CANCEL",
+        "Reason: SIP;cause=200;text=\"picked up at the desk\"\r\nContent-Length: 0\r\n\r\n",
+    ));
+    let cancel = callee.hear("CANCEL ");
+    assert_eq!(
+        header(&cancel, "Reason"),
+        Some("SIP;cause=200;text=\"picked up at the desk\""),
+        "{cancel}"
     );
-    let server = Server::start(lab);
+    callee.say(&response(&cancel, "200 OK", ";tag=b", ""));
+    callee.say(&response(&invite, "487 Request Terminated", ";tag=b", ""));
+    callee.hear("ACK ");
+    let refused = caller.hear("SIP/2.0 487");
+    let to = header(&refused, "To").expect("a To");
+    caller.say(
+        &request("ACK", "Content-Length: 0\r\n\r\n")
+            .replace("To: <sip:1002@pbx.test>", &format!("To: {to}")),
+    );
+    assert_eq!(server.wait_records(1)[0]["outcome"], "cancelled");
+    server.wait_idle();
+}
+
+#[test]
+fn a_request_out_of_order_in_its_dialog_is_refused_and_the_call_goes_on() {
+    let server = Server::start(trusting());
     let caller = Peer::new(&server);
     let a = caller.own();
     caller.say(&format!(
@@ -387,13 +435,7 @@ fn a_request_out_of_order_in_its_dialog_is_refused_and_the_call_goes_on() {
 
 #[test]
 fn an_invite_with_a_body_that_is_no_session_is_refused_with_what_is_read() {
-    let mut lab = Lab::new();
-    lab.change(
-        "sip-profiles/internal.toml",
-        r#"auth     = "digest""#,
-        r#"auth     = "none""#,
-    );
-    let server = Server::start(lab);
+    let server = Server::start(trusting());
     let caller = Peer::new(&server);
     let a = caller.own();
     caller.say(&format!(
