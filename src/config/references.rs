@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use super::problem::{Problem, Severity, Source};
 use super::read::{Reading, Reference, To};
-use super::settings::HttpSettings;
+use super::settings::{HttpSettings, ProfileAuth};
 use super::units::nearest;
+use crate::auth::{Algorithm, Stored};
 use crate::dialplan::route::BUILT_IN_VARIABLES;
 use crate::dialplan::{Dialplan, Goto, StepKind, Steps};
 
@@ -190,6 +191,7 @@ pub fn warn(reading: &mut Reading<'_>, dialplan: &Dialplan, http: &HttpSettings)
             reading.warning(&source, span, message);
         }
     }
+    unprovable(reading);
     unused_trunks(reading, dialplan);
     unused_contexts(reading, dialplan);
     let alone = http.listen.ip().is_loopback()
@@ -226,6 +228,38 @@ fn rule_span(
         .sum();
     let length = source.text.get(start..)?.lines().next()?.trim_end().len();
     Some((source, start..start + length))
+}
+
+/// People who have a hash of their password, but not the one that a profile asks for.
+fn unprovable(reading: &mut Reading<'_>) {
+    let mut found = Vec::new();
+    for profile in &reading.profiles {
+        let (key, wanted) = match profile.digest {
+            _ if profile.auth != ProfileAuth::Digest => continue,
+            Algorithm::Md5 => ("ha1-md5", "MD5"),
+            Algorithm::Sha256 => ("ha1-sha256", "SHA-256"),
+        };
+        for user in &reading.users {
+            let lacking = match (&user.password, profile.digest) {
+                (Some(Stored::Ha1 { md5, .. }), Algorithm::Md5) => md5.is_none(),
+                (Some(Stored::Ha1 { sha256, .. }), Algorithm::Sha256) => sha256.is_none(),
+                (Some(Stored::Password(_)) | None, _) => false,
+            };
+            if lacking {
+                let message = format!(
+                    "{} cannot register on profile `{}`: it asks for {wanted}, and there is no `{key}`",
+                    user.extension, profile.name
+                );
+                found.push((user.extension.clone(), message));
+            }
+        }
+    }
+    for (extension, message) in found {
+        if let Some((source, span)) = reading.definition("extension", &extension) {
+            reading.warning(&source, span, message).help =
+                Some(format!("`strowger passwd {extension}` prints both hashes"));
+        }
+    }
 }
 
 fn unused_trunks(reading: &mut Reading<'_>, dialplan: &Dialplan) {

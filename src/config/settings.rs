@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::network::Network;
 use super::problem::Problem;
 use crate::acd;
+use crate::auth::Algorithm;
 use crate::base::{Duration, Secret};
 use crate::dialplan::{Dialplan, Steps};
 use crate::directory::{Directory, NumberFormat, Place};
@@ -216,6 +217,8 @@ pub struct SipProfile {
     pub dialplan: Arc<str>,
     /// How callers are known.
     pub auth: ProfileAuth,
+    /// The hash of its challenges, and the only one that it takes. Default: MD5, which every telephone speaks.
+    pub digest: Algorithm,
     /// Whether `auth = "none"` is allowed beyond loopback. Default: false.
     pub insecure: bool,
     /// In order of preference. Default: opus, g722, pcma, pcmu.

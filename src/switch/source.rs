@@ -131,11 +131,18 @@ impl Switch {
                     None => Endpoint::Unknown,
                 })
             }
-            ProfileAuth::Digest => self.digest(now, key, ip, request),
+            ProfileAuth::Digest => self.digest(now, key, ip, request, profile.digest),
         }
     }
 
-    fn digest(&mut self, now: Now, key: ServerKey, ip: IpAddr, request: &Message) -> Source {
+    fn digest(
+        &mut self,
+        now: Now,
+        key: ServerKey,
+        ip: IpAddr,
+        request: &Message,
+        algorithm: Algorithm,
+    ) -> Source {
         let settings = self.settings.clone();
         let proxy = *request.method() != Method::Register;
         let header = if proxy {
@@ -156,6 +163,7 @@ impl Switch {
         // worthless all the same, because its nonce count is used up
         let policy = Policy {
             check_uri: false,
+            algorithms: vec![algorithm],
             ..Policy::new(&*settings.server.domain)
         };
         let found = |name: &str| {
@@ -175,8 +183,8 @@ impl Switch {
                 }
                 Source::Known(Endpoint::Extension(Arc::from(username)))
             }
-            Outcome::Missing => self.challenge(now, key, request, proxy, false),
-            Outcome::Stale => self.challenge(now, key, request, proxy, true),
+            Outcome::Missing => self.challenge(now, key, request, proxy, false, algorithm),
+            Outcome::Stale => self.challenge(now, key, request, proxy, true, algorithm),
             Outcome::Wrong => {
                 let user = request.from().uri.user_text().unwrap_or_default();
                 self.guard.failed(now, ip);
@@ -196,7 +204,7 @@ impl Switch {
                     });
                     self.refuse(now, key, request, StatusCode::FORBIDDEN)
                 } else {
-                    self.challenge(now, key, request, proxy, false)
+                    self.challenge(now, key, request, proxy, false, algorithm)
                 }
             }
             Outcome::Malformed => {
@@ -220,12 +228,13 @@ impl Switch {
         request: &Message,
         proxy: bool,
         stale: bool,
+        algorithm: Algorithm,
     ) -> Source {
         let nonce = self.nonces.issue(now, &mut self.entropy);
         let (name, value) = auth::challenge(
             &self.settings.server.domain,
             nonce.as_str(),
-            Algorithm::Md5,
+            algorithm,
             stale,
             proxy,
         );

@@ -192,6 +192,12 @@ auth = "none""#, &[
     (r#"sip-profiles/internal.toml"#, r#""#, r#"public-address = "example.com""#, &[
         r#"sip-profiles/internal.toml:5:18: error: `example.com` is not an IP address (for example `auto`)"#,
     ]),
+    (r#"sip-profiles/internal.toml"#, r#""#, r#"digest = "sha256""#, &[
+        r#"sip-profiles/internal.toml:5:10: error: `digest` cannot be `sha256` (did you mean `sha-256`?)"#,
+    ]),
+    (r#"directory/people.toml"#, r#"password = "secret-1001""#, r#"ha1-sha256 = "939e7578ed9e3c518a452acee763bce9939e7578ed9e3c518a452acee763bce9""#, &[
+        r#"directory/people.toml:2:13: warning: 1001 cannot register on profile `internal`: it asks for MD5, and there is no `ha1-md5` (`strowger passwd 1001` prints both hashes)"#,
+    ]),
     (r#"sip-profiles/internal.toml"#, r#""#, r#"lissten = "x""#, &[
         r#"sip-profiles/internal.toml:5:1: error: unknown key `lissten` in a SIP profile (did you mean `listen`?)"#,
     ]),

@@ -355,3 +355,67 @@ fn a_party_that_fell_silent_is_given_up_and_both_legs_end() {
     );
     server.wait_idle();
 }
+
+#[test]
+fn what_the_called_side_plays_before_the_answer_is_heard() {
+    let server = Server::start(Lab::new());
+    let (ann, bob) = (
+        Device::new("1001", Some(440.0)),
+        Device::registered(&server, "1002", Some(700.0)),
+    );
+    let mut answer = bob.sipp("answer-early").set("early_ms", 3000).start();
+    bob.ear.follow(&answer.actions());
+    let begin = Instant::now();
+    let mut call = ann
+        .calls(&server, "call", "1002")
+        .set("talk_ms", 500)
+        .start();
+    call.wait_for_message("SIP/2.0 183", seconds(5.0));
+    pause(seconds(2.0));
+    assert!(
+        !call.messages().contains("SIP/2.0 200 OK"),
+        "not answered yet"
+    );
+    ann.ear
+        .assert_heard_since("the caller before the answer", begin, 700.0, 1.0);
+    call.succeed();
+    answer.succeed();
+    server.wait_idle();
+}
+
+#[test]
+fn an_extension_has_no_more_calls_than_it_may_have() {
+    let mut lab = Lab::new();
+    lab.change(
+        "directory/people.toml",
+        "name = \"Ben Example\"\n",
+        "name = \"Ben Example\"\nmax-concurrent-calls = 1\n",
+    );
+    lab.change(
+        "dialplans/internal.toml",
+        r#", { hangup = "no-answer" }"#,
+        "",
+    );
+    let server = Server::start(lab);
+    let (ann, bob, cyd) = (
+        Device::new("1001", None),
+        Device::registered(&server, "1002", None),
+        Device::new("1003", None),
+    );
+    let mut answer = bob.sipp("answer").set("ring_ms", 50).start();
+    let mut first = ann
+        .calls(&server, "call", "1002")
+        .set("talk_ms", 2500)
+        .start();
+    answer.wait_for_message("ACK sip:", seconds(5.0));
+    cyd.calls(&server, "refused", "1002")
+        .set("status", 486)
+        .run();
+    first.succeed();
+    answer.succeed();
+    // It has its one call again.
+    let mut answer = bob.sipp("answer").set("ring_ms", 50).start();
+    cyd.calls(&server, "call", "1002").set("talk_ms", 200).run();
+    answer.succeed();
+    server.wait_idle();
+}

@@ -213,8 +213,12 @@ fn response(request: &str, line: &str, to_tag: &str, more: &str) -> String {
 }
 
 fn sdp(ip: std::net::IpAddr) -> String {
+    sdp_with(ip, "")
+}
+
+fn sdp_with(ip: std::net::IpAddr, more: &str) -> String {
     let body = format!(
-        "v=0\r\no=- 1 1 IN IP4 {ip}\r\ns=secret-session\r\nc=IN IP4 {ip}\r\nt=0 0\r\nm=audio 40000 RTP/AVP 8\r\na=x-secret:line\r\n"
+        "v=0\r\no=- 1 1 IN IP4 {ip}\r\ns=secret-session\r\nc=IN IP4 {ip}\r\nt=0 0\r\nm=audio 40000 RTP/AVP 8\r\na=x-secret:line\r\n{more}"
     );
     format!(
         "Content-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{body}",
@@ -426,8 +430,19 @@ fn a_request_out_of_order_in_its_dialog_is_refused_and_the_call_goes_on() {
     in_dialog("MESSAGE", 12);
     let refused = caller.hear("SIP/2.0 405");
     assert!(refused.contains("\r\nAllow: "), "{refused}");
+    // RFC 3311: an offer in UPDATE is answered in its 200.
+    caller.say(&format!(
+        "UPDATE {target} SIP/2.0\r\nVia: SIP/2.0/UDP {a};branch=z9hG4bKupdate\r\nMax-Forwards: 70\r\nFrom: <sip:1001@pbx.test>;tag=a\r\n\
+         To: {to}\r\nCall-ID: echo\r\nCSeq: 13 UPDATE\r\nContact: <sip:1001@{a}>\r\n{}",
+        sdp_with(a.ip(), "a=inactive\r\n")
+    ));
+    let held = caller.hear("SIP/2.0 200");
+    assert!(
+        held.contains("CSeq: 13 UPDATE") && held.contains("a=inactive"),
+        "{held}"
+    );
     assert_eq!(server.api().get("/status")["calls"], 1);
-    in_dialog("BYE", 13);
+    in_dialog("BYE", 14);
     caller.hear("SIP/2.0 200");
     server.wait_records(1);
     server.wait_idle();
@@ -446,4 +461,50 @@ fn an_invite_with_a_body_that_is_no_session_is_refused_with_what_is_read() {
     let answer = caller.answer().expect("an answer");
     assert_answer(&answer, 415, &["\r\nAccept: application/sdp"]);
     server.wait_idle();
+}
+
+#[test]
+fn a_profile_may_ask_for_sha_256_and_takes_nothing_less() {
+    use sha2::{Digest, Sha256};
+    let hex = |text: String| -> String {
+        Sha256::digest(text.as_bytes())
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect()
+    };
+    let mut lab = Lab::new();
+    lab.change(
+        "sip-profiles/internal.toml",
+        r#"auth     = "digest""#,
+        "auth     = \"digest\"\ndigest   = \"sha-256\"",
+    );
+    let server = Server::start(lab);
+    let mut peer = Peer::new(&server);
+    let asked = peer.ask("REGISTER", "", HOPS);
+    assert_answer(&asked, 401, &["algorithm=SHA-256"]);
+    let nonce = asked
+        .split("nonce=\"")
+        .nth(1)
+        .and_then(|rest| rest.split('"').next())
+        .expect("a nonce");
+    let own = peer.own();
+    let register = |cseq: u32, algorithm: &str, response: &str| {
+        format!(
+            "REGISTER sip:pbx.test SIP/2.0\r\nVia: SIP/2.0/UDP {own};branch=z9hG4bKsha{cseq}\r\nMax-Forwards: 70\r\nFrom: <sip:1002@pbx.test>;tag=r\r\n\
+             To: <sip:1002@pbx.test>\r\nCall-ID: sha\r\nCSeq: {cseq} REGISTER\r\nContact: <sip:1002@{own}>\r\n\
+             Authorization: Digest username=\"1002\", realm=\"pbx.test\", nonce=\"{nonce}\", uri=\"sip:pbx.test\", algorithm={algorithm}, \
+             qop=auth, nc=00000001, cnonce=\"c\", response=\"{response}\"\r\nContent-Length: 0\r\n\r\n"
+        )
+    };
+    let secret = hex(format!(
+        "1002:pbx.test:{}",
+        crate::support::lab::password("1002")
+    ));
+    let request = hex("REGISTER:sip:pbx.test".to_string());
+    let response = hex(format!("{secret}:{nonce}:00000001:c:auth:{request}"));
+    peer.say(&register(1, "MD5", &response[..32]));
+    assert_answer(&peer.answer().expect("an answer"), 401, &["SHA-256"]);
+    peer.say(&register(2, "SHA-256", &response));
+    assert_answer(&peer.answer().expect("an answer"), 200, &[]);
+    server.wait_registered("1002", 1);
 }

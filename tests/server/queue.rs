@@ -344,6 +344,31 @@ fn wrap_up_holds_the_agent_exactly_its_time_and_the_next_caller_is_served_then()
 }
 
 #[test]
+fn an_agent_who_ends_the_wrap_up_is_free_at_once() {
+    let mut lab = Lab::new();
+    lab.change("dialplans/inbound.toml", r#"{ play = "welcome" }, "#, "");
+    lab.change("queues/support.toml", r#""3s""#, r#""60s""#);
+    let server = Server::start(lab);
+    let desk = Device::registered(&server, "1001", None);
+    let mut answer = desk
+        .sipp("answer-then-bye")
+        .set("ring_ms", 50)
+        .set("talk_ms", 200)
+        .start();
+    server.agent_ready("1001");
+    Carrier::new(&server, 1, None)
+        .calls(&server, "call-until-bye")
+        .run();
+    answer.succeed();
+    agent_state(&server, "1001", "wrap");
+    server
+        .api()
+        .put("/agents/1001/wrap", &json!({ "wrap": "end" }));
+    agent_state(&server, "1001", "ready");
+    server.wait_idle();
+}
+
+#[test]
 fn a_caller_who_hangs_up_while_the_agent_rings_leaves_no_leg() {
     let mut lab = Lab::new();
     lab.change("dialplans/inbound.toml", r#"{ play = "welcome" }, "#, "");

@@ -97,6 +97,7 @@ const KEYS: &[Key] = &[
     key("listen", Kind::OneOrMore(&LISTEN), "Addresses on which it listens.").required(),
     key("dialplan", NAME, "Context in which its calls start.").required(),
     key("auth", Kind::OneOf(&["digest", "trunk", "none"]), "How callers are known: by digest, by the address of a trunk, or not at all (loopback only).").required(),
+    key("digest", Kind::OneOf(&["md5", "sha-256"]), "Hash of its challenges; many phones know only MD5.").default("\"md5\""),
     key("insecure", Kind::Flag, "Allows `auth = \"none\"` on any address.").default("false"),
     key("codecs", Kind::List(&Kind::OneOf(CODEC_NAMES)), "In order of preference.").default("[\"opus\", \"g722\", \"pcma\", \"pcmu\"]"),
     key("srtp", Kind::OneOf(&["off", "optional", "required", "dtls"]), "Encryption of audio.").default("\"off\""),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{Reading, To};
+use crate::auth::Algorithm;
 use crate::base::Duration;
 use crate::config::fields::Fields;
 use crate::config::keys::parts::{self, CODECS};
@@ -27,6 +28,12 @@ pub fn read(reading: &mut Reading<'_>, file: &Fields<'_>) {
             ("none", ProfileAuth::None),
         ],
     );
+    let digest = file
+        .one_of(
+            "digest",
+            &[("md5", Algorithm::Md5), ("sha-256", Algorithm::Sha256)],
+        )
+        .unwrap_or_default();
     let insecure = file.flag("insecure").unwrap_or(false);
     let listen = listen(reading, file);
     if auth == Some(ProfileAuth::None) && !insecure {
@@ -90,6 +97,7 @@ pub fn read(reading: &mut Reading<'_>, file: &Fields<'_>) {
         listen: listen.into_iter().map(|(address, _)| address).collect(),
         dialplan,
         auth,
+        digest,
         insecure,
         codecs,
         public_address: file
