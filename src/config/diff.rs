@@ -97,9 +97,13 @@ pub fn diff(old: &Settings, new: &Settings) -> Vec<Change> {
     sections(old, new, &mut out);
     objects(
         Object::Profile,
-        old.profiles.iter().map(|profile| (&profile.name, profile)),
+        old.profiles
+            .iter()
+            .filter(|profile| !profile.is_gone())
+            .map(|profile| (&profile.name, profile)),
         new.profiles
             .iter()
+            .filter(|profile| !profile.is_gone())
             .map(|profile| (&profile.name, profile.was.as_ref(), profile)),
         |old, new| {
             // Trunks are objects of their own.

@@ -17,6 +17,7 @@ mod read;
 mod references;
 mod schema;
 pub mod settings;
+mod take_over;
 mod tree;
 mod units;
 

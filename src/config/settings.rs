@@ -29,7 +29,8 @@ pub struct Settings {
     pub media: MediaSettings,
     /// `[log]`
     pub log: LogSettings,
-    /// `sip-profiles/*.toml`, in the order of the file names.
+    /// `sip-profiles/*.toml`, in the order of the file names; after a reload in the places of before
+    /// ([`Settings::take_over_from`]).
     pub profiles: Vec<Arc<SipProfile>>,
     /// `dialplans/*.toml`
     pub dialplan: Arc<Dialplan>,
@@ -44,7 +45,9 @@ pub struct Settings {
 impl Settings {
     /// The profile with this name.
     pub fn profile(&self, name: &str) -> Option<&Arc<SipProfile>> {
-        self.profiles.iter().find(|profile| &*profile.name == name)
+        self.profiles
+            .iter()
+            .find(|profile| &*profile.name == name && !profile.is_gone())
     }
 
     /// The queue with this name.

@@ -43,7 +43,7 @@ pub(super) async fn reload(parts: &Parts) -> Result<Reloaded, Vec<Problem>> {
     let dir = old.directory_path.clone();
     let loaded = tokio::task::spawn_blocking(move || config::load(&dir)).await;
     let new = match loaded {
-        Ok(Ok(settings)) => Arc::new(settings),
+        Ok(Ok(settings)) => settings,
         Ok(Err(problems)) => return Err(problems),
         Err(_) => {
             let what = "reading the configuration failed inside; see the log";
@@ -59,6 +59,9 @@ pub(super) async fn reload(parts: &Parts) -> Result<Reloaded, Vec<Problem>> {
         warnings: new.warnings.clone(),
         ..Reloaded::default()
     };
+    let mut new = new;
+    new.take_over_from(&old);
+    let new = Arc::new(new);
 
     let (udp_old, udp) = (
         addresses(&old, Transport::Udp),

@@ -1,6 +1,6 @@
 //! What a reload finds between two configurations.
 
-use strowger::config::diff;
+use strowger::config::{Object, diff};
 
 use super::house;
 
@@ -93,4 +93,69 @@ fn a_listening_address_needs_a_restart() {
             "profile `internal` changed (needs a restart)",
         ]
     );
+}
+
+#[test]
+fn profiles_keep_their_places_over_a_reload() {
+    let profile = |name: &str, port: u16| {
+        format!(
+            "name = \"{name}\"\nlisten = [\"udp:127.0.0.1:{port}\"]\ndialplan = \"internal\"\nauth = \"digest\"\n"
+        )
+    };
+    let load = |house: &super::House| {
+        let directory = tempfile::tempdir().expect("a directory");
+        house
+            .load_in(directory.path(), &|_| None)
+            .expect("a house that is fine")
+    };
+    let names = |settings: &strowger::config::Settings| -> Vec<String> {
+        let name = |p: &std::sync::Arc<strowger::config::SipProfile>| p.name.to_string();
+        settings.profiles.iter().map(name).collect()
+    };
+    let mut before = house();
+    before.file("sip-profiles/m.toml", &profile("m", 5071));
+    let old = load(&before);
+    let places = names(&old);
+    let at = |settings: &strowger::config::Settings, name: &str| {
+        names(settings).iter().position(|n| n == name)
+    };
+
+    // one that sorts before all others comes behind them
+    let mut added = house();
+    added.file("sip-profiles/m.toml", &profile("m", 5071));
+    added.file("sip-profiles/a.toml", &profile("a", 5072));
+    let mut new = load(&added);
+    assert_eq!(at(&new, "a"), Some(0));
+    new.take_over_from(&old);
+    assert_eq!(names(&new)[..places.len()], places[..]);
+    assert_eq!(at(&new, "a"), Some(places.len()));
+
+    // a rename keeps the place
+    let mut renamed = house();
+    let text = format!("{}was = \"m\"\n", profile("z", 5071));
+    renamed.file("sip-profiles/z.toml", &text);
+    let mut new = load(&renamed);
+    new.take_over_from(&old);
+    assert_eq!(at(&new, "z"), at(&old, "m"));
+    assert_eq!(new.profiles.len(), old.profiles.len());
+
+    // one that is taken out leaves its place to nobody, is not found by name, and is named as removed once
+    let mut removed = house();
+    removed.file("sip-profiles/a.toml", &profile("a", 5072));
+    let loaded = load(&removed);
+    let mut new = loaded.clone();
+    new.take_over_from(&old);
+    let gone = &new.profiles[at(&old, "m").expect("there")];
+    assert!(gone.is_gone() && &*gone.name == "m");
+    assert!(new.profile("m").is_none());
+    let of_profiles = |a, b| {
+        let changes = diff(a, b).into_iter();
+        changes.filter(|c| c.object == Object::Profile).count()
+    };
+    assert_eq!(of_profiles(&new, &loaded), 0);
+    assert_eq!(of_profiles(&old, &loaded), 2);
+    let mut again = load(&before);
+    again.take_over_from(&new);
+    assert_eq!(at(&again, "m"), at(&old, "m"));
+    assert!(again.profile("m").is_some());
 }
