@@ -131,28 +131,29 @@ impl Switch {
         fx: &mut Effects,
     ) {
         if self.state == State::Starting {
-            self.answer(now, key, &request, StatusCode::SERVICE_UNAVAILABLE);
+            self.answer_stranger(now, key, flow, &request, StatusCode::SERVICE_UNAVAILABLE);
             return;
         }
         if request.to_tag().is_some() && *request.method() != Method::Register {
             let known =
                 self.with_calls(now, |calls, ctx| calls.in_dialog(ctx, key, flow, &request));
             if !known {
-                self.answer(now, key, &request, StatusCode::CALL_DOES_NOT_EXIST);
+                self.answer_stranger(now, key, flow, &request, StatusCode::CALL_DOES_NOT_EXIST);
             }
             return;
         }
         if request.max_forwards() == Some(0) && *request.method() != Method::Register {
-            self.answer(now, key, &request, StatusCode::TOO_MANY_HOPS);
+            self.answer_stranger(now, key, flow, &request, StatusCode::TOO_MANY_HOPS);
             return;
         }
         if let Some(unsupported) = self.unsupported(&request) {
-            let tag = self.entropy.token::<8>();
+            // once, like every challenge: nobody has proved anything yet
+            let tag = super::source::stateless_tag(&request);
             let response = Builder::response(&request, StatusCode::BAD_EXTENSION, "")
-                .to_tag(&tag)
+                .to_tag(tag.as_bytes())
                 .header(Name::Unsupported, unsupported)
                 .finish();
-            self.with_tx(|tx, acts| tx.respond(now, key, response, acts));
+            self.with_tx(|tx, acts| tx.answer_once(key, Some(response), acts));
             return;
         }
         match request.method() {
@@ -210,7 +211,7 @@ impl Switch {
         fx: &mut Effects,
     ) {
         if self.tx.is_merged(key) {
-            self.answer(now, key, &request, StatusCode::LOOP_DETECTED);
+            self.answer_stranger(now, key, flow, &request, StatusCode::LOOP_DETECTED);
             return;
         }
         let Source::Known(endpoint) = self.source(now, key, flow, &request) else {

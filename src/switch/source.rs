@@ -20,6 +20,10 @@ const MEMORY: Duration = Duration::from_secs(60);
 /// Most sources remembered; the oldest is forgotten first.
 const SOURCES_MAX: usize = 4096;
 
+/// Longest user name that is counted by itself; longer ones are no user of ours and count as one, so that a stranger's names of tens of
+/// thousands of bytes are not kept.
+const USER_BYTES_MAX: usize = 64;
+
 /// Most sources of whose refusal the operator is told within [`QUIET`].
 const TOLD_MAX: usize = 64;
 /// Most lines about one source within [`QUIET`].
@@ -34,6 +38,14 @@ pub(super) struct Failures {
     order: VecDeque<(Instant, IpAddr, String)>,
     /// Sources and users of whose refusal the operator was told, oldest first.
     told: VecDeque<(Instant, IpAddr, String)>,
+}
+
+fn counted(user: &str) -> &str {
+    if user.len() > USER_BYTES_MAX {
+        ""
+    } else {
+        user
+    }
 }
 
 impl Failures {
@@ -53,6 +65,7 @@ impl Failures {
     /// Counts a wrong password; true when the source has had its tries.
     fn wrong(&mut self, now: Instant, source: IpAddr, user: &str) -> bool {
         self.expire(now);
+        let user = counted(user);
         let until = now + MEMORY;
         let entry = self
             .counts
@@ -66,7 +79,7 @@ impl Failures {
     }
 
     fn right(&mut self, source: IpAddr, user: &str) {
-        self.counts.remove(&(source, user.to_owned()));
+        self.counts.remove(&(source, counted(user).to_owned()));
     }
 
     /// True when the operator has not been told of this source and user lately. The Internet knocks all day: one line each, a few of
@@ -105,7 +118,7 @@ impl Switch {
     ) -> Source {
         let settings = self.settings.clone();
         let Some(profile) = super::faces::profile_of(&settings, flow.profile) else {
-            return self.refuse(now, key, request, StatusCode::FORBIDDEN);
+            return self.refuse(now, key, flow, request, StatusCode::FORBIDDEN);
         };
         let ip = flow.remote.ip().to_canonical();
         if let Some(trunk) = profile.trunks.iter().find(|trunk| trunk.takes(ip)) {
@@ -122,7 +135,7 @@ impl Switch {
                         profile.name,
                     )
                 });
-                self.refuse(now, key, request, StatusCode::FORBIDDEN)
+                self.refuse(now, key, flow, request, StatusCode::FORBIDDEN)
             }
             ProfileAuth::None => {
                 let user = request.from().uri.user_text().unwrap_or_default();
@@ -131,7 +144,7 @@ impl Switch {
                     None => Endpoint::Unknown,
                 })
             }
-            ProfileAuth::Digest => self.digest(now, key, ip, request, profile.digest),
+            ProfileAuth::Digest => self.digest(now, key, flow, request, profile.digest),
         }
     }
 
@@ -139,10 +152,11 @@ impl Switch {
         &mut self,
         now: Now,
         key: ServerKey,
-        ip: IpAddr,
+        flow: Flow,
         request: &Message,
         algorithm: Algorithm,
     ) -> Source {
+        let ip = flow.remote.ip().to_canonical();
         let settings = self.settings.clone();
         let proxy = *request.method() != Method::Register;
         let header = if proxy {
@@ -179,7 +193,7 @@ impl Switch {
                 self.failures.right(ip, &username);
                 let from = request.from().uri.user_text().unwrap_or_default();
                 if from != username {
-                    return self.refuse(now, key, request, StatusCode::FORBIDDEN);
+                    return self.refuse(now, key, flow, request, StatusCode::FORBIDDEN);
                 }
                 Source::Known(Endpoint::Extension(Arc::from(username)))
             }
@@ -202,14 +216,14 @@ impl Switch {
                             user.escape_debug()
                         )
                     });
-                    self.refuse(now, key, request, StatusCode::FORBIDDEN)
+                    self.refuse(now, key, flow, request, StatusCode::FORBIDDEN)
                 } else {
                     self.challenge(now, key, request, proxy, false, algorithm)
                 }
             }
             Outcome::Malformed => {
                 self.guard.failed(now, ip);
-                self.refuse(now, key, request, StatusCode::BAD_REQUEST)
+                self.refuse(now, key, flow, request, StatusCode::BAD_REQUEST)
             }
         }
     }
@@ -257,10 +271,11 @@ impl Switch {
         &mut self,
         now: Now,
         key: ServerKey,
+        flow: Flow,
         request: &Message,
         status: StatusCode,
     ) -> Source {
-        self.answer(now, key, request, status);
+        self.answer_stranger(now, key, flow, request, status);
         Source::Answered
     }
 
@@ -286,10 +301,37 @@ impl Switch {
         let response = builder.finish();
         self.with_tx(|tx, acts| tx.respond(now, key, response, acts));
     }
+
+    /// Answers a request of somebody who need not be who the source address says: over UDP, an INVITE's refusal would be repeated
+    /// ten times at that address, so a source that has proved nothing gets it once, and once more for each time that it asks.
+    pub(super) fn answer_stranger(
+        &mut self,
+        now: Now,
+        key: ServerKey,
+        flow: Flow,
+        request: &Message,
+        status: StatusCode,
+    ) {
+        let source = flow.remote.ip().to_canonical();
+        if flow.transport.is_reliable()
+            || *request.method() != Method::Invite
+            || self.guard.is_proven(now, source)
+        {
+            self.answer(now, key, request, status);
+            return;
+        }
+        let tag = stateless_tag(request);
+        let mut builder = Builder::response(request, status, "").to_tag(tag.as_bytes());
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            builder = builder.header(Name::RetryAfter, "5");
+        }
+        let response = builder.finish();
+        self.with_tx(|tx, acts| tx.answer_once(key, Some(response), acts));
+    }
 }
 
 /// A To tag that is the same for every retransmission of a request, and that nobody can tell from outside.
-fn stateless_tag(request: &Message) -> String {
+pub(super) fn stateless_tag(request: &Message) -> String {
     let key = crate::base::map::HashKey::default();
     let seed = (
         request.top_via().branch().unwrap_or_default(),
@@ -316,6 +358,19 @@ mod tests {
         assert!(failures.worth_telling(at(599), one, "1002"));
         assert!(failures.worth_telling(at(599), other, "1001"));
         assert!(failures.worth_telling(at(600), one, "1001"));
+    }
+
+    #[test]
+    fn endless_user_names_are_counted_but_not_kept() {
+        let mut failures = Failures::default();
+        let source = IpAddr::from([192, 0, 2, 1]);
+        for try_no in 1..=5_000u32 {
+            let told = failures.wrong(at(1), source, &format!("{try_no}{}", "x".repeat(2_000)));
+            assert_eq!(told, try_no >= TRIES);
+        }
+        assert_eq!(failures.counts.len(), 1);
+        assert!(failures.order.len() <= SOURCES_MAX + 1);
+        assert!(failures.order.iter().all(|(_, _, user)| user.is_empty()));
     }
 
     #[test]
