@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::calls::{Call, Calls, Ctx};
+use super::calls::{Call, CallOutput, Calls, Ctx};
 use super::cause::Cause;
 use super::leg::{Leg, LegState, Role};
 use crate::base::Key;
@@ -162,6 +162,10 @@ impl Calls {
         call.a = Some(key);
         call.record.answered_at = Some(ctx.now.wall);
         call.answered = Some(ctx.now.mono);
+        ctx.out.push(CallOutput::Answered {
+            id: call.id,
+            at: ctx.now.wall,
+        });
         let losers: Vec<Key<Leg>> = call
             .legs
             .iter()

@@ -468,7 +468,7 @@ impl Calls {
             if let super::leg::Invite::Server { key: server, .. } = leg.invite {
                 self.by_server.remove(&server);
             }
-            if let Some(server) = leg.reinvite_unacked {
+            if let Some((server, _)) = leg.reinvite_unacked {
                 self.by_server.remove(&server);
             }
         }

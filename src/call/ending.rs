@@ -7,7 +7,7 @@ use super::leg::{Invite, Leg, LegState};
 use crate::base::Key;
 use crate::dialog::Dialog;
 use crate::event::Outcome;
-use crate::sip::{Message, Method, Name, Uri};
+use crate::sip::{Message, Method, Name, StatusCode, Uri};
 use crate::transaction::ServerKey;
 use crate::transport::{Flow, Transport};
 
@@ -128,9 +128,8 @@ impl Calls {
                 ctx.event(event);
             }
             LegState::Incoming => {
-                let call = leg.call;
                 self.end_leg(ctx, key, cause);
-                ctx.event(CallEvent::CallerGone { call });
+                ctx.event(event);
             }
             LegState::Calling | LegState::Ringing => {
                 let (call, role, endpoint, flow) =
@@ -160,23 +159,34 @@ impl Calls {
             .calls
             .get(call)
             .is_some_and(|call| call.legs.contains(&key));
-        let open = match leg.state {
-            LegState::Calling | LegState::Ringing => Some(leg.invite),
-            _ => None,
-        };
-        if let Some(Invite::Client { key: client }) = open {
-            // RFC 3261 §15 lets only the caller send BYE on an early dialog, but a final answer must come all the same
-            if let Some(leg) = self.legs.get_mut(key) {
-                leg.state = LegState::Cancelling(Cause::Normal);
+        match leg.state {
+            LegState::Incoming => {
+                // the caller ends its early dialog; its INVITE still wants an answer (RFC 3261 §15.1.2)
+                self.refuse_leg(ctx, key, Cause::CallerGone);
+                ctx.event(CallEvent::CallerGone { call });
+                return;
             }
-            if let Some(client) = client {
-                ctx.tx.cancel(ctx.now, client, None, ctx.acts);
+            LegState::Calling | LegState::Ringing => {
+                // RFC 3261 §15 lets only the caller send BYE on an early dialog: we take it for a refusal of this leg alone
+                let event = self.failure(key, StatusCode::REQUEST_TERMINATED, false);
+                self.end_leg(ctx, key, Cause::Normal);
+                if let Some(event) = event {
+                    ctx.event(event);
+                }
+                return;
             }
+            LegState::Answered | LegState::Cancelling(_) => {}
+        }
+        if let Invite::Server {
+            key: server,
+            acked: false,
+        } = leg.invite
+        {
+            // who ends the call has our 2xx: it need not be repeated
+            ctx.tx.acked(server);
         }
         self.detach(ctx, key, 200);
-        if open.is_none() {
-            self.remove_leg(key);
-        }
+        self.remove_leg(key);
         if attached {
             let cause = reason_of(request).unwrap_or(Cause::Normal);
             self.note_reason(ctx, call, request);
@@ -200,6 +210,7 @@ impl Calls {
         };
         let call = leg.call;
         if leg.state != LegState::Incoming {
+            self.cancel_change(ctx, key, server);
             return;
         }
         self.refuse_leg(ctx, key, Cause::CallerGone);
@@ -238,7 +249,7 @@ impl Calls {
         let Some(leg) = self.legs.get_mut(key) else {
             return;
         };
-        if leg.reinvite_unacked == Some(server) {
+        if leg.reinvite_unacked.is_some_and(|(own, _)| own == server) {
             leg.reinvite_unacked = None;
             self.lose_leg(ctx, key, Cause::PeerLost);
             return;
@@ -266,30 +277,32 @@ impl Calls {
         let Some(leg) = self.legs.get_mut(key) else {
             return;
         };
-        if let Some(server) = leg.reinvite_unacked.take() {
+        // an ACK belongs to the INVITE of its own number (RFC 3261 §13.2.2.4): one that comes again, or late, ends no other's wait
+        if let Some((server, own)) = leg.reinvite_unacked
+            && own == number
+        {
+            leg.reinvite_unacked = None;
             self.by_server.remove(&server);
             ctx.tx.acked(server);
-        }
-        let Invite::Server { key: server, acked } = &mut leg.invite else {
             self.read_late_answer(ctx, key, request);
             return;
-        };
-        if !*acked && leg.request.cseq().number == number {
+        }
+        if let Invite::Server { key: server, acked } = &mut leg.invite
+            && !*acked
+            && leg.request.cseq().number == number
+        {
             *acked = true;
             let server = *server;
             ctx.tx.acked(server);
             self.by_server.remove(&server);
-            if let Some(cause) = self
-                .legs
-                .get_mut(key)
-                .and_then(|leg| leg.bye_when_acked.take())
-            {
-                self.send_bye(ctx, key, cause);
-                self.remove_leg(key);
-                return;
+            match leg.bye_when_acked.take() {
+                Some(cause) => {
+                    self.send_bye(ctx, key, cause);
+                    self.remove_leg(key);
+                }
+                None => self.read_late_answer(ctx, key, request),
             }
         }
-        self.read_late_answer(ctx, key, request);
     }
 }
 

@@ -79,4 +79,37 @@ pub fn crossing<'a>(
         .filter(|(_, value)| {
             value.len() <= 512 && !value.iter().any(|&byte| byte < 0x20 && byte != b'\t')
         })
+        .filter(|(name, value)| *name != Name::AlertInfo || !makes_phones_answer(value))
+}
+
+/// True for an Alert-Info that tells phones to pick up by themselves (`info=alert-autoanswer`, `answer-after=0`, `auto-answer`): nobody
+/// outside may listen into a room.
+fn makes_phones_answer(value: &[u8]) -> bool {
+    let value = value.to_ascii_lowercase();
+    [&b"answer"[..], b"intercom", b"autoans"]
+        .iter()
+        .any(|word| memchr::memmem::find(&value, word).is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_carrier_chooses_the_ringing_but_makes_no_phone_pick_up() {
+        let invite = |alert: &str| {
+            let text = format!(
+                "INVITE sip:1001@192.0.2.1 SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.9;branch=z9hG4bKa\r\n\
+                 From: <sip:a@192.0.2.9>;tag=1\r\nTo: <sip:1001@192.0.2.1>\r\nCall-ID: a\r\nCSeq: 1 INVITE\r\n\
+                 Alert-Info: {alert}\r\nContent-Length: 0\r\n\r\n"
+            );
+            Message::parse(bytes::Bytes::from(text)).expect("an INVITE")
+        };
+        let crosses = |alert: &str| crossing(&invite(alert), On::Invite, From::Trunk).count() == 1;
+        assert!(crosses("<urn:alert:source:external>"));
+        assert!(!crosses("<http://a.invalid>;info=Alert-AutoAnswer"));
+        assert!(!crosses("<sip:a>;Answer-After=0"));
+        assert!(!crosses("Ring Answer"));
+        assert!(!crosses("<urn:x>;info=intercom"));
+    }
 }

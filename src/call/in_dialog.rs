@@ -39,7 +39,10 @@ impl Calls {
         let Some(leg) = self.legs.get_mut(key) else {
             return false;
         };
-        if matches!(leg.state, LegState::Cancelling(_)) {
+        // a leg that only waits for an ACK before its BYE is out of its call: whatever would change it comes too late, and audio
+        // that it opened now would belong to nobody
+        let is_ending = leg.bye_when_acked.is_some() && *request.method() != Method::Bye;
+        if is_ending || matches!(leg.state, LegState::Cancelling(_)) {
             return false;
         }
         if let Some(dialog) = leg.dialog.as_mut() {

@@ -315,8 +315,14 @@ impl Calls {
         let leg = self.legs.get_mut(key).ok_or(gone)?;
         match leg.audio.offer.take() {
             Some(offer) => {
-                let (body, plan) = media::answer(&offer, &local)
-                    .map_err(|refusal| StatusCode::new(refusal.status()).expect("a status"))?;
+                let (body, plan) = match media::answer(&offer, &local) {
+                    Ok(answer) => answer,
+                    Err(refusal) => {
+                        // early media that cannot be passed on leaves the offer to be answered later
+                        leg.audio.offer = Some(offer);
+                        return Err(StatusCode::new(refusal.status()).expect("a status"));
+                    }
+                };
                 leg.audio.sent = Some(body.clone());
                 self.agree(ctx, key, plan);
                 Ok(body)

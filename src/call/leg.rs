@@ -199,8 +199,8 @@ pub struct Leg {
     pub asking: Option<ClientKey>,
     /// The party's re-INVITE or UPDATE that waits for the other leg.
     pub crossing: Option<Box<Crossing>>,
-    /// The party's re-INVITE answered by us with a 2xx that has no ACK yet.
-    pub reinvite_unacked: Option<ServerKey>,
+    /// The party's re-INVITE answered by us with a 2xx that has no ACK yet, and its CSeq number, which the ACK will bear.
+    pub reinvite_unacked: Option<(ServerKey, u32)>,
     /// It must end as soon as the ACK to our 2xx is here (RFC 3261 §15).
     pub bye_when_acked: Option<Cause>,
     /// The party holds the other.

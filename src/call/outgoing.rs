@@ -21,6 +21,8 @@ use crate::transport::Flow;
 
 /// INVITEs with credentials on one leg: the first, and one more when the peer says that its nonce was stale.
 const LOGINS_MAX: u8 = 2;
+/// Max-Forwards of a call that begins here (RFC 3261 §8.1.1.6).
+const HOPS: u8 = 70;
 
 impl Calls {
     /// Calls a party for `call`. The offer holds what the caller offers, or our own codecs when it offers nothing yet.
@@ -128,7 +130,7 @@ impl Calls {
                 branch.as_ref(),
                 true,
             )
-            .header(Name::MaxForwards, "70");
+            .header_fmt(Name::MaxForwards, format_args!("{}", self.hops_left(call)));
         for route in &spec.route {
             builder = builder.header(Name::Route, route);
         }
@@ -164,6 +166,15 @@ impl Calls {
             }
         }
         builder.body("application/sdp", body)
+    }
+
+    /// Hops that a call may still take: one less than its caller had left, so that a call which comes back to us by way of a trunk
+    /// does not go round for ever (RFC 7332 §3).
+    fn hops_left(&self, call: Key<Call>) -> u8 {
+        self.caller(call)
+            .filter(|caller| matches!(caller.invite, Invite::Server { .. }))
+            .and_then(|caller| caller.request.max_forwards())
+            .map_or(HOPS, |hops| HOPS.min(hops).saturating_sub(1))
     }
 
     /// Takes a response to the INVITE of a leg.
@@ -520,7 +531,12 @@ impl Calls {
         }
     }
 
-    fn failure(&self, key: Key<Leg>, status: StatusCode, dead: bool) -> Option<CallEvent> {
+    pub(super) fn failure(
+        &self,
+        key: Key<Leg>,
+        status: StatusCode,
+        dead: bool,
+    ) -> Option<CallEvent> {
         let leg = self.legs.get(key)?;
         Some(CallEvent::LegFailed {
             call: leg.call,

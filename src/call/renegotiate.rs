@@ -182,6 +182,7 @@ impl Calls {
         other.audio.before = before;
         other.audio.asked = Some(ours);
         if let Some(leg) = self.legs.get_mut(key) {
+            self.by_server.insert(server, key);
             leg.crossing = Some(Box::new(Crossing {
                 server,
                 request,
@@ -259,7 +260,7 @@ impl Calls {
         let (payloads, direction) = (plan.payloads.clone(), plan.direction.reversed());
         self.agree(ctx, key, plan);
         let Some(asker) = asker else { return };
-        let Some(crossing) = self.legs.get_mut(asker).and_then(|leg| leg.crossing.take()) else {
+        let Some(crossing) = self.take_crossing(asker) else {
             return;
         };
         let answer = self
@@ -304,6 +305,31 @@ impl Calls {
         }
     }
 
+    /// The party takes its re-INVITE back (RFC 3261 §9.2): it gets its 487, and the other leg a CANCEL.
+    pub(super) fn cancel_change(&mut self, ctx: &mut Ctx<'_>, key: Key<Leg>, server: ServerKey) {
+        let ours = self.legs.get(key).is_some_and(|leg| {
+            leg.crossing
+                .as_ref()
+                .is_some_and(|crossing| crossing.server == server)
+        });
+        if !ours {
+            return;
+        }
+        let asked = self
+            .partner(key)
+            .and_then(|other| self.legs.get(other)?.asking);
+        self.finish_crossing_with(ctx, Some(key), StatusCode::REQUEST_TERMINATED);
+        if let Some(client) = asked {
+            ctx.tx.cancel(ctx.now, client, None, ctx.acts);
+        }
+    }
+
+    fn take_crossing(&mut self, key: Key<Leg>) -> Option<Box<Crossing>> {
+        let crossing = self.legs.get_mut(key)?.crossing.take()?;
+        self.by_server.remove(&crossing.server);
+        Some(crossing)
+    }
+
     fn partner_asking(&self, key: Key<Leg>) -> Option<Key<Leg>> {
         self.partner(key).filter(|&other| {
             self.legs
@@ -318,9 +344,7 @@ impl Calls {
         asker: Option<Key<Leg>>,
         status: StatusCode,
     ) {
-        let crossing = asker
-            .and_then(|asker| self.legs.get_mut(asker))
-            .and_then(|leg| leg.crossing.take());
+        let crossing = asker.and_then(|asker| self.take_crossing(asker));
         if let Some(crossing) = crossing {
             self.answer_change(ctx, crossing.server, &crossing.request, status, None);
         }
@@ -401,7 +425,7 @@ impl Calls {
         };
         leg.audio.sent = Some(body.clone());
         if *request.method() == Method::Invite {
-            leg.reinvite_unacked = Some(server);
+            leg.reinvite_unacked = Some((server, request.cseq().number));
             self.by_server.insert(server, key);
         }
         let contact = self

@@ -488,6 +488,7 @@ impl Switch {
             return;
         };
         let Some(profile) = super::faces::profile_of(&self.settings, leg.flow.profile) else {
+            self.end_call(now, call, Cause::Forbidden, "system: its profile is gone");
             return;
         };
         let facts = CallFacts {

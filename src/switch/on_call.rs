@@ -163,6 +163,9 @@ impl Switch {
                 None => return,
             }
         }
+        // nothing would ever wake this call again
+        Self::warn(fx, "the dialplan goes in circles: the call is ended");
+        self.end_call(now, call, Cause::Congestion, "system: dialplan in circles");
     }
 
     fn phase(&mut self, call: Key<Call>, phase: Phase) {
@@ -459,6 +462,7 @@ impl Switch {
         let by = match (role, cause) {
             (_, Cause::MediaLost) => "system: media lost",
             (_, Cause::PeerLost) => "system: peer lost",
+            (_, Cause::Congestion) => "system: no audio port",
             (Role::Caller, _) => "caller",
             (Role::Callee, _) => "callee",
             (Role::Agent, _) => "agent",

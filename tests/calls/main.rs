@@ -4,4 +4,5 @@
 mod basic;
 mod edges;
 mod queues;
+mod raw;
 mod stage;

@@ -1,0 +1,416 @@
+//! What a peer could send by hand: single messages to the shipped core, its answers looked at one by one.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use strowger::base::{Duration, Entropy, Now};
+use strowger::config::{self, Settings};
+use strowger::media::{MediaCommand, MediaEvent, StreamStatistics};
+use strowger::sim::house;
+use strowger::sip::{Builder, Message, Method, Name, StatusCode};
+use strowger::switch::{
+    BindingRecord, Boot, Command, Effect, Effects, Input, Record, Residue, Switch,
+};
+use strowger::transport::{Flow, ProfileId, Transport};
+
+use super::stage::{ms, s};
+
+/// The house's files as settings, with `change` applied to each.
+fn settings(change: impl Fn(&str, String) -> String) -> Settings {
+    let directory = tempfile::tempdir().expect("a directory");
+    let people = ["1001".to_string(), "1002".to_string()];
+    for (name, text) in house::files(&people, &[], &[]) {
+        let path = directory.path().join(&name);
+        std::fs::create_dir_all(path.parent().expect("inside")).expect("a folder");
+        std::fs::write(path, change(&name, text)).expect("a file");
+    }
+    config::load(directory.path()).expect("a house that is fine")
+}
+
+struct Bench {
+    switch: Switch,
+    now: Now,
+    profiles: Vec<Arc<str>>,
+    /// Every message that left, oldest first.
+    sent: Vec<(Flow, Message)>,
+    journal: Vec<Record>,
+    media: Vec<MediaCommand>,
+}
+
+impl Bench {
+    fn new() -> Bench {
+        Bench::with(settings(|_, text| text))
+    }
+
+    fn with(settings: Settings) -> Bench {
+        let now = Now::default();
+        let boot = Boot {
+            entropy: Entropy::from_number(5),
+            primary: house::internal().ip(),
+            media_workers: 1,
+        };
+        let profiles = settings.profiles.iter().map(|p| p.name.clone()).collect();
+        let mut bench = Bench {
+            switch: Switch::new(now, Arc::new(settings), boot),
+            now,
+            profiles,
+            sent: Vec::new(),
+            journal: Vec::new(),
+            media: Vec::new(),
+        };
+        for (user, at) in [("1001", phone(1)), ("1002", phone(2))] {
+            let record = BindingRecord {
+                aor: Arc::from(format!("{user}@{}", house::DOMAIN)),
+                contact: Arc::from(format!("sip:{user}@{at}")),
+                profile: Arc::from("internal"),
+                transport: Arc::from("UDP"),
+                local: house::internal(),
+                remote: at,
+                q: 1000,
+                expires_at: now.wall_at(now.mono + s(3600)),
+                registered_at: now.wall,
+                instance: None,
+                reg_id: None,
+                call_id: Arc::from("r"),
+                cseq: 1,
+                user_agent: None,
+                path: Vec::new(),
+                behind_nat: false,
+            };
+            bench.give(Input::Restore(Box::new(Record::Bound(record))));
+        }
+        bench.give(Input::Ready);
+        bench
+    }
+
+    fn give(&mut self, input: Input) {
+        let mut inputs = vec![input];
+        while let Some(input) = inputs.pop() {
+            let mut fx = Effects::new();
+            self.switch.handle(self.now, input, &mut fx);
+            for effect in fx.drain() {
+                match effect {
+                    Effect::Send { flow, bytes } => {
+                        let message = Message::parse(bytes).expect("we send what can be read");
+                        self.sent.push((flow, message));
+                    }
+                    Effect::Journal(record) => self.journal.push(record),
+                    Effect::Media(command) => {
+                        if let MediaCommand::Close { stream } = command {
+                            inputs.push(Input::Media(MediaEvent::Closed {
+                                stream,
+                                statistics: StreamStatistics::default(),
+                            }));
+                        }
+                        self.media.push(command);
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    fn take(&mut self, profile: &str, local: SocketAddr, remote: SocketAddr, bytes: Bytes) {
+        let place = self.profiles.iter().position(|p| &**p == profile);
+        let flow = Flow {
+            profile: ProfileId(place.expect("a profile") as u16),
+            transport: Transport::Udp,
+            local,
+            remote,
+            connection: None,
+        };
+        self.give(Input::Received { flow, bytes });
+    }
+
+    fn from_carrier(&mut self, text: &str) {
+        let bytes = Bytes::from(text.to_owned());
+        self.take("external", house::external(), house::carrier(), bytes);
+    }
+
+    fn from_phone(&mut self, number: u8, message: &Message) {
+        let bytes = message.bytes().clone();
+        self.take("internal", house::internal(), phone(number), bytes);
+    }
+
+    fn pass(&mut self, time: Duration) {
+        let end = self.now.mono + time;
+        while let Some(due) = self.switch.next_deadline().filter(|due| *due <= end) {
+            self.now.mono = due.max(self.now.mono);
+            self.give(Input::Tick);
+        }
+        self.now.mono = end;
+    }
+
+    /// The last message that left for `to` and fits.
+    fn last(&self, to: SocketAddr, fits: impl Fn(&Message) -> bool) -> Message {
+        let found = self.sent.iter().rev();
+        let mut found = found.filter(|(flow, message)| flow.remote == to && fits(message));
+        found.next().expect("such a message").1.clone()
+    }
+
+    fn request(&self, to: SocketAddr, method: &Method) -> Message {
+        self.last(to, |m| m.is_request() && m.method() == method)
+    }
+
+    fn response(&self, to: SocketAddr, method: &Method, code: u16) -> Message {
+        self.last(to, |m| {
+            m.status().map(StatusCode::as_u16) == Some(code) && m.method() == method
+        })
+    }
+
+    fn count(&self, to: SocketAddr, fits: impl Fn(&Message) -> bool) -> usize {
+        let sent = self.sent.iter();
+        sent.filter(|(flow, m)| flow.remote == to && fits(m))
+            .count()
+    }
+
+    /// A phone's answer to the last INVITE to it.
+    fn phone_answers(&mut self, number: u8, code: u16) {
+        let invite = self.request(phone(number), &Method::Invite);
+        let status = StatusCode::new(code).expect("a status");
+        let answer = Builder::response(&invite, status, "")
+            .to_tag(b"phone")
+            .header(Name::Contact, format!("<sip:1001@{}>", phone(number)));
+        let answer = match code {
+            200 => answer.body(
+                "application/sdp",
+                sdp(&phone(number).ip().to_string(), 1).as_bytes(),
+            ),
+            _ => answer.finish(),
+        };
+        self.from_phone(number, &answer);
+    }
+
+    /// A call of the carrier to 1001 that rings.
+    fn ringing(&mut self) {
+        self.from_carrier(&carrier_says("INVITE", 1, "", "", &sdp("203.0.113.5", 1)));
+        self.phone_answers(1, 180);
+    }
+
+    /// The same call, answered; the carrier's ACK is still to come. Gives our tag.
+    fn answered(&mut self) -> String {
+        self.ringing();
+        self.phone_answers(1, 200);
+        let ok = self.response(house::carrier(), &Method::Invite, 200);
+        String::from_utf8_lossy(ok.to_tag().expect("a tag")).into_owned()
+    }
+
+    /// All that may linger has had its time.
+    fn residue(&mut self) -> Residue {
+        self.pass(s(120));
+        self.switch.residue()
+    }
+}
+
+fn phone(number: u8) -> SocketAddr {
+    house::desk(usize::from(number - 1), 0)
+}
+
+fn sdp(ip: &str, version: u32) -> String {
+    format!(
+        "v=0\r\no=- 1 {version} IN IP4 {ip}\r\ns=-\r\nc=IN IP4 {ip}\r\nt=0 0\r\nm=audio 4000{version} RTP/AVP 8\r\na=rtpmap:8 PCMA/8000\r\n"
+    )
+}
+
+/// A request of the carrier in its one call, to 1001's direct line.
+fn carrier_says(method: &str, cseq: u32, tag: &str, more: &str, body: &str) -> String {
+    let (us, it) = (house::external(), house::carrier());
+    let to_tag = match tag {
+        "" => String::new(),
+        tag => format!(";tag={tag}"),
+    };
+    let kind = match body {
+        "" => "",
+        _ => "Content-Type: application/sdp\r\n",
+    };
+    let of = if method == "CANCEL" { "INVITE" } else { method };
+    format!(
+        "{method} sip:+442071831001@{us} SIP/2.0\r\nVia: SIP/2.0/UDP {it};branch=z9hG4bK{of}{cseq};rport\r\n\
+         Max-Forwards: 5\r\nFrom: <sip:+4930123456@{it}>;tag=carrier\r\nTo: <sip:+442071831001@{us}>{to_tag}\r\n\
+         Call-ID: raw\r\nCSeq: {cseq} {method}\r\nContact: <sip:+4930123456@{it}>\r\n{more}{kind}Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+}
+
+fn is(code: u16) -> impl Fn(&Message) -> bool {
+    move |m| m.status().map(StatusCode::as_u16) == Some(code) && *m.method() == Method::Invite
+}
+
+#[test]
+fn hops_are_counted_down_from_leg_to_leg() {
+    let mut bench = Bench::new();
+    bench.ringing();
+    let invite = bench.request(phone(1), &Method::Invite);
+    assert_eq!(invite.max_forwards(), Some(4));
+}
+
+#[test]
+fn caller_that_ends_its_early_dialog_with_bye_has_its_invite_answered() {
+    let mut bench = Bench::new();
+    bench.ringing();
+    let ringing = bench.response(house::carrier(), &Method::Invite, 180);
+    let tag = String::from_utf8_lossy(ringing.to_tag().expect("a tag")).into_owned();
+    bench.from_carrier(&carrier_says("BYE", 2, &tag, "", ""));
+    bench.response(house::carrier(), &Method::Bye, 200);
+    bench.response(house::carrier(), &Method::Invite, 487);
+    bench.from_carrier(&carrier_says("ACK", 1, &tag, "", "").replace("bKACK1", "bKINVITE1"));
+    let cancel = bench.request(phone(1), &Method::Cancel);
+    bench.from_phone(1, &Builder::response(&cancel, StatusCode::OK, "").finish());
+    bench.phone_answers(1, 487);
+    assert_eq!(bench.residue(), Residue::default());
+    let closed = bench.journal.iter().find_map(|record| match record {
+        Record::CallClosed(record) => Some(record.outcome),
+        _ => None,
+    });
+    assert_eq!(closed, Some(strowger::event::Outcome::Cancelled));
+}
+
+#[test]
+fn callee_that_sends_bye_while_it_rings_ends_its_leg_alone() {
+    let mut bench = Bench::new();
+    bench.ringing();
+    let invite = bench.request(phone(1), &Method::Invite);
+    let text = format!(
+        "BYE sip:x@{} SIP/2.0\r\nVia: SIP/2.0/UDP {};branch=z9hG4bKearly\r\nMax-Forwards: 70\r\nFrom: <sip:1001@example.test>;tag=phone\r\nTo: <sip:x@example.test>;tag={}\r\nCall-ID: {}\r\nCSeq: 1 BYE\r\nContent-Length: 0\r\n\r\n",
+        house::internal(),
+        phone(1),
+        String::from_utf8_lossy(invite.from_tag().expect("a tag")),
+        String::from_utf8_lossy(invite.call_id()),
+    );
+    bench.from_phone(1, &Message::parse(Bytes::from(text)).expect("a BYE"));
+    bench.response(phone(1), &Method::Bye, 200);
+    bench.request(phone(1), &Method::Cancel);
+    bench.phone_answers(1, 487);
+    // the dialplan goes on: nobody else is there, so the caller hears of it
+    bench.last(house::carrier(), |m| {
+        m.status().is_some_and(|status| status.class() == 4)
+    });
+    assert_eq!(bench.residue(), Residue::default());
+}
+
+#[test]
+fn reinvite_to_a_leg_that_only_waits_for_its_ack_opens_no_audio() {
+    let mut bench = Bench::new();
+    let tag = bench.answered();
+    let id = bench.journal.iter().find_map(|record| match record {
+        Record::CallOpened(record) => Some(record.id),
+        _ => None,
+    });
+    let id = id.expect("a call");
+    bench.give(Input::Command {
+        id: 1,
+        command: Command::Hangup { id },
+    });
+    let body = sdp("203.0.113.5", 2);
+    bench.from_carrier(&carrier_says("INVITE", 2, &tag, "", &body));
+    bench.response(house::carrier(), &Method::Invite, 481);
+    bench.from_carrier(&carrier_says("ACK", 1, &tag, "", ""));
+    bench.request(house::carrier(), &Method::Bye);
+    assert_eq!(bench.residue(), Residue::default());
+}
+
+#[test]
+fn ack_that_comes_again_does_not_stand_for_the_one_that_is_due() {
+    let mut bench = Bench::new();
+    let tag = bench.answered();
+    bench.from_carrier(&carrier_says("ACK", 1, &tag, "", ""));
+    let body = sdp("203.0.113.5", 1);
+    bench.from_carrier(&carrier_says("INVITE", 2, &tag, "", &body));
+    let before = bench.count(house::carrier(), is(200));
+    bench.from_carrier(&carrier_says("ACK", 1, &tag, "", ""));
+    bench.pass(ms(600));
+    assert_eq!(bench.count(house::carrier(), is(200)), before + 1);
+    bench.from_carrier(&carrier_says("ACK", 2, &tag, "", ""));
+    bench.pass(s(20));
+    assert_eq!(bench.count(house::carrier(), is(200)), before + 1);
+}
+
+#[test]
+fn change_that_its_asker_takes_back_is_taken_back_from_the_other_leg() {
+    let mut bench = Bench::new();
+    let tag = bench.answered();
+    bench.from_carrier(&carrier_says("ACK", 1, &tag, "", ""));
+    let body = sdp("203.0.113.5", 2);
+    bench.from_carrier(&carrier_says("INVITE", 2, &tag, "", &body));
+    bench.phone_answers(1, 180);
+    bench.from_carrier(&carrier_says("CANCEL", 2, &tag, "", ""));
+    bench.response(house::carrier(), &Method::Invite, 487);
+    let cancel = bench.request(phone(1), &Method::Cancel);
+    assert_eq!(
+        cancel.cseq().number,
+        bench.request(phone(1), &Method::Invite).cseq().number
+    );
+    bench.phone_answers(1, 487);
+    // the call is as before
+    bench.from_carrier(&carrier_says("BYE", 3, &tag, "", ""));
+    bench.request(phone(1), &Method::Bye);
+    assert_eq!(bench.residue(), Residue::default());
+}
+
+#[test]
+fn stranger_gets_its_refusal_once() {
+    let mut bench = Bench::new();
+    let stranger: SocketAddr = "198.51.100.9:5060".parse().expect("an address");
+    for tag in ["", ";tag=guessed"] {
+        let text = carrier_says("INVITE", 1, "", "", &sdp("203.0.113.5", 1))
+            .replace("bKINVITE1", &format!("bK{}", tag.len()))
+            .replace(&house::carrier().to_string(), &stranger.to_string())
+            .replace(">\r\nCall-ID", &format!(">{tag}\r\nCall-ID"));
+        let before = bench.count(stranger, |_| true);
+        bench.take("external", house::external(), stranger, Bytes::from(text));
+        bench.pass(s(40));
+        let refusals = bench.count(stranger, is(403)) + bench.count(stranger, is(481));
+        assert_eq!(bench.count(stranger, |_| true), before + 1);
+        assert_eq!(refusals, before + 1);
+    }
+    assert_eq!(bench.residue(), Residue::default());
+}
+
+#[test]
+fn originated_call_is_journaled_as_answered() {
+    let mut bench = Bench::new();
+    bench.give(Input::Command {
+        id: 1,
+        command: Command::Originate {
+            from: Arc::from("1001"),
+            to: Arc::from("1002"),
+        },
+    });
+    bench.phone_answers(1, 200);
+    let answered = |record: &Record| matches!(record, Record::CallAnswered { .. });
+    assert_eq!(bench.journal.iter().filter(|r| answered(r)).count(), 1);
+    bench.phone_answers(2, 200);
+    assert_eq!(bench.journal.iter().filter(|r| answered(r)).count(), 1);
+}
+
+#[test]
+fn trunks_are_pinged_as_before_when_a_reload_puts_another_in_front() {
+    let other: SocketAddr = "203.0.113.77:5060".parse().expect("an address");
+    let ping =
+        |_: &str, text: String| text.replace("options-ping = \"off\"", "options-ping = \"10s\"");
+    let mut bench = Bench::with(settings(ping));
+    bench.pass(s(25));
+    let front = format!(
+        "[[trunk]]\nname = \"first\"\nproxy = [\"sip:{other}\"]\nfrom = [\"{}/32\"]\noptions-ping = \"10s\"\n\n[[trunk]]\nname = \"acme\"",
+        other.ip()
+    );
+    let added =
+        settings(|name, text| ping(name, text).replace("[[trunk]]\nname = \"acme\"", &front));
+    let is_ping = |m: &Message| m.is_request() && *m.method() == Method::Options;
+    let branches = |bench: &Bench, to: SocketAddr| {
+        let sent = bench
+            .sent
+            .iter()
+            .filter(|(flow, m)| flow.remote == to && is_ping(m));
+        let mut ids: Vec<Vec<u8>> = sent.map(|(_, m)| m.call_id().to_vec()).collect();
+        ids.sort();
+        ids.dedup();
+        ids.len()
+    };
+    let before = branches(&bench, house::carrier());
+    bench.give(Input::Settings(Arc::new(added)));
+    bench.pass(s(60));
+    assert_eq!(branches(&bench, house::carrier()), before + 6);
+    assert!((6..=7).contains(&branches(&bench, other)));
+}
