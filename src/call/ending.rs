@@ -163,6 +163,7 @@ impl Calls {
             LegState::Incoming => {
                 // the caller ends its early dialog; its INVITE still wants an answer (RFC 3261 §15.1.2)
                 self.refuse_leg(ctx, key, Cause::CallerGone);
+                self.note_reason(ctx, call, request);
                 ctx.event(CallEvent::CallerGone { call });
                 return;
             }
