@@ -365,7 +365,11 @@ mod tests {
         let mut failures = Failures::default();
         let source = IpAddr::from([192, 0, 2, 1]);
         for try_no in 1..=5_000u32 {
-            let told = failures.wrong(at(1), source, &format!("{try_no}{}", "x".repeat(2_000)));
+            let told = failures.wrong(
+                Instant::from_nanos(try_no.into()),
+                source,
+                &format!("{try_no}{}", "x".repeat(2_000)),
+            );
             assert_eq!(told, try_no >= TRIES);
         }
         assert_eq!(failures.counts.len(), 1);
