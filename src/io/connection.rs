@@ -107,7 +107,10 @@ impl Connection {
             self.cut.cancel();
             return false;
         }
-        if bytes.starts_with(b"SIP/2.0 2") {
+        // anybody gets a 200 to OPTIONS: it proves nothing
+        if bytes.starts_with(b"SIP/2.0 2")
+            && memchr::memmem::find(&bytes, b" OPTIONS\r\n").is_none()
+        {
             self.served.store(true, Ordering::Relaxed);
         }
         self.outbox.send(bytes).is_ok()
