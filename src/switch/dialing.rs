@@ -124,6 +124,14 @@ impl Switch {
     /// Dials the first way of a branch that can be dialled.
     fn try_ways(&mut self, now: Now, call: Key<Call>, mut branch: Branch) {
         while let Some(spec) = branch.ways.pop_front() {
+            if let Endpoint::Trunk(trunk) = &spec.endpoint
+                && !self.trunk_takes(now, trunk)
+            {
+                if let Some(fork) = self.fork(call) {
+                    fork.best = better(fork.best, StatusCode::SERVICE_UNAVAILABLE);
+                }
+                continue;
+            }
             match self.with_calls(now, |calls, ctx| calls.dial(ctx, call, spec)) {
                 Ok(leg) => {
                     if let Some(fork) = self.fork(call) {

@@ -335,6 +335,15 @@ impl Switch {
             .is_none_or(|most| self.calls.live_on_trunk(name) < most as usize)
     }
 
+    /// Takes a place on the trunk for a call that begins now: false when all channels are in use, or the second has had its calls.
+    /// Asked for each INVITE, because a target of a later wave may find the channels taken that were free when the step began.
+    pub(super) fn trunk_takes(&mut self, now: Now, name: &str) -> bool {
+        let Some(index) = self.trunks.find(name) else {
+            return false;
+        };
+        self.trunk_has_room(name) && self.take_start(now, index)
+    }
+
     fn take_start(&mut self, now: Now, index: usize) -> bool {
         let Some(trunk) = self.trunks.list.get_mut(index) else {
             return false;
@@ -380,7 +389,7 @@ impl Switch {
                 continue;
             };
             let (name, down) = (trunk.settings.name.clone(), trunk.up == Some(false));
-            if !self.trunk_has_room(&name) || !self.take_start(now, index) {
+            if !self.trunk_has_room(&name) {
                 continue;
             }
             let list = self.specs_through(now, call, index, number, caller_id);
