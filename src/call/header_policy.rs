@@ -62,7 +62,10 @@ pub const TABLE: &[Row] = &[
     },
 ];
 
-/// The values that may cross, in table order, each without CR, LF, NUL and other control characters.
+/// Most values that cross on one message: a BYE that one side fills with Reason headers must still fit into a datagram to the other.
+const VALUES_MAX: usize = 8;
+
+/// The values that may cross, in table order, at most [`VALUES_MAX`], each without CR, LF, NUL and other control characters.
 pub fn crossing<'a>(
     message: &'a Message,
     on: On,
@@ -80,6 +83,7 @@ pub fn crossing<'a>(
             value.len() <= 512 && !value.iter().any(|&byte| byte < 0x20 && byte != b'\t')
         })
         .filter(|(name, value)| *name != Name::AlertInfo || !makes_phones_answer(value))
+        .take(VALUES_MAX)
 }
 
 /// True for an Alert-Info that tells phones to pick up by themselves (`info=alert-autoanswer`, `answer-after=0`, `auto-answer`): nobody
@@ -94,6 +98,19 @@ fn makes_phones_answer(value: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn many_reasons_do_not_make_a_message_that_cannot_be_sent() {
+        let reason = format!("Reason: SIP;text=\"{}\"\r\n", "x".repeat(400));
+        let text = format!(
+            "BYE sip:a@192.0.2.1 SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.9;branch=z9hG4bKa\r\n\
+             From: <sip:a@192.0.2.9>;tag=1\r\nTo: <sip:a@192.0.2.1>;tag=2\r\nCall-ID: a\r\nCSeq: 1 BYE\r\n\
+             {}Content-Length: 0\r\n\r\n",
+            reason.repeat(100)
+        );
+        let bye = Message::parse(bytes::Bytes::from(text)).expect("a BYE");
+        assert_eq!(crossing(&bye, On::End, From::Anyone).count(), VALUES_MAX);
+    }
 
     #[test]
     fn a_carrier_chooses_the_ringing_but_makes_no_phone_pick_up() {

@@ -40,6 +40,8 @@ const EVENTS_IN_FLIGHT: usize = 4096;
 /// Between two looks whether a drain is over.
 const DRAIN_LOOK: Duration = Duration::from_millis(200);
 
+/// How long calls that are ended at the stop may take for the last counts of their audio.
+const CALLS_PATIENCE: Duration = Duration::from_secs(3);
 /// How long streams may take at the end to write what they have.
 const STREAMS_PATIENCE: Duration = Duration::from_millis(500);
 
@@ -367,6 +369,7 @@ impl Server {
         let end = match end {
             Ok(Some(end)) => end,
             Ok(None) => {
+                runtime.block_on(self.end_calls());
                 self.handle.parts.inbox.post(Letter::Stop);
                 runtime.block_on(async { (&mut self.ended).await.unwrap_or(End::Faulty) })
             }
@@ -377,6 +380,19 @@ impl Server {
         match end {
             End::Stopped => Ok(()),
             End::Faulty => Err(Fault::internal("internal fault", "see the log")),
+        }
+    }
+
+    /// Ends the calls that are left, so that no phone goes on talking to nobody and every record has its true end.
+    async fn end_calls(&self) {
+        let until = Instant::now() + CALLS_PATIENCE;
+        let _ = self.handle.call(Command::EndCalls).await;
+        while Instant::now() < until {
+            match self.handle.status().await {
+                Some(status) if status.calls > 0 => {}
+                _ => return,
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
 

@@ -87,6 +87,8 @@ pub enum Command {
     },
     /// No new calls from now on.
     Drain,
+    /// Ends all calls, for the server stops: their parties get BYE and their records an end.
+    EndCalls,
 }
 
 /// What came of a command.
@@ -98,7 +100,7 @@ pub type Reply = Result<Answer, Refusal>;
 pub enum Answer {
     /// Done; there is nothing to show.
     Done,
-    /// To [`Command::Status`] and [`Command::Drain`].
+    /// To [`Command::Status`], [`Command::Drain`] and [`Command::EndCalls`].
     Status(Box<StatusView>),
     /// To [`Command::Registrations`].
     Registrations(Vec<RegistrationView>),

@@ -18,6 +18,9 @@ use crate::sip::{Message, StatusCode};
 use crate::transaction::ServerKey;
 use crate::transport::Flow;
 
+/// Longest number, and longest name of a caller, that is passed on and kept in records; E.164 has 15 digits, names of people fewer than 128.
+const NUMBER_BYTES_MAX: usize = 128;
+
 impl Switch {
     /// An INVITE from somebody we know: a call begins and its dialplan runs.
     pub(super) fn on_new_call(
@@ -88,7 +91,12 @@ impl Switch {
     fn facts(&self, flow: Flow, request: &Message, endpoint: &Endpoint) -> Option<CallFacts> {
         let profile = super::faces::profile_of(&self.settings, flow.profile)?;
         let dialled = request.uri().ok()?.user_text()?;
-        let presented = request.from().uri.user_text().unwrap_or_default();
+        if dialled.len() > NUMBER_BYTES_MAX {
+            return None;
+        }
+        let short = |text: &str| text.chars().take(NUMBER_BYTES_MAX).collect::<String>();
+        let presented = short(&request.from().uri.user_text().unwrap_or_default());
+        let display = || short(&request.from().display_text().unwrap_or_default());
         let (from, to, trunk, name) = match endpoint {
             Endpoint::Trunk(name) => {
                 let trunk = self.settings.trunk(name)?;
@@ -96,7 +104,7 @@ impl Switch {
                     trunk.number_format.inward(&presented),
                     trunk.number_format.inward(&dialled),
                     Some(name.clone()),
-                    request.from().display_text().unwrap_or_default(),
+                    display(),
                 )
             }
             Endpoint::Extension(extension) => (
@@ -109,12 +117,7 @@ impl Switch {
                     .map(|user| user.name.to_string())
                     .unwrap_or_default(),
             ),
-            Endpoint::Unknown => (
-                presented,
-                dialled,
-                None,
-                request.from().display_text().unwrap_or_default(),
-            ),
+            Endpoint::Unknown => (presented, dialled, None, display()),
         };
         let mut headers = BTreeMap::new();
         for (_, name, value) in request.each_header() {
@@ -296,6 +299,7 @@ impl Switch {
                         cause: match by {
                             "caller" => Withdrawal::CallerHungUp,
                             "operator" => Withdrawal::Api,
+                            super::on_command::STOPS => Withdrawal::ProcessRestart,
                             _ => Withdrawal::DialplanLeft(Arc::from(by)),
                         },
                     }),

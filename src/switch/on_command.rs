@@ -14,6 +14,9 @@ use crate::acd::{AcdCommand, AgentStatus, WrapEndedBy};
 use crate::base::{Key, Now};
 use crate::call::{Call, Calls, Cause};
 
+/// Who ended a call that the server's stop ended.
+pub(super) const STOPS: &str = "system: the server stops";
+
 impl Switch {
     pub(super) fn on_command(&mut self, now: Now, command: Command, fx: &mut Effects) -> Reply {
         match command {
@@ -145,6 +148,13 @@ impl Switch {
                         },
                         fx,
                     );
+                }
+                Ok(Answer::Status(Box::new(self.status())))
+            }
+            Command::EndCalls => {
+                let calls: Vec<Key<Call>> = self.calls.all().map(|(key, _)| key).collect();
+                for key in calls {
+                    self.end_call(now, key, Cause::Shutdown, STOPS);
                 }
                 Ok(Answer::Status(Box::new(self.status())))
             }

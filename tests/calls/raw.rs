@@ -384,6 +384,43 @@ fn originated_call_is_journaled_as_answered() {
 }
 
 #[test]
+fn endless_numbers_are_refused_and_endless_names_are_cut() {
+    let mut bench = Bench::new();
+    let invite = carrier_says("INVITE", 1, "", "", &sdp("203.0.113.5", 1));
+    let long = "1".repeat(3_000);
+    bench.from_carrier(&invite.replace("sip:+442071831001@", &format!("sip:+44{long}@")));
+    bench.response(house::carrier(), &Method::Invite, 484);
+    let named = invite
+        .replace("INVITE1", "INVITE9")
+        .replace("CSeq: 1", "CSeq: 9");
+    bench.from_carrier(&named.replace("From: <", &format!("From: \"{long}\" <")));
+    let passed = bench.request(phone(1), &Method::Invite);
+    assert_eq!(passed.from().display.map(<[u8]>::len), Some(128));
+}
+
+#[test]
+fn stop_ends_the_calls_and_their_records() {
+    let mut bench = Bench::new();
+    let tag = bench.answered();
+    bench.from_carrier(&carrier_says("ACK", 1, &tag, "", ""));
+    bench.pass(s(7));
+    bench.give(Input::Command {
+        id: 1,
+        command: Command::EndCalls,
+    });
+    bench.request(phone(1), &Method::Bye);
+    bench.request(house::carrier(), &Method::Bye);
+    let closed = bench.journal.iter().find_map(|record| match record {
+        Record::CallClosed(record) => Some(record.clone()),
+        _ => None,
+    });
+    let closed = closed.expect("a record with an end");
+    assert_eq!(closed.ended_by, "system: the server stops");
+    assert_eq!(closed.duration_secs, 7.0);
+    assert_eq!(bench.residue(), Residue::default());
+}
+
+#[test]
 fn trunks_are_pinged_as_before_when_a_reload_puts_another_in_front() {
     let other: SocketAddr = "203.0.113.77:5060".parse().expect("an address");
     let ping =
