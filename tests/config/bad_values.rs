@@ -236,7 +236,24 @@ auth = "none""#, &[
         r#"sip-profiles/external.toml:9:41: error: `password` must be a secret (write it, or `password = { env = "NAME" }`, or `password = { file = "path" }`)"#,
     ]),
     (r#"sip-profiles/external.toml"#, r#""#, r#"register = { username = "a", password = "x", expires = "10s" }"#, &[
+        r#"sip-profiles/external.toml:9:12: warning: trunk `acme` is not registered in this version: `register` only answers its challenges (have the carrier send calls to this server's address)"#,
         r#"sip-profiles/external.toml:9:56: error: `expires` must be from 1m to 1d"#,
+    ]),
+    (r#"sip-profiles/external.toml"#, r#""#, r#"register = { username = "a", password = "x" }"#, &[
+        r#"sip-profiles/external.toml:9:12: warning: trunk `acme` is not registered in this version: `register` only answers its challenges (have the carrier send calls to this server's address)"#,
+    ]),
+    (r#"queues/support.toml"#, r#""#, r#"decline-reason-required = true"#, &[
+        r#"queues/support.toml:3:27: warning: phones cannot give a reason when they decline: in this version none is asked for"#,
+    ]),
+    (r#"dialplans/internal.toml"#, r#"{ dial = "{ext}" }"#, r#"{ dial = "sip:ann@example.com" }"#, &[
+        r#"dialplans/internal.toml:5:17: warning: SIP URIs are not called in this version: this target is refused"#,
+    ]),
+    (r#"directory/people.toml"#, r#""#, r#"[[user.device]]
+name = "mobile"
+number = "+447700900123"
+ring = false"#, &[
+        r#"directory/people.toml:7:10: warning: calls are not forwarded to numbers in this version: this device does not ring"#,
+        r#"directory/people.toml:8:8: warning: devices cannot be told apart in this version: all that are registered ring"#,
     ]),
     (r#"sip-profiles/external.toml"#, r#""#, r#"max-channels = 0"#, &[
         r#"sip-profiles/external.toml:9:16: error: `max-channels` must be from 1 to 100000"#,

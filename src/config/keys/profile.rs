@@ -53,7 +53,7 @@ const TRUNK: Keys = Keys::of(
         key(
             "register",
             Kind::Table(&REGISTER),
-            "Registers there, and answers its challenges.",
+            "Answers its challenges; registering there is not available in this version.",
         ),
         key(
             "auth",

@@ -42,6 +42,24 @@ fn user(reading: &mut Reading<'_>, fields: &Fields<'_>) -> Option<User> {
             reading.error(device.source, device.span("name"), message);
             continue;
         }
+        for (key, message) in [
+            (
+                "number",
+                "calls are not forwarded to numbers in this version: this device does not ring",
+            ),
+            (
+                "ring",
+                "devices cannot be told apart in this version: all that are registered ring",
+            ),
+        ] {
+            let meant = match key {
+                "number" => device.text(key).and_then(e164).is_some(),
+                _ => device.flag(key) == Some(false),
+            };
+            if meant {
+                reading.warning(device.source, device.span(key), message);
+            }
+        }
         devices.push(Device {
             name,
             number: device.text("number").and_then(e164).map(Arc::from),

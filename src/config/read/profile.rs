@@ -206,6 +206,14 @@ fn trunk(
                 password: reading.secret(&credentials, "password")?,
             })
         });
+    if register.is_some() && credentials.is_some() {
+        let message = format!(
+            "trunk `{shown}` is not registered in this version: `register` only answers its challenges"
+        );
+        reading
+            .warning(fields.source, fields.span("register"), message)
+            .help = Some("have the carrier send calls to this server's address".to_owned());
+    }
     let has_proxy = !proxy.is_empty();
     Some(Trunk {
         name: name?,

@@ -107,6 +107,11 @@ pub fn read(reading: &mut Reading<'_>, file: &Fields<'_>) {
             .warning(file.source, file.span("name"), message)
             .help = Some("agents = [ { extension = \"1001\" } ]".to_owned());
     }
+    if file.flag("decline-reason-required") == Some(true) {
+        let message =
+            "phones cannot give a reason when they decline: in this version none is asked for";
+        reading.warning(file.source, file.span("decline-reason-required"), message);
+    }
     reading.queues.push(Arc::new(QueueSettings {
         acd,
         was: file.shared("was"),

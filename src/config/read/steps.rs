@@ -178,6 +178,9 @@ fn dial(reading: &mut Reading<'_>, fields: &Fields<'_>) -> StepKind {
             Some(literal) if literal.starts_with("sip:") || literal.starts_with("sips:") => {
                 if let Err(message) = parts::sip_uri(literal) {
                     reading.error(fields.source, span, message);
+                } else {
+                    let message = "SIP URIs are not called in this version: this target is refused";
+                    reading.warning(fields.source, span, message);
                 }
             }
             Some(literal) if trunks.is_empty() && e164(literal).is_none() => {
