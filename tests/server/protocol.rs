@@ -26,19 +26,24 @@ impl Peer {
         }
     }
 
-    /// A request with these lines after the usual ones, and its answer.
-    #[track_caller]
-    fn ask(&mut self, method: &str, to_tag: &str, lines: &str) -> String {
+    /// A request with these lines after the usual ones.
+    fn request(&mut self, method: &str, to_tag: &str, lines: &str) -> String {
         self.sent += 1;
-        let own = self.socket.local_addr().expect("bound");
+        let own = self.own();
         let n = self.sent;
-        let text = format!(
+        format!(
             "{method} sip:1002@pbx.test SIP/2.0\r\nVia: SIP/2.0/UDP hidden.example:5060;branch=z9hG4bKpeer{n};rport\r\n\
              From: <sip:peer@pbx.test>;tag=p{n}\r\nTo: <sip:1002@pbx.test>{to_tag}\r\nCall-ID: peer-{n}@{ip}\r\nCSeq: 7 {method}\r\n\
              Contact: <sip:peer@{own}>\r\n{lines}Content-Length: 0\r\n\r\n",
             ip = own.ip()
-        );
-        self.send(text.as_bytes());
+        )
+    }
+
+    /// Sends one, and gives its answer.
+    #[track_caller]
+    fn ask(&mut self, method: &str, to_tag: &str, lines: &str) -> String {
+        let text = self.request(method, to_tag, lines);
+        self.say(&text);
         self.answer()
             .unwrap_or_else(|| panic!("no answer to\n{text}"))
     }
@@ -507,4 +512,27 @@ fn a_profile_may_ask_for_sha_256_and_takes_nothing_less() {
     peer.say(&register(2, "SHA-256", &response));
     assert_answer(&peer.answer().expect("an answer"), 200, &[]);
     server.wait_registered("1002", 1);
+}
+
+#[test]
+fn a_reload_opens_a_new_address_and_closes_the_old_one() {
+    let server = Server::start(Lab::new());
+    let mut peer = Peer::new(&server);
+    assert_answer(&peer.ask("OPTIONS", "", HOPS), 200, &[]);
+    let file = server.path("sip-profiles/internal.toml");
+    let text = std::fs::read_to_string(&file).expect("readable");
+    std::fs::write(&file, text.replace(":5060\"", ":5062\"")).expect("writable");
+    let answer = server.api().post("/reload", &serde_json::json!({}));
+    assert!(
+        answer["opened"].to_string().contains(":5062")
+            && answer["closed"].to_string().contains(":5060"),
+        "{answer}"
+    );
+    let old = peer.server;
+    peer.server.set_port(5062);
+    assert_answer(&peer.ask("OPTIONS", "", HOPS), 200, &[]);
+    peer.server = old;
+    let late = peer.request("OPTIONS", "", HOPS);
+    peer.say(&late);
+    assert!(peer.answer().is_none(), "the old address is closed");
 }
