@@ -57,6 +57,8 @@ struct Reader {
     live: broadcast::Receiver<Arc<Event>>,
     next: u64,
     ready: VecDeque<(u64, String)>,
+    /// The database may have more than it gave last time.
+    more: bool,
     kinds: Vec<String>,
 }
 
@@ -73,6 +75,7 @@ impl Reader {
             live,
             next: after + 1,
             ready: VecDeque::new(),
+            more: false,
             kinds: wanted
                 .kinds
                 .map(|kinds| {
@@ -91,6 +94,7 @@ impl Reader {
             .events_after(self.next - 1, CATCH_UP)
             .await
             .map_err(Problem::from)?;
+        self.more = rows.len() >= CATCH_UP;
         self.ready.extend(rows);
         Ok(())
     }
@@ -119,6 +123,11 @@ impl Reader {
                 if self.wants(&json) {
                     return Some((seq, json));
                 }
+                continue;
+            }
+            if self.more {
+                // Who was away for long must not wait for something new to happen.
+                self.catch_up().await.ok()?;
                 continue;
             }
             match self.live.recv().await {
