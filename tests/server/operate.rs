@@ -216,6 +216,134 @@ fn the_event_stream_has_no_gap_and_resumes_where_it_was_left() {
     assert_eq!(again, first[1]);
 }
 
+#[test]
+fn the_event_stream_goes_on_over_kill_9_without_a_gap() {
+    let mut server = Server::start(Lab::new());
+    let first = server.api().get("/status")["seq"].as_u64().expect("a seq");
+    let _device = Device::registered(&server, "1001", None);
+    server.agent_ready("1001");
+    let before = wait_for("events", seconds(5.0), || {
+        let seq = server.api().get("/status")["seq"].as_u64()?;
+        (seq >= first + 3).then_some(seq)
+    });
+    server.kill9();
+    server.restart();
+    server.api().put(
+        "/agents/1001/status",
+        &json!({ "status": "not-ready", "reason": "lunch" }),
+    );
+    let after = wait_for("an event of the second life", seconds(5.0), || {
+        let seq = server.api().get("/status")["seq"].as_u64()?;
+        (seq > before).then_some(seq)
+    });
+    let count = usize::try_from(after - first).expect("few");
+    let events = Stream::open(&server, Some(first)).read(count);
+    let seqs: Vec<u64> = events
+        .iter()
+        .map(|event| event["seq"].as_u64().expect("a seq"))
+        .collect();
+    assert_eq!(seqs, (first + 1..=after).collect::<Vec<u64>>());
+}
+
+#[test]
+fn a_reader_who_was_away_for_long_gets_everything_though_nothing_happens_any_more() {
+    let server = Server::start(Lab::new());
+    server.agent_ready("1001");
+    let first = server.api().get("/status")["seq"].as_u64().expect("a seq");
+    for _ in 0..300 {
+        for status in ["not-ready", "ready"] {
+            server
+                .api()
+                .put("/agents/1001/status", &json!({ "status": status }));
+        }
+    }
+    let last = server.api().get("/status")["seq"].as_u64().expect("a seq");
+    assert!(last >= first + 600, "{first} {last}");
+    let count = usize::try_from(last - first).expect("few");
+    let events = Stream::open(&server, Some(first)).read(count);
+    assert_eq!(events.last().expect("some")["seq"], last);
+}
+
+#[test]
+fn each_table_of_the_command_is_there_for_people_and_for_programs() {
+    let server = Server::start(Lab::new());
+    let _device = Device::registered(&server, "1001", None);
+    server.agent_ready("1001");
+    for (subject, word) in [
+        ("status", "ready"),
+        ("registrations", "1001"),
+        ("trunks", "carrier"),
+        ("queues", "support"),
+        ("agents", "1001"),
+        ("calls", ""),
+    ] {
+        let table = server.command(&[subject]);
+        let text = String::from_utf8_lossy(&table.stdout).into_owned();
+        assert!(
+            table.status.success() && text.contains(word),
+            "{subject}: {table:?}"
+        );
+        let json = server.command(&[subject, "--json"]);
+        let value: Value = serde_json::from_slice(&json.stdout)
+            .unwrap_or_else(|fault| panic!("{subject} --json: {fault}: {json:?}"));
+        assert!(
+            json.status.success() && value.to_string().contains(word),
+            "{subject}: {value}"
+        );
+    }
+    let reload = server.command(&["reload"]);
+    assert!(reload.status.success(), "{reload:?}");
+    let nobody = server.command(&["why", "9999"]);
+    assert_eq!(nobody.status.code(), Some(1), "{nobody:?}");
+    assert!(!nobody.stderr.is_empty() && nobody.stdout.is_empty());
+}
+
+#[test]
+fn check_route_and_schema_need_no_server_and_say_where_things_stand() {
+    let mut lab = Lab::new();
+    lab.change("queues/support.toml", "ring-timeout", "ring-timeuot");
+    lab.change(
+        "dialplans/inbound.toml",
+        "queue = \"support\"",
+        "queue = \"suport\"",
+    );
+    let server = Server::prepare(lab);
+    let wrong = server.command(&["check"]);
+    let text = String::from_utf8_lossy(&wrong.stderr).into_owned();
+    assert_eq!(wrong.status.code(), Some(1));
+    // Both at once, each with its file, its line underlined, and a hint.
+    for part in [
+        "queues/support.toml",
+        "did you mean `ring-timeout`",
+        "ring-timeuot = \"8s\"",
+        "dialplans/inbound.toml",
+        "did you mean `support`",
+    ] {
+        assert!(text.contains(part), "`{part}` is missing:\n{text}");
+    }
+    let server = Server::prepare(Lab::new());
+    let route = server.command(&[
+        "route",
+        "--profile",
+        "external",
+        "--from",
+        "+442079460999",
+        "--to",
+        crate::support::lab::DID,
+    ]);
+    let text = String::from_utf8_lossy(&route.stdout).into_owned();
+    assert!(route.status.success(), "{route:?}");
+    for part in ["dialplans/inbound.toml:", "play welcome", "queue support"] {
+        assert!(text.contains(part), "`{part}` is missing:\n{text}");
+    }
+    let schema = std::process::Command::new(env!("CARGO_BIN_EXE_strowger"))
+        .args(["schema", "queue"])
+        .output()
+        .expect("the binary starts");
+    let schema: Value = serde_json::from_slice(&schema.stdout).expect("JSON");
+    assert!(schema["properties"]["ring-timeout"].is_object(), "{schema}");
+}
+
 struct Stream {
     socket: tungstenite::WebSocket<TcpStream>,
 }
