@@ -1,6 +1,6 @@
 //! The arena of calls and legs, and what every operation on them needs.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use super::cause::Cause;
@@ -21,6 +21,8 @@ pub enum User {
     Invite(Key<Leg>),
     /// A re-INVITE in a leg's dialog.
     Reinvite(Key<Leg>),
+    /// An OPTIONS in a leg's dialog, to see whether it is still there.
+    Probe(Key<Leg>),
     /// An OPTIONS to a trunk's gateway, by number.
     Ping(u32),
     /// Nobody: a BYE, whose answer changes nothing.
@@ -205,6 +207,8 @@ pub struct Calls {
     /// The order in which they lapse: all are kept equally long.
     pub(super) late_acks_lapse: VecDeque<(Instant, ClientKey)>,
     pub(super) counts_due: BTreeMap<(Instant, Key<Call>), ()>,
+    /// When each answered leg is asked whether it is still there.
+    pub(super) probes: BTreeSet<(Instant, Key<Leg>)>,
     pub(super) ports: Ports,
     pub(super) network: Network,
     pub(super) entropy: Entropy,
@@ -233,6 +237,7 @@ impl Calls {
             late_acks: Map::default(),
             late_acks_lapse: VecDeque::new(),
             counts_due: BTreeMap::new(),
+            probes: BTreeSet::new(),
             ports,
             network,
             entropy,
@@ -305,9 +310,9 @@ impl Calls {
         self.ports.in_use()
     }
 
-    /// ACKs kept for repetition, and calls that wait for their last counts.
+    /// ACKs kept for repetition, calls that wait for their last counts, and legs that are asked whether they are there.
     pub fn timers_len(&self) -> usize {
-        self.late_acks.len() + self.counts_due.len()
+        self.late_acks.len() + self.counts_due.len() + self.probes.len()
     }
 
     /// Live calls of an extension, whatever their origin (acd.md §4); `(all, those that are no agent's leg)`.
@@ -382,12 +387,14 @@ impl Calls {
     pub fn next_deadline(&self) -> Option<Instant> {
         let acks = self.late_acks_lapse.front().map(|(at, _)| *at);
         let counts = self.counts_due.keys().next().map(|(at, _)| *at);
-        acks.into_iter().chain(counts).min()
+        let probes = self.probes.first().map(|(at, _)| *at);
+        acks.into_iter().chain(counts).chain(probes).min()
     }
 
     /// Does what is due.
     pub fn on_time(&mut self, ctx: &mut Ctx<'_>) {
         let now = ctx.now.mono;
+        self.probe_due(ctx);
         while let Some(&(at, key)) = self.late_acks_lapse.front() {
             if at > now {
                 break;
@@ -412,6 +419,7 @@ impl Calls {
     /// Takes a leg out of its call and of all indexes, closes its stream and writes its part of the record.
     pub(super) fn detach(&mut self, ctx: &mut Ctx<'_>, key: Key<Leg>, status: u16) {
         self.close_audio(ctx, key);
+        self.end_probes(key);
         // a change that waits for the other leg gets its answer before the dialog is gone
         self.finish_changes(ctx, key);
         let Some(leg) = self.legs.get_mut(key) else {

@@ -308,7 +308,7 @@ impl Calls {
 }
 
 /// See [`Calls::route`].
-fn route(network: &super::network::Network, dialog: &Dialog, flow: &Flow) -> Flow {
+pub(super) fn route(network: &super::network::Network, dialog: &Dialog, flow: &Flow) -> Flow {
     let mut flow = Flow {
         connection: dialog.flow.connection.or(flow.connection),
         ..dialog.flow

@@ -93,6 +93,7 @@ impl Calls {
             started_at: ctx.now.wall,
             answered_at: None,
             rang: false,
+            probe_at: None,
             told: 0,
         };
         let key = self.legs.insert(leg);
@@ -295,6 +296,7 @@ impl Calls {
             });
         }
         ctx.tx.respond(ctx.now, server, message, ctx.acts);
+        self.begin_probes(ctx, key);
         Ok(())
     }
 

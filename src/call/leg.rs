@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::calls::Call;
 use super::cause::Cause;
-use crate::base::{Key, Secret, Ulid, WallTime};
+use crate::base::{Instant, Key, Secret, Ulid, WallTime};
 use crate::dialog::{Dialog, Tag};
 use crate::event::Party;
 use crate::media::{LocalMedia, MediaPlan, StreamId};
@@ -211,6 +211,8 @@ pub struct Leg {
     pub answered_at: Option<WallTime>,
     /// A 18x came from it or went to it.
     pub rang: bool,
+    /// When it is asked next whether it is still there.
+    pub probe_at: Option<Instant>,
     /// The status of the last provisional that we sent to the caller.
     pub told: u16,
 }

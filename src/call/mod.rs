@@ -17,6 +17,7 @@ mod incoming;
 mod leg;
 mod network;
 mod outgoing;
+mod probe;
 mod renegotiate;
 
 pub use calls::{Call, CallEvent, CallOutput, Calls, Ctx, User};

@@ -68,6 +68,7 @@ impl Calls {
             started_at: ctx.now.wall,
             answered_at: None,
             rang: false,
+            probe_at: None,
             told: 0,
         });
         let direction = self.caller_direction(call_key);
@@ -266,6 +267,7 @@ impl Calls {
         leg.answered_at = Some(ctx.now.wall);
         leg.rang = true;
         self.acknowledge(ctx, key, Some(client), cseq);
+        self.begin_probes(ctx, key);
         let plan = match (
             body,
             self.legs.get(key).and_then(|leg| leg.audio.plan.clone()),

@@ -102,6 +102,13 @@ impl Switch {
                 User::Reinvite(leg) => self.with_calls(now, |calls, ctx| {
                     calls.on_reinvite_response(ctx, leg, key, flow, &message);
                 }),
+                User::Probe(leg) => {
+                    if let Some(status) = message.status().filter(|status| status.is_final()) {
+                        self.with_calls(now, |calls, ctx| {
+                            calls.on_probe_response(ctx, leg, Some(status));
+                        });
+                    }
+                }
                 User::Ping(trunk) => self.on_ping_response(now, trunk, message.status(), fx),
                 User::Nobody => {}
             },
@@ -112,6 +119,9 @@ impl Switch {
                 }
                 User::Reinvite(leg) => {
                     self.with_calls(now, |calls, ctx| calls.on_reinvite_lost(ctx, leg));
+                }
+                User::Probe(leg) => {
+                    self.with_calls(now, |calls, ctx| calls.on_probe_response(ctx, leg, None));
                 }
                 User::Ping(trunk) => self.on_ping_response(now, trunk, None, fx),
                 User::Nobody => {}

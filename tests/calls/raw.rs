@@ -399,6 +399,36 @@ fn endless_numbers_are_refused_and_endless_names_are_cut() {
 }
 
 #[test]
+fn call_whose_parties_vanished_before_any_audio_does_not_stay_for_ever() {
+    let mut bench = Bench::new();
+    let tag = bench.answered();
+    bench.from_carrier(&carrier_says("ACK", 1, &tag, "", ""));
+    bench.pass(s(200));
+    assert_eq!(bench.switch.residue().calls, 1);
+    bench.pass(s(101));
+    let options = bench.request(phone(1), &Method::Options);
+    bench.from_phone(1, &Builder::response(&options, StatusCode::OK, "").finish());
+    bench.request(house::carrier(), &Method::Options);
+    bench.pass(s(40));
+    // the phone is there, the carrier is not
+    bench.request(phone(1), &Method::Bye);
+    assert_eq!(bench.residue(), Residue::default());
+}
+
+#[test]
+fn phone_that_forgot_its_call_ends_it_when_it_is_asked() {
+    let mut bench = Bench::new();
+    let tag = bench.answered();
+    bench.from_carrier(&carrier_says("ACK", 1, &tag, "", ""));
+    bench.pass(s(301));
+    let options = bench.request(phone(1), &Method::Options);
+    let forgotten = StatusCode::CALL_DOES_NOT_EXIST;
+    bench.from_phone(1, &Builder::response(&options, forgotten, "").finish());
+    bench.request(house::carrier(), &Method::Bye);
+    assert_eq!(bench.residue(), Residue::default());
+}
+
+#[test]
 fn stop_ends_the_calls_and_their_records() {
     let mut bench = Bench::new();
     let tag = bench.answered();

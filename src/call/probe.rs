@@ -1,0 +1,95 @@
+//! Is somebody still there? An OPTIONS in the dialog of every answered leg from time to time (RFC 3261 §11, §12.2.1.2).
+//!
+//! Audio that stops tells of a lost peer within half a minute. But a party on hold need not send any, and one whose audio never came is
+//! not watched at all: without a question now and then such a call would outlive its parties for ever.
+
+use super::calls::{Calls, Ctx, User};
+use super::cause::Cause;
+use super::leg::{Leg, LegState};
+use crate::base::{Duration, Key};
+use crate::sip::{Method, Name, StatusCode};
+
+/// Between two questions (guess: far below what a forgotten call costs, far above what a busy server would feel).
+const PROBE: Duration = Duration::from_secs(300);
+
+impl Calls {
+    /// The leg is answered: it will be asked.
+    pub(super) fn begin_probes(&mut self, ctx: &Ctx<'_>, key: Key<Leg>) {
+        if let Some(leg) = self.legs.get_mut(key) {
+            let at = ctx.now.mono + PROBE;
+            if let Some(before) = leg.probe_at.replace(at) {
+                self.probes.remove(&(before, key));
+            }
+            self.probes.insert((at, key));
+        }
+    }
+
+    /// The leg is over.
+    pub(super) fn end_probes(&mut self, key: Key<Leg>) {
+        if let Some(at) = self.legs.get_mut(key).and_then(|leg| leg.probe_at.take()) {
+            self.probes.remove(&(at, key));
+        }
+    }
+
+    /// Asks the legs that are due.
+    pub(super) fn probe_due(&mut self, ctx: &mut Ctx<'_>) {
+        while let Some(&(at, key)) = self.probes.first() {
+            if at > ctx.now.mono {
+                break;
+            }
+            self.probes.pop_first();
+            self.begin_probes(ctx, key);
+            self.probe(ctx, key);
+        }
+    }
+
+    fn probe(&mut self, ctx: &mut Ctx<'_>, key: Key<Leg>) {
+        let Some(leg) = self.legs.get_mut(key) else {
+            return;
+        };
+        let (Some(dialog), LegState::Answered) = (leg.dialog.as_mut(), leg.state) else {
+            return;
+        };
+        let flow = super::ending::route(&self.network, dialog, &leg.flow);
+        let branch = ctx.tx.branch();
+        let sent_by = self.network.sent_by(&flow);
+        let message = dialog
+            .request(
+                &Method::Options,
+                flow.transport.as_str(),
+                &sent_by,
+                branch.as_ref(),
+            )
+            .header(Name::Accept, "application/sdp")
+            .finish();
+        ctx.tx
+            .send_request(ctx.now, flow, message, User::Probe(key), ctx.acts);
+    }
+
+    /// What came of it; no status when nothing came. Any answer but 481 shows that the dialog lives. Silence alone is held against a
+    /// party only when its audio does not speak for it: a phone may be too simple to answer.
+    pub fn on_probe_response(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        key: Key<Leg>,
+        status: Option<StatusCode>,
+    ) {
+        let Some(leg) = self.legs.get(key) else {
+            return;
+        };
+        let heard = leg.audio.audible
+            && !leg.holding
+            && leg
+                .audio
+                .plan
+                .as_ref()
+                .is_some_and(|plan| plan.direction.receives());
+        let lost = match status {
+            Some(status) => status == StatusCode::CALL_DOES_NOT_EXIST,
+            None => !heard,
+        };
+        if lost && leg.state == LegState::Answered && leg.bye_when_acked.is_none() {
+            self.lose_leg(ctx, key, Cause::PeerLost);
+        }
+    }
+}
