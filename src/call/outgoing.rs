@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::calls::{Call, CallEvent, Calls, Ctx, LateAck, User};
+use super::calls::{Call, CallEvent, CallOutput, Calls, Ctx, LateAck, User};
 use super::cause::Cause;
 use super::header_policy::{self, From, On};
 use super::incoming::{ALLOW, sdp_of};
@@ -447,10 +447,26 @@ impl Calls {
         let Some(status) = response.status() else {
             return;
         };
-        if matches!(status.as_u16(), 401 | 407) && self.log_in(ctx, key, response) {
+        if !matches!(status.as_u16(), 401 | 407) {
+            self.fail(ctx, key, status, false);
             return;
         }
-        self.fail(ctx, key, status, false);
+        if self.log_in(ctx, key, response) {
+            return;
+        }
+        if let Some(leg) = self.legs.get(key) {
+            let why = match leg.spec.as_ref().and_then(|spec| spec.login.as_ref()) {
+                Some(login) => format!("refuses the credentials of `{}`", login.username),
+                None => "asks for credentials, and there are none for it".to_owned(),
+            };
+            let who = match &leg.endpoint {
+                Endpoint::Trunk(name) => format!("trunk {name}"),
+                _ => format!("the device of {} at {}", leg.party.number, leg.flow.remote),
+            };
+            ctx.out.push(CallOutput::Warn(format!("{who} {why}")));
+        }
+        // what was asked of us is nothing that the caller could answer
+        self.fail(ctx, key, StatusCode::SERVICE_UNAVAILABLE, false);
     }
 
     /// Answers a challenge with the leg's credentials; false when there are none or they have been refused.
