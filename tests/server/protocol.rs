@@ -536,3 +536,30 @@ fn a_reload_opens_a_new_address_and_closes_the_old_one() {
     peer.say(&late);
     assert!(peer.answer().is_none(), "the old address is closed");
 }
+
+#[test]
+fn a_register_with_a_wrong_password_gets_403_after_a_few_tries() {
+    let server = Server::start(Lab::new());
+    let mut peer = Peer::new(&server);
+    let mut lines = HOPS.to_string();
+    for tries in 0..10 {
+        let answer = peer.ask("REGISTER", "", &lines);
+        if answer.starts_with("SIP/2.0 403") {
+            assert!(tries > 1, "a slip of the finger is forgiven");
+            server.wait_registered("1002", 0);
+            return;
+        }
+        assert_answer(&answer, 401, &["WWW-Authenticate: Digest"]);
+        let nonce = answer
+            .split("nonce=\"")
+            .nth(1)
+            .and_then(|rest| rest.split('"').next())
+            .expect("a nonce");
+        lines = format!(
+            "{HOPS}Authorization: Digest username=\"1002\", realm=\"pbx.test\", nonce=\"{nonce}\", uri=\"sip:pbx.test\", algorithm=MD5, \
+             qop=auth, nc=00000001, cnonce=\"c\", response=\"{}\"\r\n",
+            "0".repeat(32)
+        );
+    }
+    panic!("ten wrong passwords and no 403");
+}

@@ -381,7 +381,9 @@ fn a_caller_who_hangs_up_while_the_agent_rings_leaves_no_leg() {
         .start();
     let carrier = Carrier::new(&server, 1, None);
     // The caller is answered by the queue, so leaving is a BYE; the agent rings until then.
-    carrier.calls(&server, "call").set("talk_ms", 1500).run();
+    let mut call = carrier.calls(&server, "call").set("talk_ms", 1500).start();
+    let caller = waiting(&server, 1).remove(0);
+    call.succeed();
     ring.succeed();
     server.wait_idle();
     agent_state(&server, "1001", "ready");
@@ -395,6 +397,55 @@ fn a_caller_who_hangs_up_while_the_agent_rings_leaves_no_leg() {
         "{queue}"
     );
     assert_sums(&queue);
+    let why = server.command(&["why", caller["id"].as_str().expect("an id")]);
+    let text = String::from_utf8_lossy(&why.stdout).into_owned();
+    for part in ["waits no more: it hung up", "Chosen: 1001."] {
+        assert!(text.contains(part), "`{part}` is missing:\n{text}");
+    }
+}
+
+#[test]
+fn an_overflow_takes_the_caller_out_and_is_counted_with_its_reason() {
+    let mut lab = Lab::new();
+    lab.change(
+        "dialplans/inbound.toml",
+        r#"{ play = "welcome" }, { queue = "support" }"#,
+        r#"{ queue = "support" }"#,
+    );
+    lab.change(
+        "queues/support.toml",
+        "max-waiting  = 10\n",
+        "max-waiting  = 10\noverflow     = [ { when = \"waited 2s\", do = [ { dial = \"1003\", timeout = \"5s\" } ] } ]\n",
+    );
+    let server = Server::start(lab);
+    let other = Device::registered(&server, "1003", None);
+    let mut answer = other
+        .sipp("answer-then-bye")
+        .set("ring_ms", 50)
+        .set("talk_ms", 300)
+        .start();
+    let carrier = Carrier::new(&server, 1, None);
+    let mut call = carrier.calls(&server, "call-until-bye").start();
+    let caller = waiting(&server, 1).remove(0);
+    let began = Instant::now();
+    answer.wait_for_message("INVITE sip:", seconds(10.0));
+    assert!(
+        began.elapsed() > Duration::from_millis(1500),
+        "taken out after {:?}",
+        began.elapsed()
+    );
+    call.succeed();
+    answer.succeed();
+    let queue = queue(&server);
+    assert_eq!(queue["metrics"]["counters"]["flowed_out"], 1, "{queue}");
+    assert_sums(&queue);
+    let why = server.command(&["why", caller["id"].as_str().expect("an id")]);
+    let text = String::from_utf8_lossy(&why.stdout).into_owned();
+    assert!(
+        text.contains("it left the queue by one of its rules"),
+        "{text}"
+    );
+    server.wait_idle();
 }
 
 /// O = A + B + F + T + W + Q₀; what failed is part of what was withdrawn.

@@ -256,3 +256,28 @@ fn a_reload_that_adds_a_trunk_goes_on_asking_the_old_one() {
         "{trunks:?}"
     );
 }
+
+#[test]
+fn a_carrier_that_takes_no_proof_is_given_up_and_its_challenge_stays_with_us() {
+    let server = Server::start(Lab::new());
+    let ann = Device::new("1001", None);
+    let ear = Ear::open(server.lab.carrier, None);
+    let mut trunk = Sipp::new("trunk-refuses", at(server.lab.carrier, 5060))
+        .ear(&ear)
+        .timeout(seconds(30.0))
+        .start();
+    // What the carrier asked of us is nothing that the caller could answer.
+    ann.calls(&server, "refused", OUTSIDE)
+        .set("status", 503)
+        .run();
+    trunk.succeed();
+    assert!(
+        server
+            .log()
+            .contains("trunk carrier refuses the credentials of `lab-trunk`"),
+        "the operator is told"
+    );
+    assert_eq!(proofs(&trunk.messages()).len(), 1, "proved once");
+    assert_eq!(server.wait_records(1)[0]["outcome"], "failed");
+    server.wait_idle();
+}
