@@ -139,10 +139,7 @@ fn source(directory: &Path, name: &str, problems: &mut Vec<Problem>) -> Option<A
             .and_then(|bytes| String::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned()))
     };
     match text {
-        Ok(text) => Some(Arc::new(Source {
-            name: name.into(),
-            text,
-        })),
+        Ok(text) => Some(Arc::new(Source::new(name.into(), text))),
         Err(why) => {
             let message = format!("cannot be read: {why}");
             problems.push(Problem::of_file(Severity::Error, name, message));

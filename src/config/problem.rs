@@ -27,19 +27,28 @@ pub struct Source {
     pub name: Arc<str>,
     /// What was in it.
     pub text: String,
+    /// Where each line begins: every definition asks for its line, and there may be 20,000 in a file.
+    lines: Vec<usize>,
 }
 
 impl Source {
+    /// A file with this content.
+    pub fn new(name: Arc<str>, text: String) -> Source {
+        let lines = memchr::memchr_iter(b'\n', text.as_bytes()).map(|at| at + 1);
+        Source {
+            lines: std::iter::once(0).chain(lines).collect(),
+            name,
+            text,
+        }
+    }
+
     /// Line and column, both from 1, of a byte offset. Columns count characters.
     pub fn position(&self, offset: usize) -> (u32, u32) {
-        let before = self.text.get(..offset).unwrap_or(&self.text);
-        let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
-        let column = before
-            .rsplit('\n')
-            .next()
-            .map_or(0, |line| line.chars().count())
-            + 1;
-        (line as u32, column as u32)
+        let offset = offset.min(self.text.len());
+        let line = self.lines.partition_point(|&start| start <= offset);
+        let start = self.lines.get(line - 1).copied().unwrap_or_default();
+        let before = self.text.get(start..offset).unwrap_or_default();
+        (line as u32, before.chars().count() as u32 + 1)
     }
 }
 

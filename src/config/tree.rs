@@ -138,10 +138,10 @@ mod tests {
 
     #[test]
     fn spans_lead_back_to_the_lines() {
-        let source = Arc::new(Source {
-            name: "x.toml".into(),
-            text: "a = 1\n\n[[rule]]\nname = \"x\"\n\n[hours.office]\nzone = \"z\"\n".to_owned(),
-        });
+        let source = Arc::new(Source::new(
+            "x.toml".into(),
+            "a = 1\n\n[[rule]]\nname = \"x\"\n\n[hours.office]\nzone = \"z\"\n".to_owned(),
+        ));
         let mut problems = Vec::new();
         let root = parse(&source, &mut problems);
         assert_eq!(problems, []);
