@@ -9,6 +9,7 @@ use std::io;
 use std::mem::{size_of, zeroed};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6, UdpSocket};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -248,13 +249,22 @@ pub fn send(
 }
 
 fn send_some(socket: &BatchSocket, items: &[Outgoing]) -> io::Result<usize> {
+    // The headers of a full batch are 19 kB to be zeroed; most batches hold one or two datagrams.
+    if items.len() <= 4 {
+        send_up_to::<4>(socket, items)
+    } else {
+        send_up_to::<BATCH>(socket, items)
+    }
+}
+
+fn send_up_to<const N: usize>(socket: &BatchSocket, items: &[Outgoing]) -> io::Result<usize> {
     let wildcard = socket.local.ip().is_unspecified();
-    let count = items.len().min(BATCH);
+    let count = items.len().min(N);
     // SAFETY: all-zero is a valid value of these C structures and byte arrays.
-    let mut names: [libc::sockaddr_storage; BATCH] = unsafe { zeroed() };
-    let mut slices: [libc::iovec; BATCH] = unsafe { zeroed() };
-    let mut headers: [libc::mmsghdr; BATCH] = unsafe { zeroed() };
-    let mut controls: [Control; BATCH] = unsafe { zeroed() };
+    let mut names: [libc::sockaddr_storage; N] = unsafe { zeroed() };
+    let mut slices: [libc::iovec; N] = unsafe { zeroed() };
+    let mut headers: [libc::mmsghdr; N] = unsafe { zeroed() };
+    let mut controls: [Control; N] = unsafe { zeroed() };
     for (i, item) in items.iter().take(count).enumerate() {
         slices[i] = libc::iovec {
             iov_base: item.bytes.as_ptr().cast_mut().cast(),
@@ -502,6 +512,8 @@ impl Poller {
 /// An eventfd: wakes a [`Poller`] from another thread.
 pub struct Waker {
     event: OwnedFd,
+    /// Somebody has written, or is about to, and nobody has taken it back: further writes would only cost a system call each.
+    rung: AtomicBool,
 }
 
 impl Waker {
@@ -514,11 +526,17 @@ impl Waker {
         }
         // SAFETY: `fd` is open and ours alone.
         let event = unsafe { OwnedFd::from_raw_fd(fd) };
-        Ok(Waker { event })
+        Ok(Waker {
+            event,
+            rung: AtomicBool::new(false),
+        })
     }
 
     /// Makes the poller's wait return. Calls before it does so count as one.
     pub fn wake(&self) {
+        if self.rung.swap(true, Ordering::SeqCst) {
+            return;
+        }
         let one = 1u64;
         // SAFETY: eight live bytes. The only failure is a full counter, which is awake anyway.
         unsafe { libc::write(self.event.as_raw_fd(), (&raw const one).cast(), 8) };
@@ -529,6 +547,8 @@ impl Waker {
         let mut count = 0u64;
         // SAFETY: eight live bytes. An empty counter fails harmlessly.
         unsafe { libc::read(self.event.as_raw_fd(), (&raw mut count).cast(), 8) };
+        // After the read: a wake-up in between is not written, but what it announces is in the queue that is looked into next.
+        self.rung.store(false, Ordering::SeqCst);
     }
 }
 

@@ -86,10 +86,9 @@ impl SocketPair {
 fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
     let socket = Socket::new(
         Domain::for_address(address),
-        Type::DGRAM,
+        Type::DGRAM.nonblocking(),
         Some(Protocol::UDP),
     )?;
-    socket.set_nonblocking(true)?;
     socket.set_recv_buffer_size(RECEIVE_BUFFER_BYTES)?;
     // a network that does not care for classes of service is no reason to refuse the call
     if address.is_ipv4() {
