@@ -26,6 +26,9 @@ use crate::switch::{Effects, Input, Record};
 
 /// Letters taken in one batch, so that datagrams are not starved.
 const LETTERS_PER_BATCH: usize = 256;
+/// Deadlines are met on this grid of the clock, up to that much late: the shortest timer of SIP is 100 ms, and most only forget a
+/// transaction that is over. Without it each of thousands a second would wake the thread for itself.
+const TIMER_GRID: Duration = Duration::from_millis(5);
 /// Panics within [`PANIC_WINDOW`] that end the process.
 const PANICS_MAX: usize = 3;
 /// Over which panics are counted.
@@ -150,7 +153,7 @@ impl<C: Core, W: World> Shard<C, W> {
     }
 
     fn sleep(&mut self, ready: &mut Vec<u64>) -> std::io::Result<()> {
-        let deadline = self.next_deadline();
+        let deadline = self.next_deadline().map(on_grid);
         let retry = self.outlet.retry_at();
         let until = match (deadline, retry) {
             (Some(a), Some(b)) => Some(a.min(b)),
@@ -367,6 +370,17 @@ impl<C: Core, W: World> Shard<C, W> {
         let thread = std::thread::Builder::new().name("compaction".into());
         self.compacting = thread.spawn(work).is_ok();
     }
+}
+
+/// The next point of the [`TIMER_GRID`] at or after `deadline`.
+fn on_grid(deadline: Instant) -> Instant {
+    let grid = TIMER_GRID.as_nanos() as u64;
+    Instant::from_nanos(
+        deadline
+            .as_nanos()
+            .checked_next_multiple_of(grid)
+            .unwrap_or(u64::MAX),
+    )
 }
 
 #[cfg(test)]
