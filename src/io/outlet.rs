@@ -45,8 +45,10 @@ pub trait World: Send {
     fn stream(&mut self, flow: Flow, bytes: Bytes);
     /// Closes a stream.
     fn close(&mut self, connection: ConnectionId);
-    /// Orders a media worker.
+    /// Orders a media worker; it may look only when the batch ends.
     fn media(&mut self, command: MediaCommand);
+    /// Everything of a batch has been said, and what it sends is on the wire.
+    fn batch_ends(&mut self);
     /// Looks a name up; the answer comes as `Input::Resolved`.
     fn resolve(&mut self, query: Query);
     /// Hands the answer to a command to whoever waits for it.
@@ -128,6 +130,8 @@ impl<W: World> Outlet<W> {
             tracing::debug!(%flow, %error, "a datagram could not be sent");
             again.push_back(Input::SendFailed { flow });
         });
+        // Last: a worker that wakes may take this thread's core.
+        self.world.batch_ends();
     }
 
     /// Writes the records of a batch; true when the journal began to refuse.

@@ -103,6 +103,7 @@ impl World for Quiet {
     fn stream(&mut self, _flow: Flow, _bytes: Bytes) {}
     fn close(&mut self, _connection: ConnectionId) {}
     fn media(&mut self, _command: MediaCommand) {}
+    fn batch_ends(&mut self) {}
     fn resolve(&mut self, _query: Query) {}
     fn reply(&mut self, id: u64, _reply: Reply) {
         let _ = self.replies.send(id);

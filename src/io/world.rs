@@ -33,7 +33,10 @@ impl World for Outside {
         self.streams.close(connection);
     }
     fn media(&mut self, command: MediaCommand) {
-        self.workers.send(command);
+        self.workers.queue(command);
+    }
+    fn batch_ends(&mut self) {
+        self.workers.ring();
     }
     fn resolve(&mut self, query: Query) {
         self.names.resolve(query);

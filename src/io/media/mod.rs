@@ -14,6 +14,7 @@ mod worker;
 pub use library::{PromptError, PromptStore};
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
 
@@ -24,6 +25,8 @@ use worker::Worker;
 struct Link {
     commands: Option<Sender<MediaCommand>>,
     waker: Arc<Waker>,
+    /// Commands were queued since it was woken.
+    told: AtomicBool,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -53,6 +56,7 @@ impl Workers {
             workers.links.push(Link {
                 commands: Some(commands),
                 waker,
+                told: AtomicBool::new(false),
                 thread: Some(thread),
             });
         }
@@ -70,14 +74,27 @@ impl Workers {
 
     /// Hands a command to the worker of its stream. Never blocks.
     pub fn send(&self, command: MediaCommand) {
+        self.queue(command);
+        self.ring();
+    }
+
+    /// The same for several commands: their workers look when [`Workers::ring`] is called.
+    pub fn queue(&self, command: MediaCommand) {
         let index = usize::from(worker_of(command.stream(), self.links.len()));
-        let Some(link) = self.links.get(index) else {
-            return;
-        };
-        if let Some(commands) = &link.commands
+        if let Some(link) = self.links.get(index)
+            && let Some(commands) = &link.commands
             && commands.send(command).is_ok()
         {
-            link.waker.wake();
+            link.told.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Wakes the workers that have been told something since the last time.
+    pub fn ring(&self) {
+        for link in &self.links {
+            if link.told.swap(false, Ordering::Relaxed) {
+                link.waker.wake();
+            }
         }
     }
 }
