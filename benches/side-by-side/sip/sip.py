@@ -400,10 +400,7 @@ def report(args, results):
         print(f"{what:28} {ours:10.{digits}f} {theirs:10.{digits}f}  {ratio:5.2f}  {unit}")
         if goal:
             sentences.append(f"{what}: {ratio:.2f} of Kamailio's; the goal is at most {goal:.2f}: {'met' if ratio <= goal else 'missed'}")
-    for run in runs["strowger"]:
-        if "settled" in run:
-            held = run["settled"]
-            sentences.append(f"memory per phone: {held:.0f} bytes; the goal is at most 1000: {'met' if held <= 1000 else 'missed'}")
+    sentences.append("memory per phone: no verdict; what strowger gives back or reuses of the memory that reading its configuration took is larger")
     start = statistics.median(run["start"] for run in runs["strowger"])
     sentences.append(f"strowger was ready {start:.1f} s after its start, with {args.users} users in one file")
     print("\n".join(sentences))
