@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::IpAddr;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -98,6 +99,10 @@ impl Window {
 /// When a nonce was made (milliseconds of the monotonic clock) and its salt: unique, and in order of age.
 type Claim = (u64, u64);
 
+/// Bits of the salt that tell the source.
+const SOURCE_BITS: u32 = 24;
+const SOURCE_MASK: u64 = (1 << SOURCE_BITS) - 1;
+
 /// Makes and judges nonces. One per shard and process: after a restart all are forged, and the peer is asked once more.
 pub struct Nonces {
     /// The two halves of HMAC (RFC 2104) with the key already absorbed.
@@ -136,7 +141,39 @@ impl Nonces {
 
     /// A new nonce, good for [`NONCE_LIFETIME`]. It is not remembered.
     pub fn issue(&self, now: Now, entropy: &mut Entropy) -> Nonce {
-        let claim = claim_bytes(millis(now.mono), entropy.u64());
+        self.make(now, entropy.u64())
+    }
+
+    /// A new nonce that also tells, by half of its salt, to whom it was sent: see [`Nonces::was_issued_to`].
+    pub fn issue_to(&self, now: Now, entropy: &mut Entropy, source: IpAddr) -> Nonce {
+        self.make(now, entropy.u64() << SOURCE_BITS | self.source_mark(source))
+    }
+
+    /// True when this nonce is ours and went to `source` (an IPv4 address or an IPv6 /64). Who answers with another one has not
+    /// received our challenge there: over UDP anybody may have written that address. [`Nonces::check`] does not ask for it.
+    pub fn was_issued_to(&self, nonce: &[u8], source: IpAddr) -> bool {
+        self.open(nonce)
+            .is_some_and(|(_, salt)| salt & SOURCE_MASK == self.source_mark(source))
+    }
+
+    fn source_mark(&self, source: IpAddr) -> u64 {
+        let mut claim = [0xff; CLAIM_BYTES]; // no time of a claim
+        let bits = match source.to_canonical() {
+            IpAddr::V4(ip) => u64::from(ip.to_bits()),
+            IpAddr::V6(ip) => (ip.to_bits() >> 64) as u64, // what one subscriber gets
+        };
+        for (place, byte) in claim.iter_mut().zip(bits.to_be_bytes()) {
+            *place = byte;
+        }
+        let mut mark = [0; 8];
+        for (place, byte) in mark.iter_mut().zip(self.mac(&claim)) {
+            *place = byte;
+        }
+        u64::from_be_bytes(mark) & SOURCE_MASK
+    }
+
+    fn make(&self, now: Now, salt: u64) -> Nonce {
+        let claim = claim_bytes(millis(now.mono), salt);
         let mut text = [0u8; TEXT_BYTES];
         let mut bytes = [0u8; NONCE_BYTES];
         let mac = self.mac(&claim);
@@ -271,6 +308,25 @@ mod tests {
 
     fn nonces() -> (Nonces, Entropy) {
         (Nonces::new([7; 32]), Entropy::from_number(1))
+    }
+
+    #[test]
+    fn nonce_tells_to_whom_it_was_sent() {
+        let mut nonces = Nonces::new([3; 32]);
+        let mut entropy = Entropy::from_number(1);
+        let now = Now::default();
+        let here = IpAddr::from([192, 0, 2, 1]);
+        let there = IpAddr::from([192, 0, 2, 2]);
+        let nonce = nonces.issue_to(now, &mut entropy, here);
+        let text = nonce.as_str().as_bytes();
+        assert!(nonces.was_issued_to(text, here));
+        assert!(!nonces.was_issued_to(text, there));
+        assert!(!nonces.was_issued_to(b"made up", here));
+        assert!(!Nonces::new([4; 32]).was_issued_to(text, here));
+        let other = nonces.issue_to(now, &mut entropy, here);
+        assert_ne!(nonce.as_str(), other.as_str());
+        assert_eq!(nonces.consume(now, text, 1), NonceVerdict::Fresh);
+        assert_eq!(nonces.consume(now, text, 1), NonceVerdict::Replayed);
     }
 
     #[test]

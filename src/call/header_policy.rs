@@ -66,11 +66,7 @@ pub const TABLE: &[Row] = &[
 const VALUES_MAX: usize = 8;
 
 /// The values that may cross, in table order, at most [`VALUES_MAX`], each without CR, LF, NUL and other control characters.
-pub fn crossing<'a>(
-    message: &'a Message,
-    on: On,
-    from: From,
-) -> impl Iterator<Item = (Name, &'a [u8])> {
+pub fn crossing(message: &Message, on: On, from: From) -> impl Iterator<Item = (Name, &[u8])> {
     TABLE
         .iter()
         .filter(move |row| row.on == on && (row.from == From::Anyone || row.from == from))

@@ -173,6 +173,10 @@ impl Switch {
         } else {
             header
         };
+        if !self.answers_us(request, header, ip) {
+            // from before a restart, or of a phone that moved: it asks nobody for the password again (RFC 7616 §3.3)
+            return self.challenge(now, key, ip, request, proxy, true, algorithm);
+        }
         // phones and testers put the proxy's address into the digest URI whatever the Request-URI is; a response seen on the way is
         // worthless all the same, because its nonce count is used up
         let policy = Policy {
@@ -197,8 +201,8 @@ impl Switch {
                 }
                 Source::Known(Endpoint::Extension(Arc::from(username)))
             }
-            Outcome::Missing => self.challenge(now, key, request, proxy, false, algorithm),
-            Outcome::Stale => self.challenge(now, key, request, proxy, true, algorithm),
+            Outcome::Missing => self.challenge(now, key, ip, request, proxy, false, algorithm),
+            Outcome::Stale => self.challenge(now, key, ip, request, proxy, true, algorithm),
             Outcome::Wrong => {
                 let user = request.from().uri.user_text().unwrap_or_default();
                 self.guard.failed(now, ip);
@@ -218,14 +222,27 @@ impl Switch {
                     });
                     self.refuse(now, key, flow, request, StatusCode::FORBIDDEN)
                 } else {
-                    self.challenge(now, key, request, proxy, false, algorithm)
+                    self.challenge(now, key, ip, request, proxy, false, algorithm)
                 }
             }
             Outcome::Malformed => {
-                self.guard.failed(now, ip);
+                if flow.transport.is_reliable() {
+                    self.guard.failed(now, ip);
+                }
                 self.refuse(now, key, flow, request, StatusCode::BAD_REQUEST)
             }
         }
+    }
+
+    /// True when all credentials for our realm answer challenges that went to `source`. Others are not even looked at, right or wrong:
+    /// a stranger who writes somebody's address into its datagrams must not have that address banned, nor guess where nobody counts.
+    fn answers_us(&self, request: &Message, header: Name, source: IpAddr) -> bool {
+        let realm = self.settings.server.domain.as_bytes();
+        request
+            .headers(header)
+            .filter_map(|value| crate::sip::Credentials::parse(value).ok())
+            .filter(|credentials| *credentials.realm == *realm)
+            .all(|credentials| self.nonces.was_issued_to(&credentials.nonce, source))
     }
 
     /// A line for the operator about a refusal, unless that source has had its own lately.
@@ -235,16 +252,18 @@ impl Switch {
         }
     }
 
+    #[allow(clippy::too_many_arguments)] // whom to ask, and how
     fn challenge(
         &mut self,
         now: Now,
         key: ServerKey,
+        source: IpAddr,
         request: &Message,
         proxy: bool,
         stale: bool,
         algorithm: Algorithm,
     ) -> Source {
-        let nonce = self.nonces.issue(now, &mut self.entropy);
+        let nonce = self.nonces.issue_to(now, &mut self.entropy, source);
         let (name, value) = auth::challenge(
             &self.settings.server.domain,
             nonce.as_str(),

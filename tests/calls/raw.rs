@@ -429,6 +429,50 @@ fn phone_that_forgot_its_call_ends_it_when_it_is_asked() {
 }
 
 #[test]
+fn wrong_credentials_under_a_borrowed_address_do_not_ban_it() {
+    let mut bench = Bench::new();
+    let register = |n: u32, authorization: &str| {
+        let (us, at) = (house::DOMAIN, phone(1));
+        Bytes::from(format!(
+            "REGISTER sip:{us} SIP/2.0\r\nVia: SIP/2.0/UDP {at};branch=z9hG4bKr{n};rport\r\nMax-Forwards: 70\r\n\
+             From: <sip:1001@{us}>;tag=r\r\nTo: <sip:1001@{us}>\r\nCall-ID: r{n}\r\nCSeq: {n} REGISTER\r\n\
+             Contact: <sip:1001@{at}>\r\n{authorization}Content-Length: 0\r\n\r\n"
+        ))
+    };
+    let guess = |nonce: &str| {
+        format!(
+            "Authorization: Digest username=\"1001\", realm=\"{0}\", nonce=\"{nonce}\", uri=\"sip:{0}\", qop=auth, nc=00000001, cnonce=\"c\", response=\"{1}\"\r\n",
+            house::DOMAIN,
+            "0".repeat(32)
+        )
+    };
+    let challenges = |bench: &Bench, to: SocketAddr| {
+        bench.count(to, |m| m.status().map(StatusCode::as_u16) == Some(401))
+    };
+    // the stranger has a nonce of its own, and writes the phone's address into what it sends with it
+    let stranger: SocketAddr = "198.51.100.9:5060".parse().expect("an address");
+    bench.take("internal", house::internal(), stranger, register(1, ""));
+    let asked = bench.last(stranger, |m| m.header(Name::WwwAuthenticate).is_some());
+    let challenge = asked.header(Name::WwwAuthenticate).expect("a challenge");
+    let challenge = strowger::sip::Challenge::parse(challenge).expect("a challenge");
+    let nonce = String::from_utf8_lossy(&challenge.nonce).into_owned();
+    for n in 2..300 {
+        let text = register(n, &guess(&nonce));
+        bench.take("internal", house::internal(), phone(1), text);
+    }
+    // every one was asked again, none was counted, and the phone is still heard
+    assert_eq!(challenges(&bench, phone(1)), 298);
+    bench.take("internal", house::internal(), phone(1), register(300, ""));
+    assert_eq!(challenges(&bench, phone(1)), 299);
+    // under its own address the stranger is soon silenced
+    for n in 301..400 {
+        let text = register(n, &guess(&nonce));
+        bench.take("internal", house::internal(), stranger, text);
+    }
+    assert!(bench.count(stranger, |_| true) <= 21);
+}
+
+#[test]
 fn stop_ends_the_calls_and_their_records() {
     let mut bench = Bench::new();
     let tag = bench.answered();
