@@ -186,6 +186,9 @@ pub(super) struct LateAck {
     pub ack: Message,
 }
 
+/// A leg of an extension; `true` when it is an agent's.
+type ExtensionLeg = (Key<Call>, Key<Leg>, bool);
+
 /// How long a call waits for the last counts of its streams before its record is written without them.
 pub(super) const COUNTS_DUE: Duration = Duration::from_secs(2);
 
@@ -198,7 +201,7 @@ pub struct Calls {
     pub(super) by_server: Map<ServerKey, Key<Leg>>,
     pub(super) by_stream: Map<StreamId, Key<Call>>,
     /// Calls of an extension, with how many of its legs each has; `true` when the leg is an agent's.
-    pub(super) on_extension: BTreeMap<Arc<str>, Vec<(Key<Call>, Key<Leg>, bool)>>,
+    pub(super) on_extension: BTreeMap<Arc<str>, Vec<ExtensionLeg>>,
     /// Live legs of each trunk.
     on_trunk: BTreeMap<Arc<str>, usize>,
     /// Extensions whose number of live calls changed since the switch last asked.

@@ -119,6 +119,7 @@ pub fn write_header(
 }
 
 #[cfg(test)]
+#[allow(clippy::indexing_slicing)] // a test may fall over its own bytes
 mod tests {
     use super::*;
     use proptest::prelude::*;

@@ -194,6 +194,7 @@ impl Report {
 }
 
 #[cfg(test)]
+#[allow(clippy::indexing_slicing)] // a test may fall over its own bytes
 mod tests {
     use super::*;
     use proptest::prelude::*;

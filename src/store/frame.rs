@@ -154,6 +154,7 @@ fn is_beginning(bytes: &[u8]) -> bool {
 }
 
 #[cfg(test)]
+#[allow(clippy::indexing_slicing)] // a test may fall over its own bytes
 mod tests {
     use super::*;
 

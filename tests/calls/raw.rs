@@ -123,12 +123,12 @@ impl Bench {
         self.give(Input::Received { flow, bytes });
     }
 
-    fn from_carrier(&mut self, text: &str) {
+    fn carrier_says(&mut self, text: &str) {
         let bytes = Bytes::from(text.to_owned());
         self.take("external", house::external(), house::carrier(), bytes);
     }
 
-    fn from_phone(&mut self, number: u8, message: &Message) {
+    fn phone_says(&mut self, number: u8, message: &Message) {
         let bytes = message.bytes().clone();
         self.take("internal", house::internal(), phone(number), bytes);
     }
@@ -179,12 +179,12 @@ impl Bench {
             ),
             _ => answer.finish(),
         };
-        self.from_phone(number, &answer);
+        self.phone_says(number, &answer);
     }
 
     /// A call of the carrier to 1001 that rings.
     fn ringing(&mut self) {
-        self.from_carrier(&carrier_says("INVITE", 1, "", "", &sdp("203.0.113.5", 1)));
+        self.carrier_says(&carrier_says("INVITE", 1, "", "", &sdp("203.0.113.5", 1)));
         self.phone_answers(1, 180);
     }
 
@@ -251,12 +251,12 @@ fn caller_that_ends_its_early_dialog_with_bye_has_its_invite_answered() {
     bench.ringing();
     let ringing = bench.response(house::carrier(), &Method::Invite, 180);
     let tag = String::from_utf8_lossy(ringing.to_tag().expect("a tag")).into_owned();
-    bench.from_carrier(&carrier_says("BYE", 2, &tag, "", ""));
+    bench.carrier_says(&carrier_says("BYE", 2, &tag, "", ""));
     bench.response(house::carrier(), &Method::Bye, 200);
     bench.response(house::carrier(), &Method::Invite, 487);
-    bench.from_carrier(&carrier_says("ACK", 1, &tag, "", "").replace("bKACK1", "bKINVITE1"));
+    bench.carrier_says(&carrier_says("ACK", 1, &tag, "", "").replace("bKACK1", "bKINVITE1"));
     let cancel = bench.request(phone(1), &Method::Cancel);
-    bench.from_phone(1, &Builder::response(&cancel, StatusCode::OK, "").finish());
+    bench.phone_says(1, &Builder::response(&cancel, StatusCode::OK, "").finish());
     bench.phone_answers(1, 487);
     assert_eq!(bench.residue(), Residue::default());
     let closed = bench.journal.iter().find_map(|record| match record {
@@ -278,7 +278,7 @@ fn callee_that_sends_bye_while_it_rings_ends_its_leg_alone() {
         String::from_utf8_lossy(invite.from_tag().expect("a tag")),
         String::from_utf8_lossy(invite.call_id()),
     );
-    bench.from_phone(1, &Message::parse(Bytes::from(text)).expect("a BYE"));
+    bench.phone_says(1, &Message::parse(Bytes::from(text)).expect("a BYE"));
     bench.response(phone(1), &Method::Bye, 200);
     bench.request(phone(1), &Method::Cancel);
     bench.phone_answers(1, 487);
@@ -302,9 +302,9 @@ fn reinvite_to_a_leg_that_only_waits_for_its_ack_opens_no_audio() {
         command: Command::Hangup { id },
     });
     let body = sdp("203.0.113.5", 2);
-    bench.from_carrier(&carrier_says("INVITE", 2, &tag, "", &body));
+    bench.carrier_says(&carrier_says("INVITE", 2, &tag, "", &body));
     bench.response(house::carrier(), &Method::Invite, 481);
-    bench.from_carrier(&carrier_says("ACK", 1, &tag, "", ""));
+    bench.carrier_says(&carrier_says("ACK", 1, &tag, "", ""));
     bench.request(house::carrier(), &Method::Bye);
     assert_eq!(bench.residue(), Residue::default());
 }
@@ -313,14 +313,14 @@ fn reinvite_to_a_leg_that_only_waits_for_its_ack_opens_no_audio() {
 fn ack_that_comes_again_does_not_stand_for_the_one_that_is_due() {
     let mut bench = Bench::new();
     let tag = bench.answered();
-    bench.from_carrier(&carrier_says("ACK", 1, &tag, "", ""));
+    bench.carrier_says(&carrier_says("ACK", 1, &tag, "", ""));
     let body = sdp("203.0.113.5", 1);
-    bench.from_carrier(&carrier_says("INVITE", 2, &tag, "", &body));
+    bench.carrier_says(&carrier_says("INVITE", 2, &tag, "", &body));
     let before = bench.count(house::carrier(), is(200));
-    bench.from_carrier(&carrier_says("ACK", 1, &tag, "", ""));
+    bench.carrier_says(&carrier_says("ACK", 1, &tag, "", ""));
     bench.pass(ms(600));
     assert_eq!(bench.count(house::carrier(), is(200)), before + 1);
-    bench.from_carrier(&carrier_says("ACK", 2, &tag, "", ""));
+    bench.carrier_says(&carrier_says("ACK", 2, &tag, "", ""));
     bench.pass(s(20));
     assert_eq!(bench.count(house::carrier(), is(200)), before + 1);
 }
@@ -329,11 +329,11 @@ fn ack_that_comes_again_does_not_stand_for_the_one_that_is_due() {
 fn change_that_its_asker_takes_back_is_taken_back_from_the_other_leg() {
     let mut bench = Bench::new();
     let tag = bench.answered();
-    bench.from_carrier(&carrier_says("ACK", 1, &tag, "", ""));
+    bench.carrier_says(&carrier_says("ACK", 1, &tag, "", ""));
     let body = sdp("203.0.113.5", 2);
-    bench.from_carrier(&carrier_says("INVITE", 2, &tag, "", &body));
+    bench.carrier_says(&carrier_says("INVITE", 2, &tag, "", &body));
     bench.phone_answers(1, 180);
-    bench.from_carrier(&carrier_says("CANCEL", 2, &tag, "", ""));
+    bench.carrier_says(&carrier_says("CANCEL", 2, &tag, "", ""));
     bench.response(house::carrier(), &Method::Invite, 487);
     let cancel = bench.request(phone(1), &Method::Cancel);
     assert_eq!(
@@ -342,7 +342,7 @@ fn change_that_its_asker_takes_back_is_taken_back_from_the_other_leg() {
     );
     bench.phone_answers(1, 487);
     // the call is as before
-    bench.from_carrier(&carrier_says("BYE", 3, &tag, "", ""));
+    bench.carrier_says(&carrier_says("BYE", 3, &tag, "", ""));
     bench.request(phone(1), &Method::Bye);
     assert_eq!(bench.residue(), Residue::default());
 }
@@ -388,12 +388,12 @@ fn endless_numbers_are_refused_and_endless_names_are_cut() {
     let mut bench = Bench::new();
     let invite = carrier_says("INVITE", 1, "", "", &sdp("203.0.113.5", 1));
     let long = "1".repeat(3_000);
-    bench.from_carrier(&invite.replace("sip:+442071831001@", &format!("sip:+44{long}@")));
+    bench.carrier_says(&invite.replace("sip:+442071831001@", &format!("sip:+44{long}@")));
     bench.response(house::carrier(), &Method::Invite, 484);
     let named = invite
         .replace("INVITE1", "INVITE9")
         .replace("CSeq: 1", "CSeq: 9");
-    bench.from_carrier(&named.replace("From: <", &format!("From: \"{long}\" <")));
+    bench.carrier_says(&named.replace("From: <", &format!("From: \"{long}\" <")));
     let passed = bench.request(phone(1), &Method::Invite);
     assert_eq!(passed.from().display.map(<[u8]>::len), Some(128));
 }
@@ -402,12 +402,12 @@ fn endless_numbers_are_refused_and_endless_names_are_cut() {
 fn call_whose_parties_vanished_before_any_audio_does_not_stay_for_ever() {
     let mut bench = Bench::new();
     let tag = bench.answered();
-    bench.from_carrier(&carrier_says("ACK", 1, &tag, "", ""));
+    bench.carrier_says(&carrier_says("ACK", 1, &tag, "", ""));
     bench.pass(s(200));
     assert_eq!(bench.switch.residue().calls, 1);
     bench.pass(s(101));
     let options = bench.request(phone(1), &Method::Options);
-    bench.from_phone(1, &Builder::response(&options, StatusCode::OK, "").finish());
+    bench.phone_says(1, &Builder::response(&options, StatusCode::OK, "").finish());
     bench.request(house::carrier(), &Method::Options);
     bench.pass(s(40));
     // the phone is there, the carrier is not
@@ -419,11 +419,11 @@ fn call_whose_parties_vanished_before_any_audio_does_not_stay_for_ever() {
 fn phone_that_forgot_its_call_ends_it_when_it_is_asked() {
     let mut bench = Bench::new();
     let tag = bench.answered();
-    bench.from_carrier(&carrier_says("ACK", 1, &tag, "", ""));
+    bench.carrier_says(&carrier_says("ACK", 1, &tag, "", ""));
     bench.pass(s(301));
     let options = bench.request(phone(1), &Method::Options);
     let forgotten = StatusCode::CALL_DOES_NOT_EXIST;
-    bench.from_phone(1, &Builder::response(&options, forgotten, "").finish());
+    bench.phone_says(1, &Builder::response(&options, forgotten, "").finish());
     bench.request(house::carrier(), &Method::Bye);
     assert_eq!(bench.residue(), Residue::default());
 }
@@ -476,7 +476,7 @@ fn wrong_credentials_under_a_borrowed_address_do_not_ban_it() {
 fn stop_ends_the_calls_and_their_records() {
     let mut bench = Bench::new();
     let tag = bench.answered();
-    bench.from_carrier(&carrier_says("ACK", 1, &tag, "", ""));
+    bench.carrier_says(&carrier_says("ACK", 1, &tag, "", ""));
     bench.pass(s(7));
     bench.give(Input::Command {
         id: 1,

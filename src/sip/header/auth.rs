@@ -50,8 +50,11 @@ pub struct Challenge<'a> {
     pub qop: Option<Cow<'a, [u8]>>,
 }
 
+/// Names and values in order.
+type Params<'a> = Vec<(&'a [u8], Cow<'a, [u8]>)>;
+
 /// The parameters behind `Digest`; each name once.
-fn digest_params(value: &[u8]) -> Result<Vec<(&[u8], Cow<'_, [u8]>)>, ParseError> {
+fn digest_params(value: &[u8]) -> Result<Params<'_>, ParseError> {
     let bad = || ParseError::new("Digest");
     let value = value.trim_ascii();
     let scheme = value.get(..6).ok_or_else(bad)?;
@@ -60,7 +63,7 @@ fn digest_params(value: &[u8]) -> Result<Vec<(&[u8], Cow<'_, [u8]>)>, ParseError
     {
         return Err(bad());
     }
-    let mut list: Vec<(&[u8], Cow<'_, [u8]>)> = Vec::with_capacity(10);
+    let mut list: Params<'_> = Vec::with_capacity(10);
     for item in split_at(rest, b',') {
         let item = item.trim_ascii();
         if item.is_empty() {
