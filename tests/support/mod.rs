@@ -19,23 +19,26 @@ pub mod sipp;
 pub mod tone;
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
-/// A loopback address that no other running test has: two bytes from the process id, one from a counter.
+/// Addresses that one test process may take.
+const ADDRESSES_MAX: u16 = 480;
+
+/// A loopback address that no other running test has: two bytes from the process id, one from a counter, one bit shared.
 pub fn address() -> Ipv4Addr {
-    static NEXT: AtomicU8 = AtomicU8::new(10);
+    static TAKEN: AtomicU16 = AtomicU16::new(0);
     let process = std::process::id();
-    let host = NEXT.fetch_add(1, Ordering::Relaxed);
+    let number = TAKEN.fetch_add(1, Ordering::Relaxed);
     assert!(
-        (10..250).contains(&host),
-        "one test process uses at most 240 addresses"
+        number < ADDRESSES_MAX,
+        "one test process uses at most {ADDRESSES_MAX} addresses"
     );
     Ipv4Addr::new(
         127,
-        64 + ((process / 250) % 64) as u8,
+        64 + ((process / 250) % 32) as u8 * 2 + (number / 240) as u8,
         (process % 250) as u8 + 1,
-        host,
+        (number % 240) as u8 + 10,
     )
 }
 
