@@ -72,13 +72,9 @@ impl Network {
     pub fn contact(&self, flow: &Flow, user: &str) -> String {
         let sent_by = self.sent_by(flow);
         let at = if user.is_empty() { "" } else { "@" };
-        if flow.transport.is_reliable() {
-            format!(
-                "<sip:{user}{at}{sent_by};transport={}>",
-                flow.transport.as_str().to_ascii_lowercase()
-            )
-        } else {
-            format!("<sip:{user}{at}{sent_by}>")
+        match flow.transport.uri_parameter() {
+            Some(transport) => format!("<sip:{user}{at}{sent_by};transport={transport}>"),
+            None => format!("<sip:{user}{at}{sent_by}>"),
         }
     }
 

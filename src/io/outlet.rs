@@ -209,7 +209,9 @@ impl<W: World> Outlet<W> {
                         again.push_back(Input::SendFailed { flow });
                     }
                 }
-                Transport::Tcp => self.world.stream(flow, bytes),
+                Transport::Tcp | Transport::Tls | Transport::Ws | Transport::Wss => {
+                    self.world.stream(flow, bytes);
+                }
             },
             Effect::CloseConnection(connection) => self.world.close(connection),
             Effect::Media(command) => self.world.media(command),

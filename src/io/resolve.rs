@@ -98,6 +98,9 @@ impl NameService {
             let service = match query.transport {
                 Transport::Udp => "_sip._udp",
                 Transport::Tcp => "_sip._tcp",
+                Transport::Tls => "_sips._tcp",
+                // never asked: WebSocket peers come to us
+                Transport::Ws | Transport::Wss => return Vec::new(),
             };
             let name = format!("{service}.{}.", query.host.trim_end_matches('.'));
             if let Ok(found) = resolver.lookup(name, RecordType::SRV).await {

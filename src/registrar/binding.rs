@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::base::{Instant, WallTime};
 use crate::sip::Uri;
-use crate::transport::{Flow, Transport};
+use crate::transport::Flow;
 
 use super::AddressOfRecord;
 
@@ -81,11 +81,7 @@ pub(super) fn is_behind_nat(contact: &Uri<'_>, flow: &Flow) -> bool {
         Some(address) => {
             let source: IpAddr = flow.remote.ip().to_canonical();
             let port = contact.port.unwrap_or(flow.transport.default_port());
-            address != source
-                || match flow.transport {
-                    Transport::Udp => port != flow.remote.port(),
-                    Transport::Tcp => false,
-                }
+            address != source || (!flow.transport.is_reliable() && port != flow.remote.port())
         }
         None => contact.host.to_ascii_lowercase().ends_with(b".invalid"),
     }

@@ -202,7 +202,7 @@ fn push_effect(effect: Effect, fx: &mut Vec<NodeEffect>, unresolved: &mut Vec<u6
     match effect {
         Effect::Send { flow, bytes } => fx.push(NodeEffect::Send {
             path: Path {
-                stream: flow.transport == Transport::Tcp,
+                stream: flow.transport.is_reliable(),
                 local: flow.local,
                 remote: flow.remote,
                 connection: flow.connection.map(|c| c.0),

@@ -5,48 +5,93 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-/// A SIP transport (RFC 3261 §18). Match exhaustively: TLS and WebSocket join later.
+/// A SIP transport (RFC 3261 §18, RFC 7118).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Transport {
     /// Datagrams: unreliable, so the transaction layer retransmits.
     Udp,
-    /// A byte stream: reliable.
+    /// A byte stream.
     Tcp,
+    /// TCP under TLS.
+    Tls,
+    /// WebSocket over TCP (RFC 7118): peers connect to us, we never to them.
+    Ws,
+    /// WebSocket over TLS.
+    Wss,
 }
 
 impl Transport {
-    /// The name as it stands in a Via header: `UDP`, `TCP`.
+    /// All of them, in the order in which an operator names them.
+    pub const ALL: [Transport; 5] = [
+        Transport::Udp,
+        Transport::Tcp,
+        Transport::Tls,
+        Transport::Ws,
+        Transport::Wss,
+    ];
+
+    /// The name as it stands in a Via header: `UDP`, `TCP`, `TLS`, `WS`, `WSS`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Transport::Udp => "UDP",
             Transport::Tcp => "TCP",
+            Transport::Tls => "TLS",
+            Transport::Ws => "WS",
+            Transport::Wss => "WSS",
         }
     }
 
     /// The transport of a Via header or a `transport` parameter, in any case. `None` for one that we do not speak.
     pub fn parse(name: &[u8]) -> Option<Transport> {
-        if name.eq_ignore_ascii_case(b"UDP") {
-            Some(Transport::Udp)
-        } else if name.eq_ignore_ascii_case(b"TCP") {
-            Some(Transport::Tcp)
-        } else {
-            None
+        Transport::ALL
+            .into_iter()
+            .find(|transport| name.eq_ignore_ascii_case(transport.as_str().as_bytes()))
+    }
+
+    /// The value of the `transport` parameter in a SIP URI of ours; `None` for UDP, which needs none. A WebSocket is `ws` there
+    /// whether it is encrypted or not (RFC 7118 §5.2).
+    pub const fn uri_parameter(self) -> Option<&'static str> {
+        match self {
+            Transport::Udp => None,
+            Transport::Tcp => Some("tcp"),
+            Transport::Tls => Some("tls"),
+            Transport::Ws | Transport::Wss => Some("ws"),
         }
     }
 
-    /// True when the transport itself repairs loss, so that retransmission timers stay off (RFC 3261 §17).
+    /// True when the transport itself repairs loss, so that retransmission timers stay off (RFC 3261 §17). All of these have
+    /// connections.
     pub const fn is_reliable(self) -> bool {
         match self {
             Transport::Udp => false,
-            Transport::Tcp => true,
+            Transport::Tcp | Transport::Tls | Transport::Ws | Transport::Wss => true,
         }
     }
 
-    /// The port when a URI or a Via names none (RFC 3261 §19.1.2).
+    /// True when nobody on the way can read or change what is said: TLS is underneath.
+    pub const fn is_secure(self) -> bool {
+        match self {
+            Transport::Udp | Transport::Tcp | Transport::Ws => false,
+            Transport::Tls | Transport::Wss => true,
+        }
+    }
+
+    /// True when messages come in WebSocket frames, and no connection to a peer can be opened (RFC 7118 §4).
+    pub const fn is_web_socket(self) -> bool {
+        match self {
+            Transport::Udp | Transport::Tcp | Transport::Tls => false,
+            Transport::Ws | Transport::Wss => true,
+        }
+    }
+
+    /// The port when a URI or a Via names none (RFC 3261 §19.1.2; RFC 7118 §5.2 for WebSockets, whose peers are found by URL).
     pub const fn default_port(self) -> u16 {
         match self {
             Transport::Udp | Transport::Tcp => 5060,
+            Transport::Tls => 5061,
+            Transport::Ws => 80,
+            Transport::Wss => 443,
         }
     }
 }
@@ -76,7 +121,7 @@ pub struct ConnectionId(pub u64);
 pub struct Flow {
     /// The profile whose socket it is.
     pub profile: ProfileId,
-    /// UDP, TCP.
+    /// How.
     pub transport: Transport,
     /// Our address and port.
     pub local: SocketAddr,
@@ -139,5 +184,18 @@ mod tests {
         assert_eq!(Transport::parse(b"tcp"), Some(Transport::Tcp));
         assert_eq!(Transport::parse(b"Udp"), Some(Transport::Udp));
         assert_eq!(Transport::parse(b"SCTP"), None);
+        for transport in Transport::ALL {
+            let name = transport.as_str().to_ascii_lowercase();
+            assert_eq!(Transport::parse(name.as_bytes()), Some(transport));
+        }
+    }
+
+    #[test]
+    fn only_what_lies_on_tls_is_secure_and_has_its_port() {
+        assert!(Transport::Tls.is_secure() && Transport::Wss.is_secure());
+        assert!(!Transport::Tcp.is_secure() && !Transport::Ws.is_secure());
+        assert_eq!(Transport::Tls.default_port(), 5061);
+        assert_eq!(Transport::Udp.uri_parameter(), None);
+        assert_eq!(Transport::Wss.uri_parameter(), Some("ws"));
     }
 }

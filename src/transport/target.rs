@@ -29,10 +29,11 @@ pub struct Target {
 /// Why a URI leads nowhere.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum NoTarget {
-    /// The scheme is not `sip`; `tel` numbers need the dialplan, `sips` needs TLS. Answer 416.
+    /// The scheme is neither `sip` nor `sips`; `tel` numbers need the dialplan. Answer 416.
     #[error("a URI of this scheme leads nowhere by itself")]
     Scheme,
-    /// A transport that we do not speak. Treat it as 503.
+    /// A transport on which we open no connection: one that we do not speak, a WebSocket (its peers come to us, RFC 7118 §4), or
+    /// one without TLS for `sips`. Treat it as 503.
     #[error("the URI asks for a transport that we do not speak")]
     Transport,
     /// A host that is neither an address nor a name.
@@ -40,15 +41,19 @@ pub enum NoTarget {
     Host,
 }
 
-/// The target of a URI (RFC 3263 §4 without NAPTR and SRV).
+/// The target of a URI (RFC 3263 §4 without NAPTR and SRV). `sips` means TLS over TCP (RFC 3261 §26.2.2).
 pub fn of(uri: &Uri<'_>) -> Result<Target, NoTarget> {
-    match uri.scheme {
-        Scheme::Sip => {}
-        Scheme::Sips | Scheme::Tel | Scheme::Other => return Err(NoTarget::Scheme),
-    }
-    let transport = match uri.transport() {
+    let named = match uri.transport() {
         Some(name) => Some(Transport::parse(name).ok_or(NoTarget::Transport)?),
         None => None,
+    };
+    let transport = match (uri.scheme, named) {
+        (Scheme::Tel | Scheme::Other, _) => return Err(NoTarget::Scheme),
+        (_, Some(Transport::Ws | Transport::Wss)) | (Scheme::Sips, Some(Transport::Udp)) => {
+            return Err(NoTarget::Transport);
+        }
+        (Scheme::Sips, None | Some(Transport::Tcp | Transport::Tls)) => Some(Transport::Tls),
+        (Scheme::Sip, named) => named,
     };
     let host = match uri.host_ip() {
         Some(address) => TargetHost::Address(address),
@@ -127,10 +132,30 @@ mod tests {
     #[test]
     fn foreign_schemes_and_transports_lead_nowhere() {
         assert_eq!(target("tel:+31201234567"), Err(NoTarget::Scheme));
-        assert_eq!(target("sips:a@b.example"), Err(NoTarget::Scheme));
         assert_eq!(
             target("sip:a@b.example;transport=sctp"),
             Err(NoTarget::Transport)
         );
+        for uri in [
+            "sip:a@b.invalid;transport=ws",
+            "sips:a@b.invalid;transport=ws",
+            "sips:a@b.example;transport=udp",
+        ] {
+            assert_eq!(target(uri), Err(NoTarget::Transport), "{uri}");
+        }
+    }
+
+    #[test]
+    fn sips_and_the_parameter_lead_over_tls() {
+        for uri in [
+            "sips:a@b.example",
+            "sips:a@b.example;transport=tcp",
+            "sip:a@b.example;transport=tls",
+        ] {
+            let found = target(uri).expect("leads somewhere");
+            assert_eq!(found.transport, Some(Transport::Tls), "{uri}");
+            let at = found.at("127.0.0.7".parse().expect("address"));
+            assert_eq!(at.port(), 5061);
+        }
     }
 }

@@ -66,10 +66,7 @@ mod tests {
             transport,
             local: "127.0.0.1:5060".parse().expect("address"),
             remote: "127.0.0.9:40000".parse().expect("address"),
-            connection: match transport {
-                Transport::Udp => None,
-                Transport::Tcp => Some(ConnectionId(1)),
-            },
+            connection: transport.is_reliable().then_some(ConnectionId(1)),
         }
     }
 

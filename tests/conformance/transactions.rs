@@ -105,7 +105,9 @@ impl World {
             remote: address(1 - side),
             connection: match self.transport {
                 Transport::Udp => None,
-                Transport::Tcp => Some(ConnectionId(1)),
+                Transport::Tcp | Transport::Tls | Transport::Ws | Transport::Wss => {
+                    Some(ConnectionId(1))
+                }
             },
         }
     }
