@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use super::asking::Pending;
 use super::cause::Cause;
 use super::leg::{Endpoint, Leg, LegState, Role};
 use super::network::Network;
@@ -14,19 +15,36 @@ use crate::sip::{Message, StatusCode};
 use crate::transaction::{Act, ClientKey, ServerKey, Transactions};
 use crate::transport::Flow;
 
-/// Whom the responses to a client transaction are for.
+/// Whom the responses to a client transaction are for. What is not a call's is a number that only its room can read.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
 pub enum User {
     /// The INVITE that opens a leg.
     Invite(Key<Leg>),
-    /// A re-INVITE in a leg's dialog.
-    Reinvite(Key<Leg>),
-    /// An OPTIONS in a leg's dialog, to see whether it is still there.
-    Probe(Key<Leg>),
+    /// A request of ours in a leg's dialog.
+    InDialog(Key<Leg>, Asked),
     /// An OPTIONS to a trunk's gateway, by number.
     Ping(u32),
-    /// Nobody: a BYE, whose answer changes nothing.
+    /// A REGISTER of ours at a trunk's registrar.
+    Trunk(u64),
+    /// A question to a registered flow whether it is alive.
+    Health(u64),
+    /// A NOTIFY of a subscription, or a MESSAGE that is passed on.
+    Notify(u64),
+    /// A request that is forwarded and belongs to no call.
+    Proxy(u64),
+    /// Nobody: its answer changes nothing.
     Nobody,
+}
+
+/// What a request of ours in a leg's dialog is about.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
+pub enum Asked {
+    /// A re-INVITE with an offer.
+    Reinvite,
+    /// An OPTIONS, to see whether the peer is still there.
+    Probe,
+    /// The end of the dialog: whatever is answered, the leg is gone.
+    Bye,
 }
 
 /// All legs under one control.
@@ -206,6 +224,8 @@ pub struct Calls {
     on_trunk: BTreeMap<Arc<str>, usize>,
     /// Extensions whose number of live calls changed since the switch last asked.
     touched: Vec<Arc<str>>,
+    /// Requests in dialogs whose peer may want credentials first.
+    pub(super) pending: Map<ClientKey, Box<Pending>>,
     pub(super) late_acks: Map<ClientKey, LateAck>,
     /// The order in which they lapse: all are kept equally long.
     pub(super) late_acks_lapse: VecDeque<(Instant, ClientKey)>,
@@ -237,6 +257,7 @@ impl Calls {
             on_extension: BTreeMap::new(),
             on_trunk: BTreeMap::new(),
             touched: Vec::new(),
+            pending: Map::default(),
             late_acks: Map::default(),
             late_acks_lapse: VecDeque::new(),
             counts_due: BTreeMap::new(),
@@ -313,9 +334,10 @@ impl Calls {
         self.ports.in_use()
     }
 
-    /// ACKs kept for repetition, calls that wait for their last counts, and legs that are asked whether they are there.
+    /// ACKs kept for repetition, requests kept for a challenge, calls that wait for their last counts, and legs that are asked whether
+    /// they are there.
     pub fn timers_len(&self) -> usize {
-        self.late_acks.len() + self.counts_due.len() + self.probes.len()
+        self.late_acks.len() + self.pending.len() + self.counts_due.len() + self.probes.len()
     }
 
     /// Live calls of an extension, whatever their origin (acd.md §4); `(all, those that are no agent's leg)`.

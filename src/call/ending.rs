@@ -1,6 +1,6 @@
 //! How legs and calls end: refusal, CANCEL, BYE, lost peers, and the record.
 
-use super::calls::{Call, CallEvent, Calls, Ctx, User};
+use super::calls::{Asked, Call, CallEvent, Calls, Ctx};
 use super::cause::Cause;
 use super::header_policy::{self, From, On};
 use super::leg::{Invite, Leg, LegState};
@@ -51,27 +51,12 @@ impl Calls {
             return;
         };
         let reasons = self.reasons(ctx, call, cause);
-        let Some(leg) = self.legs.get_mut(key) else {
-            return;
-        };
-        let Some(dialog) = leg.dialog.as_mut() else {
-            return;
-        };
-        let flow = route(&self.network, dialog, &leg.flow);
-        let branch = ctx.tx.branch();
-        let sent_by = self.network.sent_by(&flow);
-        let mut builder = dialog.request(
-            &Method::Bye,
-            flow.transport.as_str(),
-            &sent_by,
-            branch.as_ref(),
-        );
-        for reason in reasons {
-            builder = builder.header(Name::Reason, reason);
-        }
-        let message = builder.finish();
-        ctx.tx
-            .send_request(ctx.now, flow, message, User::Nobody, ctx.acts);
+        self.ask(ctx, key, &Method::Bye, Asked::Bye, |mut builder| {
+            for reason in reasons {
+                builder = builder.header(Name::Reason, reason);
+            }
+            builder.finish()
+        });
     }
 
     /// Where the next request of a dialog goes: to its route set or target when that is an address that can be reached, else to

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::calls::{Call, CallOutput, Calls, Ctx};
 use super::cause::Cause;
-use super::leg::{Audio, Endpoint, Invite, Leg, LegState, Role};
+use super::leg::{Audio, Endpoint, Invite, Leg, LegState, NewLeg, PeerLogin, Role};
 use crate::base::{Key, id};
 use crate::dialog::{Dialog, Tag};
 use crate::event::{CallFact, CallRecord, Direction, Outcome, Party};
@@ -36,6 +36,8 @@ pub struct Incoming {
     pub to: Party,
     /// Where the call comes from.
     pub direction: Direction,
+    /// What we answer with when the sender challenges our requests.
+    pub login: Option<PeerLogin>,
 }
 
 /// The offer in a request or response, if its body is one.
@@ -67,7 +69,7 @@ impl Calls {
             return Err(StatusCode::UNSUPPORTED_MEDIA_TYPE);
         }
         let call = self.open_call(ctx, incoming.direction, incoming.from.clone(), incoming.to);
-        let leg = Leg {
+        let mut leg = Leg::new(NewLeg {
             id: id::ulid(ctx.now.wall, &mut self.entropy),
             call,
             role: Role::Caller,
@@ -79,23 +81,13 @@ impl Calls {
                 acked: false,
             },
             tag,
-            dialog: Some(dialog),
             flow: incoming.flow,
-            request: incoming.invite,
-            audio,
-            spec: None,
-            logins: 0,
-            asking: None,
-            crossing: None,
-            reinvite_unacked: None,
-            bye_when_acked: None,
-            holding: false,
             started_at: ctx.now.wall,
-            answered_at: None,
-            rang: false,
-            probe_at: None,
-            told: 0,
-        };
+        });
+        leg.dialog = Some(dialog);
+        leg.request = incoming.invite;
+        leg.audio = audio;
+        leg.login = incoming.login;
         let key = self.legs.insert(leg);
         self.by_tag.insert(tag, key);
         self.by_server.insert(incoming.server, key);

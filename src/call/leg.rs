@@ -191,8 +191,8 @@ pub struct Leg {
     pub request: Message,
     /// Its audio.
     pub audio: Audio,
-    /// For dialling again with credentials.
-    pub spec: Option<Box<LegSpec>>,
+    /// For challenges of the peer.
+    pub login: Option<PeerLogin>,
     /// INVITEs with credentials so far.
     pub logins: u8,
     /// Our re-INVITE or UPDATE that has no final answer.
@@ -217,7 +217,50 @@ pub struct Leg {
     pub told: u16,
 }
 
+/// What a leg begins with; the rest comes in the course of its call.
+pub(super) struct NewLeg {
+    pub id: Ulid,
+    pub call: Key<Call>,
+    pub role: Role,
+    pub party: Party,
+    pub endpoint: Endpoint,
+    pub state: LegState,
+    pub invite: Invite,
+    pub tag: Tag,
+    pub flow: Flow,
+    pub started_at: WallTime,
+}
+
 impl Leg {
+    pub(super) fn new(new: NewLeg) -> Leg {
+        Leg {
+            id: new.id,
+            call: new.call,
+            role: new.role,
+            party: new.party,
+            endpoint: new.endpoint,
+            state: new.state,
+            invite: new.invite,
+            tag: new.tag,
+            dialog: None,
+            flow: new.flow,
+            request: Message::empty(),
+            audio: Audio::default(),
+            login: None,
+            logins: 0,
+            asking: None,
+            crossing: None,
+            reinvite_unacked: None,
+            bye_when_acked: None,
+            holding: false,
+            started_at: new.started_at,
+            answered_at: None,
+            rang: false,
+            probe_at: None,
+            told: 0,
+        }
+    }
+
     /// True when the leg is up.
     pub fn is_answered(&self) -> bool {
         self.state == LegState::Answered

@@ -6,6 +6,7 @@
 //!
 //! It knows neither the dialplan nor the ACD nor who may call whom.
 
+mod asking;
 mod audio;
 mod bridge;
 mod calls;
@@ -20,7 +21,7 @@ mod outgoing;
 mod probe;
 mod renegotiate;
 
-pub use calls::{Call, CallEvent, CallOutput, Calls, Ctx, User};
+pub use calls::{Asked, Call, CallEvent, CallOutput, Calls, Ctx, User};
 pub use cause::Cause;
 pub use incoming::Incoming;
 pub use leg::{Endpoint, Leg, LegSpec, LegState, PeerLogin, Role};

@@ -8,19 +8,16 @@ use super::calls::{Call, CallEvent, CallOutput, Calls, Ctx, LateAck, User};
 use super::cause::Cause;
 use super::header_policy::{self, From, On};
 use super::incoming::{ALLOW, sdp_of};
-use super::leg::{Audio, Endpoint, Invite, Leg, LegSpec, LegState};
-use crate::auth;
+use super::leg::{Endpoint, Invite, Leg, LegSpec, LegState, NewLeg};
 use crate::base::{Duration, Key, id, limits};
 use crate::dialog::{Dialog, Tag};
 use crate::event::CallFact;
 use crate::media::{self, MediaPlan, Payload};
 use crate::sdp::{Direction, SdpAnswer};
-use crate::sip::{Builder, Challenge, Message, Method, Name, StatusCode};
+use crate::sip::{Builder, Message, Method, Name, StatusCode};
 use crate::transaction::ClientKey;
 use crate::transport::Flow;
 
-/// INVITEs with credentials on one leg: the first, and one more when the peer says that its nonce was stale.
-const LOGINS_MAX: u8 = 2;
 /// Max-Forwards of a call that begins here (RFC 3261 §8.1.1.6).
 const HOPS: u8 = 70;
 
@@ -45,7 +42,7 @@ impl Calls {
             return Err(gone);
         }
         let tag = Tag::new(&mut self.entropy);
-        let key = self.legs.insert(Leg {
+        let mut leg = Leg::new(NewLeg {
             id: id::ulid(ctx.now.wall, &mut self.entropy),
             call: call_key,
             role: spec.role,
@@ -54,23 +51,11 @@ impl Calls {
             state: LegState::Calling,
             invite: Invite::Client { key: None },
             tag,
-            dialog: None,
             flow: spec.flow,
-            request: Message::empty(),
-            audio: Audio::default(),
-            spec: None,
-            logins: 0,
-            asking: None,
-            crossing: None,
-            reinvite_unacked: None,
-            bye_when_acked: None,
-            holding: false,
             started_at: ctx.now.wall,
-            answered_at: None,
-            rang: false,
-            probe_at: None,
-            told: 0,
         });
+        leg.login = spec.login.clone();
+        let key = self.legs.insert(leg);
         let direction = self.caller_direction(call_key);
         let local = match self.open_audio(ctx, key, payloads, direction) {
             Ok(local) => local,
@@ -81,7 +66,7 @@ impl Calls {
         };
         let body = media::offer(&local);
         let call_id = self.entropy.token::<26>();
-        let message = self.invite(ctx, call_key, &spec, tag, &call_id, 1, &body, None);
+        let message = self.invite(ctx, call_key, &spec, tag, &call_id, &body);
         let client = ctx.tx.send_request(
             ctx.now,
             spec.flow,
@@ -93,7 +78,6 @@ impl Calls {
             leg.request = message;
             leg.invite = Invite::Client { key: Some(client) };
             leg.audio.sent = Some(body);
-            leg.spec = spec.login.is_some().then(|| Box::new(spec));
         }
         self.by_tag.insert(tag, key);
         if let Some(call) = self.calls.get_mut(call_key) {
@@ -118,9 +102,7 @@ impl Calls {
         spec: &LegSpec,
         tag: Tag,
         call_id: &[u8],
-        cseq: u32,
         body: &[u8],
-        login: Option<(Name, String)>,
     ) -> Message {
         let branch = ctx.tx.branch();
         let sent_by = self.network.sent_by(&spec.flow);
@@ -142,7 +124,7 @@ impl Calls {
             )
             .header(Name::To, &spec.to)
             .header(Name::CallId, call_id)
-            .header_fmt(Name::CSeq, format_args!("{cseq} INVITE"))
+            .header_fmt(Name::CSeq, format_args!("1 INVITE"))
             .header(
                 Name::Contact,
                 self.network.contact(&spec.flow, &spec.contact_user),
@@ -151,9 +133,6 @@ impl Calls {
             .header(Name::UserAgent, self.product.as_bytes());
         for (name, value) in &spec.headers {
             builder = builder.header(*name, value);
-        }
-        if let Some((name, value)) = login {
-            builder = builder.header(name, value);
         }
         if let Some(caller) = self.caller(call)
             && matches!(caller.invite, Invite::Server { .. })
@@ -455,7 +434,7 @@ impl Calls {
             return;
         }
         if let Some(leg) = self.legs.get(key) {
-            let why = match leg.spec.as_ref().and_then(|spec| spec.login.as_ref()) {
+            let why = match &leg.login {
                 Some(login) => format!("refuses the credentials of `{}`", login.username),
                 None => "asks for credentials, and there are none for it".to_owned(),
             };
@@ -471,66 +450,23 @@ impl Calls {
 
     /// Answers a challenge with the leg's credentials; false when there are none or they have been refused.
     fn log_in(&mut self, ctx: &mut Ctx<'_>, key: Key<Leg>, response: &Message) -> bool {
-        let Some(leg) = self.legs.get_mut(key) else {
+        let Some(leg) = self.legs.get(key) else {
             return false;
         };
-        let Some(spec) = leg.spec.clone() else {
+        let Some(login) = leg.login.clone() else {
             return false;
         };
-        let Some(login) = &spec.login else {
+        let (request, logins, flow) = (leg.request.clone(), leg.logins, leg.flow);
+        let number = request.cseq().number.saturating_add(1);
+        let again = self.with_credentials(ctx, &request, response, &login, logins, number);
+        let Some(message) = again else {
             return false;
         };
-        let (asked, answer) = if response.status().map(StatusCode::as_u16) == Some(407) {
-            (Name::ProxyAuthenticate, Name::ProxyAuthorization)
-        } else {
-            (Name::WwwAuthenticate, Name::Authorization)
-        };
-        let Some(challenge) = response
-            .header(asked)
-            .and_then(|value| Challenge::parse(value).ok())
-        else {
-            return false;
-        };
-        // a second challenge means a wrong password, unless the peer says that only its nonce is old (RFC 7616 §3.3)
-        if leg.logins >= LOGINS_MAX || (leg.logins > 0 && !challenge.stale) {
-            return false;
-        }
-        leg.logins += 1;
-        let cnonce = self.entropy.token::<16>();
-        let Some(value) = auth::respond(
-            &challenge,
-            &Method::Invite,
-            &spec.request_uri,
-            &login.username,
-            &login.password,
-            1,
-            &cnonce,
-            b"",
-        ) else {
-            return false;
-        };
-        let cseq = leg.request.cseq().number + 1;
-        let call_id = Bytes::copy_from_slice(leg.request.call_id());
-        let (tag, call) = (leg.tag, leg.call);
-        let body = leg.audio.sent.clone().unwrap_or_default();
-        let message = self.invite(
-            ctx,
-            call,
-            &spec,
-            tag,
-            &call_id,
-            cseq,
-            &body,
-            Some((answer, value)),
-        );
-        let client = ctx.tx.send_request(
-            ctx.now,
-            spec.flow,
-            message.clone(),
-            User::Invite(key),
-            ctx.acts,
-        );
+        let client =
+            ctx.tx
+                .send_request(ctx.now, flow, message.clone(), User::Invite(key), ctx.acts);
         if let Some(leg) = self.legs.get_mut(key) {
+            leg.logins += 1;
             leg.request = message;
             leg.invite = Invite::Client { key: Some(client) };
             leg.state = LegState::Calling;

@@ -3,7 +3,7 @@
 //! Audio that stops tells of a lost peer within half a minute. But a party on hold need not send any, and one whose audio never came is
 //! not watched at all: without a question now and then such a call would outlive its parties for ever.
 
-use super::calls::{Calls, Ctx, User};
+use super::calls::{Asked, Calls, Ctx};
 use super::cause::Cause;
 use super::leg::{Leg, LegState};
 use crate::base::{Duration, Key};
@@ -44,31 +44,17 @@ impl Calls {
     }
 
     fn probe(&mut self, ctx: &mut Ctx<'_>, key: Key<Leg>) {
-        let Some(leg) = self.legs.get_mut(key) else {
+        if !self.legs.get(key).is_some_and(Leg::is_answered) {
             return;
-        };
-        let (Some(dialog), LegState::Answered) = (leg.dialog.as_mut(), leg.state) else {
-            return;
-        };
-        let flow = super::ending::route(&self.network, dialog, &leg.flow);
-        let branch = ctx.tx.branch();
-        let sent_by = self.network.sent_by(&flow);
-        let message = dialog
-            .request(
-                &Method::Options,
-                flow.transport.as_str(),
-                &sent_by,
-                branch.as_ref(),
-            )
-            .header(Name::Accept, "application/sdp")
-            .finish();
-        ctx.tx
-            .send_request(ctx.now, flow, message, User::Probe(key), ctx.acts);
+        }
+        self.ask(ctx, key, &Method::Options, Asked::Probe, |builder| {
+            builder.header(Name::Accept, "application/sdp").finish()
+        });
     }
 
     /// What came of it; no status when nothing came. Any answer but 481 shows that the dialog lives. Silence alone is held against a
     /// party only when its audio does not speak for it: a phone may be too simple to answer.
-    pub fn on_probe_response(
+    pub(super) fn on_probe_response(
         &mut self,
         ctx: &mut Ctx<'_>,
         key: Key<Leg>,

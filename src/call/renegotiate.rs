@@ -5,7 +5,7 @@
 
 use bytes::Bytes;
 
-use super::calls::{Calls, Ctx, User};
+use super::calls::{Asked, Calls, Ctx};
 use super::cause::Cause;
 use super::incoming::{ALLOW, sdp_of};
 use super::leg::{Crossing, Leg, LegState};
@@ -147,37 +147,14 @@ impl Calls {
             return;
         };
         let ours = media::offer(&local);
-        let contact_user = self
-            .legs
-            .get(partner)
-            .map(super::in_dialog::contact_user)
-            .unwrap_or_default();
-        let Some(dialog) = self.legs.get(partner).and_then(|leg| leg.dialog.as_ref()) else {
+        let sent = self.ask(ctx, partner, &Method::Invite, Asked::Reinvite, |builder| {
+            builder
+                .header(Name::Allow, ALLOW)
+                .body("application/sdp", &ours)
+        });
+        let (Some(client), Some(other)) = (sent, self.legs.get_mut(partner)) else {
             return;
         };
-        let to = self.route(dialog, &flow);
-        let branch = ctx.tx.branch();
-        let sent_by = self.network.sent_by(&to);
-        let contact = self.network.contact(&to, &contact_user);
-        let Some(other) = self.legs.get_mut(partner) else {
-            return;
-        };
-        let Some(dialog) = other.dialog.as_mut() else {
-            return;
-        };
-        let message = dialog
-            .request(
-                &Method::Invite,
-                to.transport.as_str(),
-                &sent_by,
-                branch.as_ref(),
-            )
-            .header(Name::Contact, contact)
-            .header(Name::Allow, ALLOW)
-            .body("application/sdp", &ours);
-        let client = ctx
-            .tx
-            .send_request(ctx.now, to, message, User::Reinvite(partner), ctx.acts);
         other.asking = Some(client);
         other.audio.before = before;
         other.audio.asked = Some(ours);
@@ -193,7 +170,7 @@ impl Calls {
     }
 
     /// The response of the other leg.
-    pub fn on_reinvite_response(
+    pub(super) fn on_reinvite_response(
         &mut self,
         ctx: &mut Ctx<'_>,
         key: Key<Leg>,
@@ -286,7 +263,7 @@ impl Calls {
     }
 
     /// No answer came to a re-INVITE of ours: the peer is gone (RFC 3261 §12.2.1.2).
-    pub fn on_reinvite_lost(&mut self, ctx: &mut Ctx<'_>, key: Key<Leg>) {
+    pub(super) fn on_reinvite_lost(&mut self, ctx: &mut Ctx<'_>, key: Key<Leg>) {
         let asker = self.partner_asking(key);
         if let Some(leg) = self.legs.get_mut(key) {
             leg.asking = None;

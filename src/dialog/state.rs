@@ -165,6 +165,12 @@ impl Dialog {
         self.local_cseq
     }
 
+    /// Takes the number of a further request of ours, for one that is sent again with credentials.
+    pub fn next_cseq(&mut self) -> u32 {
+        self.local_cseq = self.local_cseq.saturating_add(1);
+        self.local_cseq
+    }
+
     /// Begins a new request of ours in this dialog (RFC 3261 §12.2.1.1): Via, Max-Forwards, Route, From, To, Call-ID, CSeq. The
     /// caller adds Contact and body. Not for ACK and CANCEL.
     pub fn request(
@@ -174,8 +180,8 @@ impl Dialog {
         sent_by: &str,
         branch: &[u8],
     ) -> Builder {
-        self.local_cseq = self.local_cseq.saturating_add(1);
-        self.compose(method, self.local_cseq, transport, sent_by, branch)
+        let number = self.next_cseq();
+        self.compose(method, number, transport, sent_by, branch)
     }
 
     /// The ACK to a 2xx of the INVITE numbered `cseq` (RFC 3261 §13.2.2.4).

@@ -3,8 +3,8 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use crate::call::{Network, ProfileFace};
-use crate::config::{PublicAddress, Settings, SipProfile};
+use crate::call::{Network, PeerLogin, ProfileFace};
+use crate::config::{PublicAddress, Settings, SipProfile, Trunk};
 use crate::media::{Codec, Payload};
 use crate::transport::{Flow, ProfileId, Transport};
 
@@ -82,5 +82,13 @@ pub(super) fn flow_to(
         local,
         remote,
         connection: None,
+    })
+}
+
+/// What requests to a trunk answer its challenges with.
+pub(super) fn login_of(trunk: &Trunk) -> Option<PeerLogin> {
+    trunk.credentials.as_ref().map(|login| PeerLogin {
+        username: login.username.clone(),
+        password: login.password.clone(),
     })
 }

@@ -67,6 +67,13 @@ impl Switch {
             Endpoint::Trunk(_) => Direction::Inbound,
             Endpoint::Extension(_) | Endpoint::Unknown => Direction::Internal,
         };
+        let login = match &endpoint {
+            Endpoint::Trunk(name) => self
+                .settings
+                .trunk(name)
+                .and_then(|trunk| super::faces::login_of(trunk)),
+            Endpoint::Extension(_) | Endpoint::Unknown => None,
+        };
         let incoming = Incoming {
             server: key,
             flow,
@@ -75,6 +82,7 @@ impl Switch {
             from,
             to,
             direction,
+            login,
         };
         match self.with_calls(now, |calls, ctx| calls.incoming(ctx, incoming)) {
             Ok(call) => {

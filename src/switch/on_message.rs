@@ -99,31 +99,23 @@ impl Switch {
                 User::Invite(leg) => self.with_calls(now, |calls, ctx| {
                     calls.on_invite_response(ctx, leg, key, flow, &message);
                 }),
-                User::Reinvite(leg) => self.with_calls(now, |calls, ctx| {
-                    calls.on_reinvite_response(ctx, leg, key, flow, &message);
+                User::InDialog(leg, what) => self.with_calls(now, |calls, ctx| {
+                    calls.on_response(ctx, leg, what, key, flow, &message);
                 }),
-                User::Probe(leg) => {
-                    if let Some(status) = message.status().filter(|status| status.is_final()) {
-                        self.with_calls(now, |calls, ctx| {
-                            calls.on_probe_response(ctx, leg, Some(status));
-                        });
-                    }
-                }
                 User::Ping(trunk) => self.on_ping_response(now, trunk, message.status(), fx),
+                User::Trunk(_) | User::Health(_) | User::Notify(_) | User::Proxy(_) => {}
                 User::Nobody => {}
             },
             Act::StrayResponse { .. } => {}
-            Act::Timeout { user, .. } | Act::Failed { user, .. } => match user {
+            Act::Timeout { key, user, .. } | Act::Failed { key, user, .. } => match user {
                 User::Invite(leg) => {
                     self.with_calls(now, |calls, ctx| calls.on_invite_lost(ctx, leg));
                 }
-                User::Reinvite(leg) => {
-                    self.with_calls(now, |calls, ctx| calls.on_reinvite_lost(ctx, leg));
-                }
-                User::Probe(leg) => {
-                    self.with_calls(now, |calls, ctx| calls.on_probe_response(ctx, leg, None));
+                User::InDialog(leg, what) => {
+                    self.with_calls(now, |calls, ctx| calls.on_lost(ctx, leg, what, key));
                 }
                 User::Ping(trunk) => self.on_ping_response(now, trunk, None, fx),
+                User::Trunk(_) | User::Health(_) | User::Notify(_) | User::Proxy(_) => {}
                 User::Nobody => {}
             },
             Act::NoAck { key } => {

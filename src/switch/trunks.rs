@@ -13,7 +13,7 @@ use super::record::Fact;
 use super::routing::SwitchTimer;
 use super::view::TrunkView;
 use crate::base::{Duration, Instant, Key, Now, TimerId};
-use crate::call::{Call, Endpoint, LegSpec, PeerLogin, Role, User};
+use crate::call::{Call, Endpoint, LegSpec, Role, User};
 use crate::config::{CallerIdHeader, Trunk};
 use crate::event::{Party, TrunkFact};
 use crate::sip::{Builder, Method, Name, StatusCode, Uri};
@@ -465,10 +465,7 @@ impl Switch {
                     contact_user: Arc::from(uri_user(&presented)),
                     route: Vec::new(),
                     headers,
-                    login: settings.credentials.as_ref().map(|login| PeerLogin {
-                        username: login.username.clone(),
-                        password: login.password.clone(),
-                    }),
+                    login: super::faces::login_of(settings),
                 }
             })
             .collect()
