@@ -136,5 +136,6 @@ fn plan(phone: SocketAddr) -> MediaPlan {
         ptime_ms: 20,
         direction: Direction::SendRecv,
         remote_hold: false,
+        srtp: None,
     }
 }

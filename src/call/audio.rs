@@ -6,17 +6,42 @@ use std::sync::Arc;
 use super::calls::{Call, CallEvent, CallOutput, Calls, Ctx};
 use super::cause::Cause;
 use super::leg::Leg;
-use crate::base::{Duration, Key};
+use crate::base::{Duration, Entropy, Key};
 use crate::event::CallFact;
 use crate::media::{
-    LocalMedia, MediaCommand, MediaEvent, MediaPlan, Payload, SourcePolicy, StreamId,
+    LocalMedia, LocalSrtp, MediaCommand, MediaEvent, MediaPlan, Payload, SourcePolicy, SrtpPolicy,
+    StreamId,
 };
-use crate::sdp::Direction;
+use crate::sdp::{Crypto, CryptoSuite, Direction, MasterKey};
 use crate::sip::StatusCode;
 use crate::transport::Flow;
 
 /// How long after an offer/answer a source behind NAT may be learned.
 const LEARNING: Duration = Duration::from_secs(5);
+
+/// New keys for a leg, one for each suite (RFC 4568 §5.1.1); none where SRTP is off.
+fn keys(policy: SrtpPolicy, entropy: &mut Entropy) -> Option<LocalSrtp> {
+    let required = match policy {
+        SrtpPolicy::Off => return None,
+        SrtpPolicy::Optional => false,
+        SrtpPolicy::Required => true,
+    };
+    let lines = CryptoSuite::ALL
+        .into_iter()
+        .zip(1..)
+        .filter_map(|(suite, tag)| {
+            let mut bytes = vec![0; suite.key_bytes() + suite.salt_bytes()];
+            entropy.fill(&mut bytes);
+            let key = MasterKey::new(suite, bytes)?;
+            Some(Crypto { tag, suite, key })
+        })
+        .collect();
+    Some(LocalSrtp {
+        required,
+        savp: required,
+        lines,
+    })
+}
 
 impl Calls {
     /// Gives a leg a stream and a port, if it has none, and returns our description with `payloads`.
@@ -60,6 +85,10 @@ impl Calls {
                 version: 1,
                 payloads,
                 direction,
+                srtp: self
+                    .network
+                    .profile(leg.flow.profile)
+                    .and_then(|face| keys(face.srtp, &mut self.entropy)),
             },
         };
         leg.audio.local = Some(local.clone());
@@ -78,6 +107,16 @@ impl Calls {
         let held_before = leg.holding;
         leg.holding = plan.remote_hold;
         leg.audio.offer = None;
+        if let (Some(srtp), Some(agreed)) = (
+            leg.audio
+                .local
+                .as_mut()
+                .and_then(|local| local.srtp.as_mut()),
+            &plan.srtp,
+        ) {
+            // later offers speak the peer's dialect
+            srtp.savp = agreed.savp;
+        }
         leg.audio.plan = Some(plan.clone());
         let (id, holding, call) = (leg.id, leg.holding, leg.call);
         ctx.media(MediaCommand::Agree {

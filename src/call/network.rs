@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
-use crate::media::Payload;
+use crate::media::{Payload, SrtpPolicy};
 use crate::transport::{Flow, ProfileId};
 
 /// What the call core needs to know of a SIP profile.
@@ -16,6 +16,8 @@ pub struct ProfileFace {
     pub public: Option<IpAddr>,
     /// The codecs it allows, best first, without telephone-event.
     pub codecs: Vec<Payload>,
+    /// Protection of its audio.
+    pub srtp: SrtpPolicy,
     /// True when carriers are behind it.
     pub trunks: bool,
 }

@@ -11,7 +11,7 @@ use crate::auth::Algorithm;
 use crate::base::{Duration, Secret};
 use crate::dialplan::{Dialplan, Steps};
 use crate::directory::{Directory, NumberFormat, Place};
-use crate::media::Codec;
+use crate::media::{Codec, SrtpPolicy};
 use crate::transport::Transport;
 
 /// Everything that the files say. Cheap to clone: what is large is behind `Arc`.
@@ -226,6 +226,8 @@ pub struct SipProfile {
     pub insecure: bool,
     /// In order of preference. Default: opus, g722, pcma, pcmu.
     pub codecs: Vec<Codec>,
+    /// Protection of its audio. Default: off.
+    pub srtp: SrtpPolicy,
     /// Instead of the server's; `None`: the server's.
     pub public_address: Option<PublicAddress>,
     /// Networks behind it, in file order.

@@ -226,6 +226,9 @@ pub struct StreamStatistics {
     pub strays_dropped: u64,
     /// Packets refused because they are no RTP or RTCP.
     pub malformed_dropped: u64,
+    /// Packets of a protected stream refused because their tag is wrong or they came again.
+    #[serde(default)]
+    pub forged_dropped: u64,
     /// Packets not passed on: payload that the other side did not agree to, or direction that forbids it.
     pub unwanted_dropped: u64,
     /// Packets that the kernel dropped because its receive buffer was full.

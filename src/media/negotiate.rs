@@ -7,8 +7,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::codec::{Codec, Payload};
-use super::plan::{LocalMedia, MediaPlan};
-use crate::sdp::{Connection, Direction, Media, SdpAnswer, SdpOffer, Session, Writer};
+use super::plan::{LocalMedia, LocalSrtp, MediaPlan};
+use super::srtp::SrtpPlan;
+use crate::sdp::{Connection, Crypto, Direction, Media, SdpAnswer, SdpOffer, Session, Writer};
 
 /// Why there is no audio between the two. All become 488 Not Acceptable Here towards an offerer; towards an answerer ACK, BYE.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
@@ -19,9 +20,15 @@ pub enum MediaRefusal {
     /// The answerer refused our audio stream (port 0, RFC 3264 §6).
     #[error("the audio stream was rejected")]
     Rejected,
-    /// Only profiles that we do not speak, as RTP/SAVP or UDP/TLS/RTP/SAVPF; never answered in the clear.
+    /// Only profiles that we do not speak here, as UDP/TLS/RTP/SAVPF, or RTP/SAVP where SRTP is off; never answered in the clear.
     #[error("unsupported profile")]
     UnsupportedProfile,
+    /// SRTP is wanted, and there is no key that we can use.
+    #[error("no usable SRTP key")]
+    NoKey,
+    /// SRTP is required here, and the peer speaks plain RTP only.
+    #[error("the peer does not speak SRTP, which is required")]
+    NotProtected,
     /// No codec in common; `telephone-event` alone is no call.
     #[error("no common codec")]
     NoCommonCodec,
@@ -40,7 +47,9 @@ impl MediaRefusal {
     pub const fn warning(self) -> u16 {
         match self {
             MediaRefusal::NoAudio | MediaRefusal::Rejected => 304,
-            MediaRefusal::UnsupportedProfile => 302,
+            MediaRefusal::UnsupportedProfile | MediaRefusal::NoKey | MediaRefusal::NotProtected => {
+                302
+            }
             MediaRefusal::NoCommonCodec => 305,
             MediaRefusal::BadAddress => 300,
         }
@@ -50,22 +59,30 @@ impl MediaRefusal {
 /// Writes our offer: one audio stream with the payloads, direction and address of `local`.
 pub fn offer(local: &LocalMedia) -> Bytes {
     let writer = Writer::new(local.session_id, local.version, local.address);
-    audio(
+    let srtp = local.srtp.as_ref();
+    let profile = match srtp {
+        Some(srtp) if srtp.savp || srtp.required => "RTP/SAVP",
+        Some(_) | None => "RTP/AVP",
+    };
+    let mut writer = audio(
         writer,
-        "RTP/AVP",
+        profile,
         local.port,
         &local.payloads,
         local.direction,
         20,
-    )
-    .finish()
+    );
+    for line in srtp.map(|srtp| &srtp.lines[..]).unwrap_or_default() {
+        writer = writer.attribute("crypto", &line.value());
+    }
+    writer.finish()
 }
 
 /// Answers an offer with the codecs of `local`, in its order, under the offerer's payload numbers. The first audio stream that we
 /// can speak is taken; all other media lines are answered with port 0.
 pub fn answer(offer: &SdpOffer, local: &LocalMedia) -> Result<(Bytes, MediaPlan), MediaRefusal> {
     let session = offer.session();
-    let index = choose(session)?;
+    let (index, protection) = choose(session, local.srtp.as_ref())?;
     let media = session.media_at(index).ok_or(MediaRefusal::NoAudio)?;
     let target = target(&media, local.address)?;
     let payloads = common(&payloads_in(&media), &local.payloads);
@@ -79,26 +96,34 @@ pub fn answer(offer: &SdpOffer, local: &LocalMedia) -> Result<(Bytes, MediaPlan)
         media.direction().and(Direction::SendOnly)
     };
     let direction = local.direction.and(offered.reversed());
-    let plan = plan(
-        &media,
-        target,
-        payloads.clone(),
-        payloads,
-        direction,
-        !offered.receives(),
-    );
+    let (ours, srtp) = protection.unzip();
+    let plan = MediaPlan {
+        srtp,
+        ..plan(
+            &media,
+            target,
+            payloads.clone(),
+            payloads,
+            direction,
+            !offered.receives(),
+        )
+    };
     let mut writer = Writer::new(local.session_id, local.version, local.address);
     for (place, other) in session.media().enumerate() {
         let profile = text(other.profile());
         writer = if place == index {
-            audio(
+            let writer = audio(
                 writer,
                 profile,
                 local.port,
                 &plan.payloads,
                 direction,
                 plan.ptime_ms,
-            )
+            );
+            match &ours {
+                Some(line) => writer.attribute("crypto", &line.value()),
+                None => writer,
+            }
         } else {
             writer.media(text(other.kind()), 0, profile, other.formats().map(text))
         };
@@ -116,9 +141,7 @@ pub fn accept(local: &LocalMedia, answer: &SdpAnswer) -> Result<MediaPlan, Media
     if media.port() == 0 {
         return Err(MediaRefusal::Rejected);
     }
-    if !speaks(media.profile()) {
-        return Err(MediaRefusal::UnsupportedProfile);
-    }
+    let srtp = answered_protection(&media, local.srtp.as_ref())?;
     let target = target(&media, local.address)?;
     // the peer's numbers are what it wants to receive; ours are what it will send (RFC 3264 §5.1). The peer's order decides.
     let mut payloads = Vec::new();
@@ -158,43 +181,134 @@ pub fn accept(local: &LocalMedia, answer: &SdpAnswer) -> Result<MediaPlan, Media
     };
     let direction = local.direction.and(answered.reversed());
     let remote_hold = local.direction.sends() && !answered.receives();
-    Ok(plan(
-        &media,
-        target,
-        payloads,
-        receive,
-        direction,
-        remote_hold,
-    ))
+    Ok(MediaPlan {
+        srtp,
+        ..plan(&media, target, payloads, receive, direction, remote_hold)
+    })
 }
 
-/// What the peer offers for audio, in its order, from the stream that [`answer`] would take; empty when there is none.
+/// What the peer offers for audio, in its order, from the stream that [`answer`] would probably take; empty when there is none.
 pub fn payloads_of(offer: &Session) -> Vec<Payload> {
-    choose(offer)
-        .ok()
-        .and_then(|index| offer.media_at(index))
-        .map(|media| payloads_in(&media))
+    audio_streams(offer)
+        .find(|(_, media)| Profile::of(media).is_some())
+        .map(|(_, media)| payloads_in(&media))
         .unwrap_or_default()
 }
 
-/// The first audio stream that is wanted and whose profile we speak.
-fn choose(session: &Session) -> Result<usize, MediaRefusal> {
-    let mut refusal = MediaRefusal::NoAudio;
-    for (index, media) in session.media().enumerate() {
-        if !media.kind().eq_ignore_ascii_case(b"audio") || media.port() == 0 {
-            continue;
-        }
-        if speaks(media.profile()) {
-            return Ok(index);
-        }
-        refusal = MediaRefusal::UnsupportedProfile;
-    }
-    Err(refusal)
+/// The audio streams that are wanted, with their places.
+fn audio_streams(session: &Session) -> impl Iterator<Item = (usize, Media<'_>)> {
+    session
+        .media()
+        .enumerate()
+        .filter(|(_, media)| media.kind().eq_ignore_ascii_case(b"audio") && media.port() != 0)
 }
 
-/// Profiles without encryption. AVPF (RFC 4585) is AVP with quicker RTCP, which a relay passes on.
-fn speaks(profile: &[u8]) -> bool {
-    profile.eq_ignore_ascii_case(b"RTP/AVP") || profile.eq_ignore_ascii_case(b"RTP/AVPF")
+/// The profile of a media line. AVPF and SAVPF (RFC 4585, RFC 5124) are the others with quicker RTCP, which a relay passes on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Profile {
+    Plain,
+    Secure,
+}
+
+impl Profile {
+    fn of(media: &Media<'_>) -> Option<Profile> {
+        let profile = media.profile();
+        let is = |name: &[u8]| profile.eq_ignore_ascii_case(name);
+        if is(b"RTP/AVP") || is(b"RTP/AVPF") {
+            Some(Profile::Plain)
+        } else if is(b"RTP/SAVP") || is(b"RTP/SAVPF") {
+            Some(Profile::Secure)
+        } else {
+            None
+        }
+    }
+}
+
+/// Most `a=crypto` lines of a media section that are looked at: browsers and phones write up to nine.
+const CRYPTO_LINES_MAX: usize = 32;
+
+fn crypto_lines(media: &Media<'_>) -> impl Iterator<Item = Crypto> {
+    media
+        .attributes("crypto")
+        .take(CRYPTO_LINES_MAX)
+        .filter_map(Crypto::parse)
+}
+
+/// The line to answer with, and what it means; the offerer's order decides (RFC 4568 §5.1.2).
+fn protect(media: &Media<'_>, local: Option<&LocalSrtp>) -> Option<(Crypto, SrtpPlan)> {
+    let local = local?;
+    crypto_lines(media).find_map(|theirs| {
+        let ours = local.lines.iter().find(|ours| ours.suite == theirs.suite)?;
+        let line = Crypto {
+            tag: theirs.tag,
+            ..ours.clone()
+        };
+        let plan = SrtpPlan {
+            suite: theirs.suite,
+            send: ours.key.clone(),
+            receive: theirs.key,
+            savp: Profile::of(media) == Some(Profile::Secure),
+        };
+        Some((line, plan))
+    })
+}
+
+type Protection = Option<(Crypto, SrtpPlan)>;
+
+/// The stream to answer: the first that is protected in a way that we can speak, else the first plain one, where plain ones are let in.
+fn choose(
+    session: &Session,
+    local: Option<&LocalSrtp>,
+) -> Result<(usize, Protection), MediaRefusal> {
+    let mut refusal = MediaRefusal::NoAudio;
+    let mut plain = None;
+    for (index, media) in audio_streams(session) {
+        match (Profile::of(&media), protect(&media, local)) {
+            (Some(_), Some(protection)) => return Ok((index, Some(protection))),
+            (Some(Profile::Plain), None) if local.is_none_or(|local| !local.required) => {
+                plain = plain.or(Some(index));
+            }
+            (Some(Profile::Plain), None) => refusal = MediaRefusal::NotProtected,
+            (Some(Profile::Secure), None) if local.is_some() => refusal = MediaRefusal::NoKey,
+            (Some(Profile::Secure) | None, _) => refusal = MediaRefusal::UnsupportedProfile,
+        }
+    }
+    plain.map(|index| (index, None)).ok_or(refusal)
+}
+
+/// What an answer to our offer says of protection. A secure profile without a key that answers one of our lines is no answer: there is
+/// no other way to hear the peer (it may mean DTLS, RFC 5763, which was not offered).
+fn answered_protection(
+    media: &Media<'_>,
+    local: Option<&LocalSrtp>,
+) -> Result<Option<SrtpPlan>, MediaRefusal> {
+    let profile = Profile::of(media).ok_or(MediaRefusal::UnsupportedProfile)?;
+    let savp = profile == Profile::Secure;
+    let Some(local) = local else {
+        return if savp {
+            Err(MediaRefusal::UnsupportedProfile)
+        } else {
+            Ok(None)
+        };
+    };
+    let agreed = crypto_lines(media).find_map(|theirs| {
+        let ours = local
+            .lines
+            .iter()
+            .find(|ours| ours.suite == theirs.suite && ours.tag == theirs.tag)?;
+        Some(SrtpPlan {
+            suite: theirs.suite,
+            send: ours.key.clone(),
+            receive: theirs.key,
+            savp,
+        })
+    });
+    match agreed {
+        Some(plan) => Ok(Some(plan)),
+        None if savp => Err(MediaRefusal::NoKey),
+        None if local.required || local.savp => Err(MediaRefusal::NotProtected),
+        None => Ok(None),
+    }
 }
 
 /// Where the peer wants RTP; `None` is hold by a zero address.
@@ -333,6 +447,7 @@ fn plan(
             .map_or(20, |ms| ms as u8),
         direction,
         remote_hold,
+        srtp: None,
     }
 }
 

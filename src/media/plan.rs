@@ -5,7 +5,31 @@ use std::net::{IpAddr, SocketAddr};
 use serde::{Deserialize, Serialize};
 
 use super::codec::{Codec, Payload};
-use crate::sdp::Direction;
+use super::srtp::SrtpPlan;
+use crate::sdp::{Crypto, Direction};
+
+/// What a profile wants of the protection of its audio.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub enum SrtpPolicy {
+    /// Never: offers of SRTP alone are refused with 488.
+    #[default]
+    Off,
+    /// Where the peer can (RFC 8643): offered beside plain RTP, taken whenever it is offered.
+    Optional,
+    /// Always: plain RTP is refused with 488, and an answer without a usable key is no answer.
+    Required,
+}
+
+/// Our keys for a stream.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct LocalSrtp {
+    /// True when nothing else will do.
+    pub required: bool,
+    /// The profile that we offer is RTP/SAVP, because it is required or because the peer spoke it before.
+    pub savp: bool,
+    /// One line for each suite, best first.
+    pub lines: Vec<Crypto>,
+}
 
 /// What we say of ourselves in an offer or answer: one audio stream.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -22,6 +46,8 @@ pub struct LocalMedia {
     pub payloads: Vec<Payload>,
     /// What we want; an answer may get less.
     pub direction: Direction,
+    /// Our keys, where SRTP may be spoken.
+    pub srtp: Option<LocalSrtp>,
 }
 
 /// What one completed offer/answer means for a stream.
@@ -44,6 +70,8 @@ pub struct MediaPlan {
     pub direction: Direction,
     /// The peer put us on hold: `sendonly`, `inactive` or `c=0.0.0.0` from it.
     pub remote_hold: bool,
+    /// How packets are protected; `None`: not at all.
+    pub srtp: Option<SrtpPlan>,
 }
 
 impl MediaPlan {

@@ -106,6 +106,7 @@ mod tests {
             ptime_ms: 20,
             direction: Direction::SendRecv,
             remote_hold: false,
+            srtp: None,
         }
     }
 

@@ -11,6 +11,7 @@ use super::plan::MediaPlan;
 use super::player::{FRAME_SAMPLES, Player};
 use super::relay::Route;
 use super::source::{Source, Verdict};
+use super::srtp::Srtp;
 use super::statistics::Reception;
 use super::watch::{Notice, Watch};
 use crate::base::{Instant, Now};
@@ -74,6 +75,7 @@ struct Sender {
 pub struct Stream {
     id: StreamId,
     plan: Option<MediaPlan>,
+    srtp: Option<Box<Srtp>>,
     mode: Mode,
     source: Source,
     rtcp_source: Option<SocketAddr>,
@@ -96,6 +98,7 @@ impl Stream {
         Stream {
             id,
             plan: None,
+            srtp: None,
             mode: Mode::Idle,
             source: Source::default(),
             rtcp_source: None,
@@ -151,6 +154,11 @@ impl Stream {
         {
             player.set_law(law);
         }
+        let before = self.srtp.take();
+        self.srtp = plan
+            .srtp
+            .as_ref()
+            .map(|plan| Box::new(Srtp::new(plan, before.map(|before| *before))));
         self.plan = Some(plan);
     }
 
@@ -237,7 +245,47 @@ impl Stream {
         Played::Send(to)
     }
 
-    /// A datagram came in on the RTP port.
+    /// Takes the protection off a datagram that came in on the RTP port, before anything else looks at it. The length of what is left in
+    /// place; `None` when it is not the peer's.
+    #[inline]
+    pub fn open(&mut self, packet: &mut [u8]) -> Option<usize> {
+        let Some(srtp) = &mut self.srtp else {
+            return Some(packet.len());
+        };
+        let opened = srtp.open(packet);
+        self.statistics.forged_dropped += u64::from(opened.is_none());
+        opened
+    }
+
+    /// Protects a packet that fills the first `length` bytes of `buffer`, after [`Stream::send`] or [`Stream::play_frame`]. The length
+    /// to send.
+    #[inline]
+    pub fn seal(&mut self, buffer: &mut [u8], length: usize) -> Option<usize> {
+        match &mut self.srtp {
+            Some(srtp) => srtp.seal(buffer, length),
+            None => Some(length),
+        }
+    }
+
+    /// As [`Stream::open`], for the RTCP port.
+    pub fn open_rtcp(&mut self, datagram: &mut [u8]) -> Option<usize> {
+        let Some(srtp) = &mut self.srtp else {
+            return Some(datagram.len());
+        };
+        let opened = srtp.open_rtcp(datagram);
+        self.statistics.forged_dropped += u64::from(opened.is_none());
+        opened
+    }
+
+    /// As [`Stream::seal`], for RTCP.
+    pub fn seal_rtcp(&mut self, buffer: &mut [u8], length: usize) -> Option<usize> {
+        match &mut self.srtp {
+            Some(srtp) => srtp.seal_rtcp(buffer, length),
+            None => Some(length),
+        }
+    }
+
+    /// A datagram came in on the RTP port, its protection taken off.
     pub fn receive(
         &mut self,
         now: Instant,

@@ -5,11 +5,13 @@
 //! are careless (`o=` lines, line ends, order of lines, blanks), strict where it matters (media lines, ports, addresses, sizes).
 //! It knows nothing of codecs, negotiation or sockets.
 
+mod crypto;
 mod direction;
 mod media;
 mod session;
 mod writer;
 
+pub use crypto::{Crypto, CryptoSuite, MasterKey};
 pub use direction::Direction;
 pub use media::{Connection, Media, RtcpAddress, RtpMap};
 pub use session::{SdpError, Session};

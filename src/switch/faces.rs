@@ -18,6 +18,7 @@ pub(super) fn network(settings: &Settings, primary: IpAddr) -> Network {
                 name: profile.name.clone(),
                 public: public_address(settings, profile),
                 codecs: payloads(&profile.codecs),
+                srtp: profile.srtp,
                 trunks: !profile.trunks.is_empty(),
             })
             .collect(),

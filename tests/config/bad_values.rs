@@ -183,11 +183,11 @@ auth = "none""#, &[
     (r#"sip-profiles/internal.toml"#, r#""#, r#"codecs = []"#, &[
         r#"sip-profiles/internal.toml:5:10: error: a profile needs a codec"#,
     ]),
-    (r#"sip-profiles/internal.toml"#, r#""#, r#"srtp = "required""#, &[
-        r#"sip-profiles/internal.toml:5:8: error: `srtp = "required"` is not available in this version (calls are plain RTP: `srtp = "off"`)"#,
+    (r#"sip-profiles/internal.toml"#, r#""#, r#"srtp = "dtls""#, &[
+        r#"sip-profiles/internal.toml:5:8: error: `srtp = "dtls"` is not available in this version (keys in the description: `srtp = "optional"` or `"required"`)"#,
     ]),
     (r#"sip-profiles/internal.toml"#, r#""#, r#"srtp = "optional""#, &[
-        r#"sip-profiles/internal.toml:5:8: warning: SRTP is not available in this version: calls are plain RTP"#,
+        r#"sip-profiles/internal.toml:5:8: warning: the keys of SRTP travel readable: this profile listens on no `tls:` address (add a `tls:` address and let the phones use it)"#,
     ]),
     (r#"sip-profiles/internal.toml"#, r#""#, r#"public-address = "example.com""#, &[
         r#"sip-profiles/internal.toml:5:18: error: `example.com` is not an IP address (for example `auto`)"#,

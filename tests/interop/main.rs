@@ -9,3 +9,4 @@ mod support;
 mod first_call;
 mod instruments;
 mod phones;
+mod srtp;

@@ -35,6 +35,8 @@ pub struct Phone {
     auto_answer: bool,
     codecs: &'static str,
     expires_secs: u32,
+    /// baresip's name for how audio is protected: `srtp`, `srtp-mand`.
+    protection: Option<&'static str>,
 }
 
 impl Phone {
@@ -50,6 +52,7 @@ impl Phone {
             auto_answer: false,
             codecs: "PCMA/8000/1",
             expires_secs: 60,
+            protection: None,
         }
     }
 
@@ -63,6 +66,12 @@ impl Phone {
 
     pub fn tcp(mut self) -> Phone {
         self.transport = "tcp";
+        self
+    }
+
+    /// SRTP with keys in the SDP: `srtp` when the other side can, `srtp-mand` always.
+    pub fn protection(mut self, kind: &'static str) -> Phone {
+        self.protection = Some(kind);
         self
     }
 
@@ -137,11 +146,15 @@ impl Phone {
     }
 
     fn account_line(&self, sip_port: u16) -> String {
+        let protection = self
+            .protection
+            .map(|kind| format!(";mediaenc={kind}"))
+            .unwrap_or_default();
         let answer = if self.auto_answer { "auto" } else { "manual" };
         match self.proxy {
             Some(proxy) => format!(
                 "<sip:{user}@{domain};transport={transport}>;auth_user={user};auth_pass={password};outbound=\"sip:{proxy};transport={transport}\";\
-                 regint={expires};audio_codecs={codecs};answermode={answer};dtmfmode=rtpevent\n",
+                 regint={expires};audio_codecs={codecs};answermode={answer};dtmfmode=rtpevent{protection}\n",
                 user = self.user,
                 domain = self.domain,
                 transport = self.transport,
@@ -151,7 +164,7 @@ impl Phone {
             ),
             None => {
                 format!(
-                    "<sip:{}@127.0.0.1:{sip_port}>;regint=0;audio_codecs={};answermode={answer};dtmfmode=rtpevent\n",
+                    "<sip:{}@127.0.0.1:{sip_port}>;regint=0;audio_codecs={};answermode={answer};dtmfmode=rtpevent{protection}\n",
                     self.user, self.codecs
                 )
             }
@@ -187,7 +200,7 @@ impl Phone {
             tone = self.tone_hz,
             heard = folder.join("heard").display(),
         );
-        for module in ["g711", "ausine", "aubridge", "sndfile", "ctrl_tcp"] {
+        for module in ["g711", "srtp", "ausine", "aubridge", "sndfile", "ctrl_tcp"] {
             text.push_str(&format!("module {module}.so\n"));
         }
         text.push_str("module_tmp account.so\nmodule_app menu.so\n");

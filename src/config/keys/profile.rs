@@ -100,7 +100,7 @@ const KEYS: &[Key] = &[
     key("digest", Kind::OneOf(&["md5", "sha-256"]), "Hash of its challenges; many phones know only MD5.").default("\"md5\""),
     key("insecure", Kind::Flag, "Allows `auth = \"none\"` on any address.").default("false"),
     key("codecs", Kind::List(&Kind::OneOf(CODEC_NAMES)), "In order of preference.").default("[\"opus\", \"g722\", \"pcma\", \"pcmu\"]"),
-    key("srtp", Kind::OneOf(&["off", "optional", "required", "dtls"]), "Encryption of audio.").default("\"off\""),
+    key("srtp", Kind::OneOf(&["off", "optional", "required", "dtls"]), "Encryption of audio with keys in the SDP: never, where the peer can, or always.").default("\"off\""),
     key("public-address", PUBLIC_ADDRESS, "Instead of the server's."),
     key("trunk", Kind::Tables(&TRUNK), "Networks behind this profile."),
 ];

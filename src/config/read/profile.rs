@@ -12,7 +12,7 @@ use crate::config::settings::{
     CallerIdHeader, ListenAddress, ProfileAuth, SipProfile, Trunk, TrunkCredentials,
 };
 use crate::directory::NumberFormat;
-use crate::media::Codec;
+use crate::media::{Codec, SrtpPolicy};
 
 /// Reads one file.
 pub fn read(reading: &mut Reading<'_>, file: &Fields<'_>) {
@@ -49,18 +49,7 @@ pub fn read(reading: &mut Reading<'_>, file: &Fields<'_>) {
             }
         }
     }
-    match file.text("srtp") {
-        Some(srtp @ ("required" | "dtls")) => {
-            let message = format!("`srtp = \"{srtp}\"` is not available in this version");
-            reading.error(file.source, file.span("srtp"), message).help =
-                Some("calls are plain RTP: `srtp = \"off\"`".to_owned());
-        }
-        Some("optional") => {
-            let message = "SRTP is not available in this version: calls are plain RTP";
-            reading.warning(file.source, file.span("srtp"), message);
-        }
-        _ => {}
-    }
+    let srtp = srtp(reading, file, &listen);
     let codecs = codecs(reading, file);
     let profile_name: Arc<str> = name.clone().unwrap_or_else(|| Arc::from(""));
     let mut trunks: Vec<Arc<Trunk>> = Vec::new();
@@ -100,6 +89,7 @@ pub fn read(reading: &mut Reading<'_>, file: &Fields<'_>) {
         digest,
         insecure,
         codecs,
+        srtp,
         public_address: file
             .text("public-address")
             .and_then(|text| parts::public_address(text).ok()),
@@ -129,6 +119,34 @@ fn listen(
         }
     }
     out
+}
+
+fn srtp(
+    reading: &mut Reading<'_>,
+    file: &Fields<'_>,
+    listen: &[(ListenAddress, std::ops::Range<usize>)],
+) -> SrtpPolicy {
+    let policy = match file.text("srtp") {
+        Some("dtls") => {
+            let message = "`srtp = \"dtls\"` is not available in this version";
+            reading.error(file.source, file.span("srtp"), message).help =
+                Some("keys in the description: `srtp = \"optional\"` or `\"required\"`".to_owned());
+            SrtpPolicy::Off
+        }
+        Some("optional") => SrtpPolicy::Optional,
+        Some("required") => SrtpPolicy::Required,
+        Some(_) | None => SrtpPolicy::Off,
+    };
+    let private = listen
+        .iter()
+        .any(|(address, _)| address.transport.is_secure());
+    if policy != SrtpPolicy::Off && !private && !listen.is_empty() {
+        let message = "the keys of SRTP travel readable: this profile listens on no `tls:` address";
+        reading
+            .warning(file.source, file.span("srtp"), message)
+            .help = Some("add a `tls:` address and let the phones use it".to_owned());
+    }
+    policy
 }
 
 fn codecs(reading: &mut Reading<'_>, file: &Fields<'_>) -> Vec<Codec> {

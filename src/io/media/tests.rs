@@ -179,6 +179,7 @@ fn plan_for(phone: &Phone) -> MediaPlan {
         ptime_ms: 20,
         direction: Direction::SendRecv,
         remote_hold: false,
+        srtp: None,
     }
 }
 

@@ -12,6 +12,7 @@ use super::library::PromptStore;
 use super::socket::SocketPair;
 use crate::base::{Duration, Entropy, Instant, Map, Now, TimerId, TimerQueue, WallTime};
 use crate::io::batch::{Poller, Waker};
+use crate::media::srtp::TRAILER_BYTES_MAX;
 use crate::media::stream::{self, PLAYED_BYTES, Played, Stream, Taken};
 use crate::media::{MediaCommand, MediaEvent, MediaPlan, SourcePolicy, StreamId, StreamStatistics};
 
@@ -187,11 +188,24 @@ impl<E: Fn(MediaEvent)> Worker<E> {
         let Some(packet) = buffer.get_mut(..length) else {
             return;
         };
+        let opened = if rtcp {
+            slot.stream.open_rtcp(packet)
+        } else {
+            slot.stream.open(packet)
+        };
+        let Some(length) = opened else {
+            return;
+        };
+        let Some(packet) = buffer.get_mut(..length) else {
+            return;
+        };
         if rtcp {
             if slot.stream.receive_rtcp(now, from, packet) == Taken::Relay
                 && let Some(peer) = slot.peer
-                && let Some(peer) = slot_at(&self.places, peer)
+                && let Some(peer) = slot_at_mut(&mut self.places, peer)
                 && let Some(to) = peer.stream.send_rtcp()
+                && let Some(sealed) = peer.stream.seal_rtcp(buffer, length)
+                && let Some(packet) = buffer.get(..sealed)
             {
                 peer.sockets.send_rtcp(packet, to);
             }
@@ -213,6 +227,8 @@ impl<E: Fn(MediaEvent)> Worker<E> {
         };
         if let Some(target) = target
             && let Some(to) = target.stream.send(now, packet)
+            && let Some(sealed) = target.stream.seal(buffer, length)
+            && let Some(packet) = buffer.get(..sealed)
         {
             target.sockets.send(packet, to);
         }
@@ -222,6 +238,7 @@ impl<E: Fn(MediaEvent)> Worker<E> {
 
     fn play(&mut self, now: Instant) {
         let mut packet = [0; PLAYED_BYTES];
+        let mut sealed = [0; PLAYED_BYTES + TRAILER_BYTES_MAX];
         while let Some((index, generation)) = self.players.pop_due(now) {
             let Some(place) = self
                 .places
@@ -243,7 +260,15 @@ impl<E: Fn(MediaEvent)> Worker<E> {
                     });
                     continue;
                 }
-                Played::Send(to) => slot.sockets.send(&packet, to),
+                Played::Send(to) => {
+                    let (plain, _) = sealed.split_at_mut(PLAYED_BYTES);
+                    plain.copy_from_slice(&packet);
+                    if let Some(length) = slot.stream.seal(&mut sealed, PLAYED_BYTES)
+                        && let Some(packet) = sealed.get(..length)
+                    {
+                        slot.sockets.send(packet, to);
+                    }
+                }
                 Played::Held => {}
             }
             let next = if now.since(due) > LATE_MAX {
@@ -268,7 +293,13 @@ impl<E: Fn(MediaEvent)> Worker<E> {
                 slot.report_at = now.mono + REPORT;
                 self.report.clear();
                 if let Some(to) = slot.stream.report(now, &self.cname, &mut self.report) {
-                    slot.sockets.send_rtcp(&self.report, to);
+                    let length = self.report.len();
+                    self.report.resize(length + TRAILER_BYTES_MAX, 0);
+                    if let Some(sealed) = slot.stream.seal_rtcp(&mut self.report, length)
+                        && let Some(datagram) = self.report.get(..sealed)
+                    {
+                        slot.sockets.send_rtcp(datagram, to);
+                    }
                 }
             }
         }

@@ -11,6 +11,7 @@ fn local(payloads: Vec<Payload>) -> LocalMedia {
         version: 1,
         payloads,
         direction: Direction::SendRecv,
+        srtp: None,
     }
 }
 
@@ -344,4 +345,138 @@ fn malformed_description_never_reaches_negotiation() {
         SdpOffer::parse("v=0\r\nm=audio 70000 RTP/AVP 8\r\n").expect_err("refused"),
         SdpError::MediaLine(2)
     );
+}
+
+// ---- SRTP with keys in the description (RFC 4568, RFC 8643)
+
+fn protected(required: bool) -> LocalMedia {
+    let lines = crate::sdp::CryptoSuite::ALL
+        .into_iter()
+        .zip(1..)
+        .map(|(suite, tag)| {
+            let bytes = vec![9; suite.key_bytes() + suite.salt_bytes()];
+            let key = crate::sdp::MasterKey::new(suite, bytes).expect("lengths");
+            Crypto { tag, suite, key }
+        })
+        .collect();
+    LocalMedia {
+        srtp: Some(LocalSrtp {
+            required,
+            savp: required,
+            lines,
+        }),
+        ..g711()
+    }
+}
+
+const KEY_80: &str = "AES_CM_128_HMAC_SHA1_80 inline:WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz";
+
+fn secure(profile: &str, tag: u32) -> String {
+    format!("m=audio 4000 {profile} 8\r\na=crypto:{tag} {KEY_80}\r\n")
+}
+
+#[test]
+fn protected_offer_is_answered_with_a_key_under_its_tag_and_profile() {
+    for (profile, required) in [
+        ("RTP/SAVP", true),
+        ("RTP/SAVP", false),
+        ("RTP/SAVPF", true),
+        ("RTP/AVP", true),
+        ("RTP/AVP", false),
+    ] {
+        let (sdp, plan) =
+            answer(&offer_of(&secure(profile, 7)), &protected(required)).expect("agreed");
+        assert!(body(&sdp).contains(&format!("m=audio 30000 {profile} 8\r\n")));
+        assert_eq!(body(&sdp).matches("a=crypto:").count(), 1);
+        assert!(body(&sdp).contains("a=crypto:7 AES_CM_128_HMAC_SHA1_80 inline:CQkJ"));
+        let srtp = plan.srtp.expect("protected");
+        assert_eq!(srtp.savp, profile != "RTP/AVP");
+        assert_ne!(srtp.send, srtp.receive);
+    }
+}
+
+#[test]
+fn what_cannot_be_protected_is_never_answered_in_the_clear_where_it_must_be() {
+    let plain = offer_of("m=audio 4000 RTP/AVP 8\r\n");
+    assert_eq!(
+        answer(&plain, &protected(true)),
+        Err(MediaRefusal::NotProtected)
+    );
+    let (_, plan) = answer(&plain, &protected(false)).expect("plain is let in");
+    assert_eq!(plan.srtp, None);
+    for keyless in [
+        "m=audio 4000 RTP/SAVP 8\r\n".to_owned(),
+        "m=audio 4000 RTP/SAVP 8\r\na=fingerprint:sha-256 AB:CD\r\na=setup:actpass\r\n".to_owned(),
+        secure("RTP/SAVP", 1).replace("WVNf", "WV"),
+        secure("RTP/SAVP", 1).replace("SHA1_80 ", "SHA1_99 "),
+    ] {
+        for required in [false, true] {
+            assert_eq!(
+                answer(&offer_of(&keyless), &protected(required)),
+                Err(MediaRefusal::NoKey),
+                "{keyless}"
+            );
+        }
+    }
+    assert_eq!(
+        answer(&offer_of(&secure("RTP/SAVP", 1)), &g711()),
+        Err(MediaRefusal::UnsupportedProfile)
+    );
+}
+
+#[test]
+fn of_a_plain_and_a_protected_line_the_protected_one_is_taken() {
+    let both = offer_of(&format!(
+        "m=audio 4000 RTP/AVP 8\r\n{}",
+        secure("RTP/SAVP", 1).replace("4000", "4002")
+    ));
+    let (sdp, plan) = answer(&both, &protected(false)).expect("agreed");
+    assert!(plan.srtp.is_some());
+    assert_eq!(plan.remote_rtp.expect("an address").port(), 4002);
+    assert!(body(&sdp).contains("m=audio 0 RTP/AVP 8\r\nm=audio 30000 RTP/SAVP 8\r\n"));
+}
+
+#[test]
+fn our_offer_of_protection_is_answered_with_a_key_of_ours_or_not_at_all() {
+    assert!(body(&offer(&protected(true))).contains("RTP/SAVP"));
+    let opportunistic = offer(&protected(false));
+    assert!(body(&opportunistic).contains("RTP/AVP"));
+    assert_eq!(body(&opportunistic).matches("a=crypto:").count(), 4);
+    // AES_CM_128_HMAC_SHA1_80 is our third line
+    let good = answer_of(&secure("RTP/SAVP", 3));
+    assert!(
+        accept(&protected(true), &good)
+            .expect("agreed")
+            .srtp
+            .is_some()
+    );
+    let good = answer_of(&secure("RTP/AVP", 3));
+    assert!(
+        accept(&protected(false), &good)
+            .expect("agreed")
+            .srtp
+            .is_some()
+    );
+    let plain = answer_of("m=audio 4000 RTP/AVP 8\r\n");
+    assert_eq!(accept(&protected(false), &plain).expect("plain").srtp, None);
+    for (local, answered, refusal) in [
+        (protected(true), plain, MediaRefusal::NotProtected),
+        (
+            protected(true),
+            answer_of(&secure("RTP/SAVP", 1)),
+            MediaRefusal::NoKey,
+        ),
+        (
+            protected(true),
+            answer_of("m=audio 4000 RTP/SAVP 8\r\na=fingerprint:sha-256 AB:CD\r\n"),
+            MediaRefusal::NoKey,
+        ),
+        (
+            g711(),
+            answer_of(&secure("RTP/SAVP", 3)),
+            MediaRefusal::UnsupportedProfile,
+        ),
+    ] {
+        assert_eq!(accept(&local, &answered), Err(refusal));
+    }
 }

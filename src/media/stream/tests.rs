@@ -29,6 +29,7 @@ fn plan(remote: SocketAddr, payloads: Vec<Payload>) -> MediaPlan {
         ptime_ms: 20,
         direction: Direction::SendRecv,
         remote_hold: false,
+        srtp: None,
     }
 }
 
