@@ -26,6 +26,7 @@ fn stream(last: u8, payload: Payload) -> Stream {
         ptime_ms: 20,
         direction: Direction::SendRecv,
         remote_hold: false,
+        srtp: None,
     };
     let mut stream = Stream::new(StreamId::new(0, u64::from(last)), u128::from(last));
     stream.agree(Instant::ZERO, plan, SourcePolicy::Signalled);

@@ -169,23 +169,28 @@ impl Calls {
             &cnonce,
             b"",
         )?;
-        let via = request.top_via();
-        let branch = ctx.tx.branch();
-        let transport = String::from_utf8_lossy(via.transport).into_owned();
-        let host = String::from_utf8_lossy(via.host);
-        let host = if host.contains(':') {
-            format!("[{host}]")
-        } else {
-            host.into_owned()
-        };
-        let port = via.port.map(|port| format!(":{port}")).unwrap_or_default();
-        let branch = String::from_utf8_lossy(branch.as_ref()).into_owned();
-        let via = format!("SIP/2.0/{transport} {host}{port};branch={branch};rport");
-        let cseq = format!("{number} {}", request.method());
-        let message = edit::replace(request, Name::Via, via.as_bytes());
-        let message = edit::replace(&message, Name::CSeq, cseq.as_bytes());
+        let message = again(ctx, request, number);
         Some(edit::replace(&message, answer, value.as_bytes()))
     }
+}
+
+/// A request once more: the same but for a new branch and the next number.
+pub(super) fn again(ctx: &mut Ctx<'_>, request: &Message, number: u32) -> Message {
+    let via = request.top_via();
+    let branch = ctx.tx.branch();
+    let transport = String::from_utf8_lossy(via.transport).into_owned();
+    let host = String::from_utf8_lossy(via.host);
+    let host = if host.contains(':') {
+        format!("[{host}]")
+    } else {
+        host.into_owned()
+    };
+    let port = via.port.map(|port| format!(":{port}")).unwrap_or_default();
+    let branch = String::from_utf8_lossy(branch.as_ref()).into_owned();
+    let via = format!("SIP/2.0/{transport} {host}{port};branch={branch};rport");
+    let cseq = format!("{number} {}", request.method());
+    let message = edit::replace(request, Name::Via, via.as_bytes());
+    edit::replace(&message, Name::CSeq, cseq.as_bytes())
 }
 
 /// True for methods whose requests in a dialog carry our Contact (RFC 3261 table 2 and those that refresh the target).

@@ -64,7 +64,12 @@ impl Calls {
         let mut audio = Audio::default();
         if let Some(body) = sdp_of(&incoming.invite) {
             audio.heard = Some(body.clone());
-            audio.offer = Some(SdpOffer::parse(body).map_err(|_| bad)?);
+            let offer = SdpOffer::parse(body).map_err(|_| bad)?;
+            if let Some(face) = self.network.profile(incoming.flow.profile) {
+                media::judge(offer.session(), face.srtp)
+                    .map_err(|refusal| StatusCode::new(refusal.status()).expect("a status"))?;
+            }
+            audio.offer = Some(offer);
         } else if !incoming.invite.body().is_empty() {
             return Err(StatusCode::UNSUPPORTED_MEDIA_TYPE);
         }

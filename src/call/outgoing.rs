@@ -14,7 +14,7 @@ use crate::dialog::{Dialog, Tag};
 use crate::event::CallFact;
 use crate::media::{self, MediaPlan, Payload};
 use crate::sdp::{Direction, SdpAnswer};
-use crate::sip::{Builder, Message, Method, Name, StatusCode};
+use crate::sip::{Builder, Message, Method, Name, StatusCode, edit};
 use crate::transaction::ClientKey;
 use crate::transport::Flow;
 
@@ -426,6 +426,9 @@ impl Calls {
         let Some(status) = response.status() else {
             return;
         };
+        if matches!(status.as_u16(), 415 | 488 | 606) && self.offer_savp(ctx, key) {
+            return;
+        }
         if !matches!(status.as_u16(), 401 | 407) {
             self.fail(ctx, key, status, false);
             return;
@@ -448,6 +451,45 @@ impl Calls {
         self.fail(ctx, key, StatusCode::SERVICE_UNAVAILABLE, false);
     }
 
+    /// Keys beside RTP/AVP were refused: a peer that speaks nothing but SRTP may only know it by its own name. False when that was
+    /// offered already, or nothing of the kind.
+    fn offer_savp(&mut self, ctx: &mut Ctx<'_>, key: Key<Leg>) -> bool {
+        let Some(leg) = self.legs.get_mut(key) else {
+            return false;
+        };
+        let Some(local) = leg.audio.local.as_mut() else {
+            return false;
+        };
+        match &mut local.srtp {
+            Some(srtp) if !srtp.savp && !srtp.required => srtp.savp = true,
+            Some(_) | None => return false,
+        }
+        local.version += 1;
+        let body = media::offer(local);
+        let number = leg.request.cseq().number.saturating_add(1);
+        let message = super::asking::again(ctx, &edit::set_body(&leg.request, &body), number);
+        leg.audio.sent = Some(body);
+        self.invite_again(ctx, key, message);
+        true
+    }
+
+    /// Sends the INVITE of a leg once more, changed, after its refusal.
+    fn invite_again(&mut self, ctx: &mut Ctx<'_>, key: Key<Leg>, message: Message) {
+        let Some(leg) = self.legs.get_mut(key) else {
+            return;
+        };
+        let client = ctx.tx.send_request(
+            ctx.now,
+            leg.flow,
+            message.clone(),
+            User::Invite(key),
+            ctx.acts,
+        );
+        leg.request = message;
+        leg.invite = Invite::Client { key: Some(client) };
+        leg.state = LegState::Calling;
+    }
+
     /// Answers a challenge with the leg's credentials; false when there are none or they have been refused.
     fn log_in(&mut self, ctx: &mut Ctx<'_>, key: Key<Leg>, response: &Message) -> bool {
         let Some(leg) = self.legs.get(key) else {
@@ -456,21 +498,16 @@ impl Calls {
         let Some(login) = leg.login.clone() else {
             return false;
         };
-        let (request, logins, flow) = (leg.request.clone(), leg.logins, leg.flow);
+        let (request, logins) = (leg.request.clone(), leg.logins);
         let number = request.cseq().number.saturating_add(1);
         let again = self.with_credentials(ctx, &request, response, &login, logins, number);
         let Some(message) = again else {
             return false;
         };
-        let client =
-            ctx.tx
-                .send_request(ctx.now, flow, message.clone(), User::Invite(key), ctx.acts);
         if let Some(leg) = self.legs.get_mut(key) {
             leg.logins += 1;
-            leg.request = message;
-            leg.invite = Invite::Client { key: Some(client) };
-            leg.state = LegState::Calling;
         }
+        self.invite_again(ctx, key, message);
         true
     }
 

@@ -24,6 +24,6 @@ pub mod watch;
 
 pub use codec::{Codec, Payload};
 pub use command::{MediaCommand, MediaEvent, SourcePolicy, StreamId, StreamStatistics};
-pub use negotiate::{MediaRefusal, accept, answer, offer, payloads_of};
+pub use negotiate::{MediaRefusal, accept, answer, judge, offer, payloads_of};
 pub use plan::{LocalMedia, LocalSrtp, MediaPlan, SrtpPolicy};
 pub use ports::Ports;

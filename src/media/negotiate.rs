@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::codec::{Codec, Payload};
-use super::plan::{LocalMedia, LocalSrtp, MediaPlan};
+use super::plan::{LocalMedia, LocalSrtp, MediaPlan, SrtpPolicy};
 use super::srtp::SrtpPlan;
 use crate::sdp::{Connection, Crypto, Direction, Media, SdpAnswer, SdpOffer, Session, Writer};
 
@@ -193,6 +193,26 @@ pub fn payloads_of(offer: &Session) -> Vec<Payload> {
         .find(|(_, media)| Profile::of(media).is_some())
         .map(|(_, media)| payloads_in(&media))
         .unwrap_or_default()
+}
+
+/// Whether an offer has audio that may be answered at all under `policy`: said at once, before anybody's phone rings for it.
+pub fn judge(offer: &Session, policy: SrtpPolicy) -> Result<(), MediaRefusal> {
+    let mut refusal = MediaRefusal::NoAudio;
+    for (_, media) in audio_streams(offer) {
+        let keyed = || crypto_lines(&media).next().is_some();
+        refusal = match (Profile::of(&media), policy) {
+            (Some(Profile::Plain), SrtpPolicy::Off | SrtpPolicy::Optional) => return Ok(()),
+            (Some(_), SrtpPolicy::Optional | SrtpPolicy::Required) if keyed() => return Ok(()),
+            (Some(Profile::Plain), SrtpPolicy::Required) => MediaRefusal::NotProtected,
+            (Some(Profile::Secure), SrtpPolicy::Optional | SrtpPolicy::Required) => {
+                MediaRefusal::NoKey
+            }
+            (Some(Profile::Secure), SrtpPolicy::Off) | (None, _) => {
+                MediaRefusal::UnsupportedProfile
+            }
+        };
+    }
+    Err(refusal)
 }
 
 /// The audio streams that are wanted, with their places.

@@ -113,6 +113,25 @@ pub fn replace(message: &Message, name: Name, value: &[u8]) -> Message {
     insert(&remove(message, name), place, name, value)
 }
 
+/// With another body of the same type; Content-Length follows.
+pub fn set_body(message: &Message, body: &[u8]) -> Message {
+    let mut changed = replace(
+        message,
+        Name::ContentLength,
+        body.len().to_string().as_bytes(),
+    );
+    let head = changed.body as usize;
+    let with = |bytes: &Bytes| -> Bytes {
+        let mut out = BytesMut::with_capacity(head + body.len());
+        out.extend_from_slice(bytes.get(..head).unwrap_or_default());
+        out.extend_from_slice(body);
+        out.freeze()
+    };
+    changed.bytes = with(&changed.bytes);
+    changed.unfolded = changed.unfolded.as_ref().map(with);
+    changed
+}
+
 /// One hop less; a request without Max-Forwards gets 70 (RFC 3261 §16.6 item 3). `None` when no hop is left: answer 483.
 pub fn decrement_max_forwards(message: &Message) -> Option<Message> {
     match message.max_forwards() {
@@ -397,5 +416,17 @@ mod tests {
         let m = push_via(&m, b"SIP/2.0/UDP h");
         assert_consistent(&m);
         assert_eq!(set_uri(&m, b"sip:x"), m);
+    }
+
+    #[test]
+    fn another_body_has_another_length() {
+        let text = REQUEST.replace("Max-Forwards: 100\r\n", "Max-Forwards: 7\r\n");
+        let message = Message::parse(Bytes::from(text)).expect("valid");
+        let changed = set_body(&message, b"a longer body than it was");
+        assert_eq!(changed.body(), b"a longer body than it was");
+        let again = Message::parse(changed.bytes().clone()).expect("still valid");
+        assert_eq!(again.body(), changed.body());
+        assert_eq!(again.max_forwards(), Some(7));
+        assert_eq!(again.header(Name::ContentLength), Some(&b"25"[..]));
     }
 }

@@ -364,11 +364,14 @@ impl Baresip {
     /// Fails unless its last call brought this tone for `seconds_min`. Call it after the hang-up.
     #[track_caller]
     pub fn assert_heard(&self, hz: f64, seconds_min: f64) {
-        let recordings = self.recordings();
-        let (samples, rate) = recordings
-            .last()
-            .unwrap_or_else(|| panic!("{} recorded nothing", self.name));
-        tone::assert_heard(&self.name, samples, *rate, hz, seconds_min);
+        // the file is written to its end only when the call is taken down, a moment after its end was told
+        let finished = || {
+            let (samples, rate) = self.recordings().pop()?;
+            (!samples.is_empty()).then_some((samples, rate))
+        };
+        let what = format!("the recording of {}", self.name);
+        let (samples, rate) = wait_for(&what, Duration::from_secs(2), finished);
+        tone::assert_heard(&self.name, &samples, rate, hz, seconds_min);
     }
 
     /// RTP packets that it has received and sent in the current call.
