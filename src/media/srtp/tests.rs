@@ -1,3 +1,5 @@
+//! Both ends of a protected stream against each other, and against the examples of the RFCs.
+
 use super::*;
 use crate::rtp::write_header;
 
