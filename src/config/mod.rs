@@ -11,7 +11,6 @@ mod diff;
 mod fields;
 mod keys;
 mod load;
-pub mod network;
 pub mod problem;
 mod read;
 mod references;
@@ -21,9 +20,9 @@ mod take_over;
 mod tree;
 mod units;
 
+pub use crate::base::{Network, network};
 pub use diff::{Change, ChangeKind, Object, diff};
 pub use load::{load, load_with};
-pub use network::Network;
 pub use problem::{Problem, Severity};
 pub use schema::{names as schema_names, schema};
 pub use settings::{

@@ -8,7 +8,9 @@ pub mod flow;
 pub mod guard;
 pub mod target;
 pub mod via;
+pub mod way;
 
 pub use flow::{ConnectionId, Flow, ProfileId, Transport};
 pub use guard::{Guard, GuardSettings, Verdict};
 pub use target::{Target, TargetHost};
+pub use way::Way;
