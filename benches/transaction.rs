@@ -12,7 +12,7 @@ use strowger::auth::{
     Algorithm, Nonces, Outcome, Policy, Stored, authenticate, challenge, respond,
 };
 use strowger::base::{Duration, Entropy, Instant, Now, Secret};
-use strowger::registrar::{AddressOfRecord, RegisterOutcome, Registrar, RegistrarSettings};
+use strowger::registrar::{AddressOfRecord, RegisterOutcome, Registrar};
 use strowger::sip::{Builder, Challenge, Message, Method, Name, StatusCode};
 use strowger::transaction::{Act, Transactions};
 use strowger::transport::{Flow, Guard, GuardSettings, ProfileId, Transport, guard, via};
@@ -50,7 +50,7 @@ impl Server {
             entropy: Entropy::from_number(2),
             policy: Policy::new("example.com"),
             stored: Stored::Password(Secret::new("correct horse battery staple")),
-            registrar: Registrar::new(RegistrarSettings::default()),
+            registrar: Registrar::new(Vec::new(), Entropy::from_number(3)),
             outcome: RegisterOutcome::default(),
             acts: Vec::new(),
         }
@@ -60,7 +60,7 @@ impl Server {
     fn step(&mut self, source: SocketAddr, datagram: Bytes) -> Option<Bytes> {
         self.now.mono += STEP;
         self.layer.on_time(self.now, &mut self.acts);
-        self.registrar.expire(self.now);
+        self.registrar.due(self.now);
         let size = datagram.len();
         if !self.guard.admit(self.now, source.ip(), size).is_admitted() {
             return None;

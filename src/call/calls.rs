@@ -110,6 +110,13 @@ pub enum CallEvent {
         /// Nothing came back at all: the device or the way to it is dead.
         dead: bool,
     },
+    /// A flow of a device that we called is dead; the device is called on its next one.
+    FlowFailed {
+        /// Whose device it is.
+        endpoint: Endpoint,
+        /// The dead flow.
+        flow: Flow,
+    },
     /// An answered leg is over; the caller's too.
     LegEnded {
         /// The call.

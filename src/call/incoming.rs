@@ -38,6 +38,8 @@ pub struct Incoming {
     pub direction: Direction,
     /// What we answer with when the sender challenges our requests.
     pub login: Option<PeerLogin>,
+    /// The registered device that calls, if it is one.
+    pub device: Option<u64>,
 }
 
 /// The offer in a request or response, if its body is one.
@@ -93,6 +95,7 @@ impl Calls {
         leg.request = incoming.invite;
         leg.audio = audio;
         leg.login = incoming.login;
+        leg.device = incoming.device;
         let key = self.legs.insert(leg);
         self.by_tag.insert(tag, key);
         self.by_server.insert(incoming.server, key);

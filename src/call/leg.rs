@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::calls::Call;
 use super::cause::Cause;
+use super::flows::OtherFlows;
 use crate::base::{Instant, Key, Secret, Ulid, WallTime};
 use crate::dialog::{Dialog, Tag};
 use crate::event::Party;
@@ -13,7 +14,7 @@ use crate::media::{LocalMedia, MediaPlan, StreamId};
 use crate::sdp::SdpOffer;
 use crate::sip::{Message, Name};
 use crate::transaction::{ClientKey, ServerKey};
-use crate::transport::Flow;
+use crate::transport::{Flow, Way};
 
 /// What a party is to its call.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -162,6 +163,10 @@ pub struct LegSpec {
     pub headers: Vec<(Name, String)>,
     /// For a challenge.
     pub login: Option<PeerLogin>,
+    /// Names the device among those of its extension, so that its leg follows it to a new flow; `None` for trunks.
+    pub device: Option<u64>,
+    /// Further flows of the same device, newest first: each is tried when the one before it failed (RFC 5626 §5.3).
+    pub otherwise: Vec<Way>,
 }
 
 /// One party of a call.
@@ -195,6 +200,10 @@ pub struct Leg {
     pub login: Option<PeerLogin>,
     /// INVITEs with credentials so far.
     pub logins: u8,
+    /// The device of its extension that it is, if that is known.
+    pub device: Option<u64>,
+    /// Other flows of that device, until it answers.
+    pub others: Option<Box<OtherFlows>>,
     /// Our re-INVITE or UPDATE that has no final answer.
     pub asking: Option<ClientKey>,
     /// The party's re-INVITE or UPDATE that waits for the other leg.
@@ -248,6 +257,8 @@ impl Leg {
             audio: Audio::default(),
             login: None,
             logins: 0,
+            device: None,
+            others: None,
             asking: None,
             crossing: None,
             reinvite_unacked: None,

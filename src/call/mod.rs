@@ -12,6 +12,7 @@ mod bridge;
 mod calls;
 mod cause;
 mod ending;
+mod flows;
 pub mod header_policy;
 mod in_dialog;
 mod incoming;
@@ -23,6 +24,7 @@ mod renegotiate;
 
 pub use calls::{Asked, Call, CallEvent, CallOutput, Calls, Ctx, User};
 pub use cause::Cause;
+pub use flows::OtherFlows;
 pub use incoming::Incoming;
 pub use leg::{Endpoint, Leg, LegSpec, LegState, PeerLogin, Role};
 pub use network::{Network, ProfileFace};

@@ -55,6 +55,7 @@ impl Calls {
             started_at: ctx.now.wall,
         });
         leg.login = spec.login.clone();
+        leg.device = spec.device;
         let key = self.legs.insert(leg);
         let direction = self.caller_direction(call_key);
         let local = match self.open_audio(ctx, key, payloads, direction) {
@@ -78,6 +79,7 @@ impl Calls {
             leg.request = message;
             leg.invite = Invite::Client { key: Some(client) };
             leg.audio.sent = Some(body);
+            leg.others = super::flows::others_of(spec);
         }
         self.by_tag.insert(tag, key);
         if let Some(call) = self.calls.get_mut(call_key) {
@@ -95,7 +97,7 @@ impl Calls {
     }
 
     #[allow(clippy::too_many_arguments)] // the parts of one message, named at both ends
-    fn invite(
+    pub(super) fn invite(
         &self,
         ctx: &mut Ctx<'_>,
         call: Key<Call>,
@@ -243,6 +245,7 @@ impl Calls {
         let cseq = leg.request.cseq().number;
         leg.dialog = Some(dialog);
         leg.state = LegState::Answered;
+        leg.others = None;
         leg.answered_at = Some(ctx.now.wall);
         leg.rang = true;
         self.acknowledge(ctx, key, Some(client), cseq);
@@ -429,6 +432,9 @@ impl Calls {
         if matches!(status.as_u16(), 415 | 488 | 606) && self.offer_savp(ctx, key) {
             return;
         }
+        if status == StatusCode::FLOW_FAILED && self.try_next_flow(ctx, key) {
+            return;
+        }
         if !matches!(status.as_u16(), 401 | 407) {
             self.fail(ctx, key, status, false);
             return;
@@ -514,6 +520,7 @@ impl Calls {
     /// No final response came, or the way to the peer is broken.
     pub fn on_invite_lost(&mut self, ctx: &mut Ctx<'_>, key: Key<Leg>) {
         match self.legs.get(key).map(|leg| leg.state) {
+            Some(LegState::Calling) if self.try_next_flow(ctx, key) => {}
             Some(LegState::Calling | LegState::Ringing) => {
                 self.fail(ctx, key, StatusCode::REQUEST_TIMEOUT, true);
             }

@@ -12,6 +12,7 @@ use crate::base::{Duration, Secret};
 use crate::dialplan::{Dialplan, Steps};
 use crate::directory::{Directory, NumberFormat, Place};
 use crate::media::{Codec, SrtpPolicy};
+use crate::registrar::Policy;
 use crate::transport::Transport;
 
 /// Everything that the files say. Cheap to clone: what is large is behind `Arc`.
@@ -230,6 +231,8 @@ pub struct SipProfile {
     pub srtp: SrtpPolicy,
     /// Instead of the server's; `None`: the server's.
     pub public_address: Option<PublicAddress>,
+    /// What is granted to devices that register through it.
+    pub registration: Arc<Policy>,
     /// Networks behind it, in file order.
     pub trunks: Vec<Arc<Trunk>>,
     /// Where it is defined.

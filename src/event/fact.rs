@@ -136,6 +136,24 @@ pub enum RegistrationFact {
         /// `unregistered`, `expired`, `replaced`, `connection closed`.
         reason: String,
     },
+    /// A device does not answer any more: it is not rung until it does.
+    Unreachable {
+        /// `user@domain`.
+        #[schema(value_type = String)]
+        aor: Arc<str>,
+        /// Its contact URI.
+        #[schema(value_type = String)]
+        contact: Arc<str>,
+    },
+    /// A device that did not answer does again.
+    Reachable {
+        /// `user@domain`.
+        #[schema(value_type = String)]
+        aor: Arc<str>,
+        /// Its contact URI.
+        #[schema(value_type = String)]
+        contact: Arc<str>,
+    },
 }
 
 /// What happened to a trunk.

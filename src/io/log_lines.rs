@@ -52,6 +52,12 @@ pub fn of_event(event: &Event) {
             contact,
             reason,
         }) => tracing::info!("{aor} is no longer registered at {contact}: {reason}"),
+        Fact::Registration(RegistrationFact::Unreachable { aor, contact }) => {
+            tracing::info!("{aor} at {contact} does not answer: it is not rung until it does");
+        }
+        Fact::Registration(RegistrationFact::Reachable { aor, contact }) => {
+            tracing::info!("{aor} at {contact} answers again");
+        }
         Fact::Trunk(TrunkFact::Up { trunk }) => tracing::info!("trunk {trunk} is up"),
         // the switch warns of it, with the reason
         Fact::Trunk(TrunkFact::Down { .. }) => {}

@@ -24,6 +24,7 @@ pub fn of_record(record: &Record) -> Option<Row> {
         Record::CallOpened(_)
         | Record::Bound(_)
         | Record::Unbound { .. }
+        | Record::GruuKey(_)
         | Record::CallAnswered { .. }
         | Record::Alive { .. }
         | Record::Acd(_)

@@ -33,6 +33,11 @@ impl AddressOfRecord {
         (!user.is_empty()).then(|| Self::new(&user, domain))
     }
 
+    /// `user@domain`, shared.
+    pub fn shared(&self) -> Arc<str> {
+        self.0.clone()
+    }
+
     /// `user@domain`.
     pub fn as_str(&self) -> &str {
         &self.0

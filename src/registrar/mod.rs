@@ -2,67 +2,77 @@
 //!
 //! Goes in: REGISTER requests that are authenticated and allowed for their address of record, closed connections, failed probes,
 //! time. Comes out: the status and headers of the answer, and each change of a binding, for the journal and for whoever counts
-//! ringable devices. RFC 3261 §10.3, RFC 5626 (`+sip.instance`, `reg-id`), RFC 3327 (Path). It deliberately knows no passwords, sends
-//! nothing, and does not choose whom to ring.
+//! ringable devices; and the flows that want a sign of life. RFC 3261 §10.3, RFC 5626 (`+sip.instance`, `reg-id`), RFC 3327 (Path),
+//! RFC 3608 (Service-Route), RFC 5627 (GRUU). It deliberately knows no passwords, sends nothing, and does not choose whom to ring.
 
+mod answer;
 mod aor;
 mod binding;
+mod flows;
+mod gruu;
+mod health;
+mod policy;
 mod register;
 mod request;
 #[cfg(test)]
 mod tests;
 
+pub use answer::RegisterOutcome;
 pub use aor::AddressOfRecord;
-pub use binding::{Binding, BindingChange, Change, RemovalReason};
-pub use register::RegisterOutcome;
+pub use binding::{Binding, BindingChange, Change, RemovalReason, Texts};
+pub use flows::Target;
+pub use gruu::{Gruu, GruuKey};
+pub use health::{HealthChange, Ping};
+pub use policy::{Nat, PathFrom, Policy};
+
+use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use crate::base::{Arena, Duration, Instant, Key, Map, Now, Set, TimerId, TimerQueue};
-use crate::transport::{ConnectionId, Flow};
-use std::sync::Arc;
-
-/// What a registrar grants.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct RegistrarSettings {
-    /// Shortest registration; a shorter wish is answered 423 with Min-Expires (RFC 3261 §10.3). Default 60 s.
-    pub expires_min: Duration,
-    /// Granted when the request wishes nothing. Default 3,600 s.
-    pub expires_default: Duration,
-    /// Longest registration; a longer wish is cut. Default 3,600 s.
-    pub expires_max: Duration,
-    /// Bindings that one address of record may have. Default 10.
-    pub contacts_max: usize,
-}
-
-impl Default for RegistrarSettings {
-    fn default() -> Self {
-        RegistrarSettings {
-            expires_min: Duration::from_secs(60),
-            expires_default: Duration::from_secs(3_600),
-            expires_max: Duration::from_secs(3_600),
-            contacts_max: 10,
-        }
-    }
-}
+use crate::base::{Arena, Entropy, Instant, Key, Map, Now, Set, TimerId, TimerQueue};
+use crate::transport::{ConnectionId, Flow, ProfileId};
 
 struct Entry {
     aor: AddressOfRecord,
     binding: Binding,
-    /// A refresh that lengthens leaves it; when it fires too early it is armed again.
+    /// When its flow is to be pinged; `None`: never.
+    ping_at: Option<Instant>,
+    /// Fires at the end of the binding or for its ping. A refresh that lengthens leaves it; when it fires too early it is armed again.
     timer: TimerId,
+}
+
+impl Entry {
+    fn due(&self) -> Instant {
+        self.ping_at.map_or(self.binding.expires_at, |at| {
+            at.min(self.binding.expires_at)
+        })
+    }
 }
 
 type Keys = SmallVec<[Key<Entry>; 2]>;
 
+/// What is due: bindings that are over, and flows that want a sign of life.
+#[derive(Debug, Default)]
+pub struct Due {
+    /// Bindings that are gone.
+    pub changes: Vec<BindingChange>,
+    /// What to send.
+    pub pings: Vec<Ping>,
+}
+
 /// All bindings of one shard.
-#[derive(Default)]
 pub struct Registrar {
-    settings: RegistrarSettings,
+    /// By `ProfileId`; a profile that is not there grants what [`Policy::default`] says.
+    policies: Vec<Arc<Policy>>,
+    fallback: Arc<Policy>,
+    entropy: Entropy,
     entries: Arena<Entry>,
     /// Never empty lists: an address without bindings is not there. Oldest first.
     by_aor: Map<AddressOfRecord, Keys>,
     by_connection: Map<ConnectionId, Keys>,
+    /// For each life that temporary GRUUs seal, one of the device's bindings.
+    lives: Map<u64, Key<Entry>>,
+    gruu_key: Option<GruuKey>,
     /// One timer for each binding.
     timers: TimerQueue<Key<Entry>>,
     /// Flows on which a telephone did not answer, and until when that is held against them.
@@ -77,17 +87,44 @@ const USER_AGENTS_MAX: usize = 1_024;
 const UNHEALTHY_SWEEP: usize = 1_024;
 
 impl Registrar {
-    /// A registrar without bindings.
-    pub fn new(settings: RegistrarSettings) -> Self {
+    /// A registrar without bindings. `policies` by `ProfileId`.
+    pub fn new(policies: Vec<Arc<Policy>>, entropy: Entropy) -> Self {
         Registrar {
-            settings,
-            ..Registrar::default()
+            policies,
+            fallback: Arc::default(),
+            entropy,
+            entries: Arena::new(),
+            by_aor: Map::default(),
+            by_connection: Map::default(),
+            lives: Map::default(),
+            gruu_key: None,
+            timers: TimerQueue::new(),
+            unhealthy: Map::default(),
+            user_agents: Set::default(),
         }
     }
 
-    /// Takes new settings; bindings that exist keep what they were granted.
-    pub fn configure(&mut self, settings: RegistrarSettings) {
-        self.settings = settings;
+    /// Takes new policies; bindings that exist keep what they were granted, and are pinged as the new ones say.
+    pub fn configure(&mut self, now: Now, policies: Vec<Arc<Policy>>) {
+        if self.policies == policies {
+            return;
+        }
+        self.policies = policies;
+        let keys: Vec<Key<Entry>> = self.entries.iter().map(|(key, _)| key).collect();
+        for key in keys {
+            let ping_at = self.first_ping(now, key);
+            if let Some(entry) = self.entries.get_mut(key) {
+                entry.ping_at = ping_at;
+                self.timers.cancel(entry.timer);
+                entry.timer = self.timers.set(entry.due(), key);
+            }
+        }
+    }
+
+    fn policy(&self, profile: ProfileId) -> &Arc<Policy> {
+        self.policies
+            .get(usize::from(profile.0))
+            .unwrap_or(&self.fallback)
     }
 
     /// The live bindings of an address: highest `q` first, among equals the newest first.
@@ -112,47 +149,65 @@ impl Registrar {
             .any(|entry| entry.binding.expires_at > now.mono)
     }
 
-    /// A connection is gone: its bindings go with it at once, because a telephone behind a NAT cannot be reached without it, and
-    /// one that is not registers again.
-    pub fn flow_closed(&mut self, _now: Now, connection: ConnectionId) -> Vec<BindingChange> {
-        let keys = self.by_connection.get(&connection).cloned();
-        keys.unwrap_or_default()
-            .into_iter()
-            .filter_map(|key| self.remove(key, RemovalReason::ConnectionClosed))
-            .collect()
-    }
-
-    /// Removes one binding by its contact, for an operator's command.
+    /// Removes one binding by its contact, and by its `reg-id` where several flows have the same: for an operator's command, and when
+    /// the journal says so.
     pub fn remove_contact(
         &mut self,
         aor: &AddressOfRecord,
         contact: &str,
+        reg_id: Option<u32>,
     ) -> Option<BindingChange> {
         let key = self.keys_of(aor).iter().copied().find(|key| {
-            self.entries
-                .get(*key)
-                .is_some_and(|entry| &*entry.binding.contact == contact)
+            self.entries.get(*key).is_some_and(|entry| {
+                entry.binding.contact() == contact
+                    && (reg_id.is_none() || entry.binding.reg_id == reg_id)
+            })
         })?;
         self.remove(key, RemovalReason::Operator)
     }
 
-    /// Removes what has run out.
-    pub fn expire(&mut self, now: Now) -> Vec<BindingChange> {
-        let mut changes = Vec::new();
+    /// Removes what has run out, and says which flows want a sign of life.
+    pub fn due(&mut self, now: Now) -> Due {
+        let mut due = Due::default();
         while let Some(key) = self.timers.pop_due(now.mono) {
-            let Some(entry) = self.entries.get_mut(key) else {
+            let Some(entry) = self.entries.get(key) else {
                 continue;
             };
-            if entry.binding.expires_at > now.mono {
-                entry.timer = self.timers.set(entry.binding.expires_at, key);
-            } else {
-                changes.extend(self.remove(key, RemovalReason::Expired));
+            if entry.binding.expires_at <= now.mono {
+                due.changes.extend(self.remove(key, RemovalReason::Expired));
+                continue;
+            }
+            if entry.ping_at.is_some_and(|at| at <= now.mono) {
+                let (ping, next) = self.ping(now, key);
+                due.pings.extend(ping);
+                if let Some(entry) = self.entries.get_mut(key) {
+                    entry.ping_at = next;
+                }
+            }
+            if let Some(entry) = self.entries.get_mut(key) {
+                entry.timer = self.timers.set(entry.due(), key);
             }
         }
-        changes
+        due
     }
 
-    /// When [`Registrar::expire`] is due next.
+    /// Removes the bindings for which `keep` is false: of users and profiles that the configuration knows no more.
+    pub fn retain(
+        &mut self,
+        keep: impl Fn(&AddressOfRecord, &Binding) -> bool,
+    ) -> Vec<BindingChange> {
+        let gone: Vec<Key<Entry>> = self
+            .entries
+            .iter()
+            .filter(|(_, entry)| !keep(&entry.aor, &entry.binding))
+            .map(|(key, _)| key)
+            .collect();
+        gone.into_iter()
+            .filter_map(|key| self.remove(key, RemovalReason::NotConfigured))
+            .collect()
+    }
+
+    /// When [`Registrar::due`] is due next.
     pub fn next_deadline(&mut self) -> Option<Instant> {
         self.timers.next_deadline()
     }
@@ -171,7 +226,7 @@ impl Registrar {
         if let Some(key) = same {
             self.remove(key, RemovalReason::Replaced);
         }
-        self.insert(aor, binding);
+        self.insert(now, aor, binding);
     }
 
     /// All bindings, in order of their address of record.
@@ -181,11 +236,11 @@ impl Registrar {
             .iter()
             .map(|(_, entry)| (&entry.aor, &entry.binding))
             .collect();
-        all.sort_by(|a, b| (a.0, &a.1.contact).cmp(&(b.0, &b.1.contact)));
+        all.sort_by(|a, b| (a.0, a.1.contact()).cmp(&(b.0, b.1.contact())));
         all.into_iter()
     }
 
-    /// Number of bindings, the expired ones that [`Registrar::expire`] has not met yet included.
+    /// Number of bindings, the expired ones that [`Registrar::due`] has not met yet included.
     pub fn len(&self) -> usize {
         self.entries.len()
     }
@@ -214,6 +269,7 @@ impl Registrar {
     /// May this binding be rung: live, and its flow not unhealthy?
     pub fn healthy(&self, now: Now, binding: &Binding) -> bool {
         binding.expires_at > now.mono
+            && !binding.health.is_dead()
             && self
                 .unhealthy
                 .get(&binding.flow)
@@ -224,11 +280,13 @@ impl Registrar {
         self.by_aor.get(aor).map_or(&[], |keys| keys.as_slice())
     }
 
-    fn insert(&mut self, aor: AddressOfRecord, binding: Binding) -> Key<Entry> {
+    fn insert(&mut self, now: Now, aor: AddressOfRecord, binding: Binding) -> Key<Entry> {
         let connection = binding.flow.connection;
+        let life = binding.life;
         let timers = &mut self.timers;
         let key = self.entries.insert_with(|key| Entry {
             aor: aor.clone(),
+            ping_at: None,
             timer: timers.set(binding.expires_at, key),
             binding,
         });
@@ -236,40 +294,30 @@ impl Registrar {
         if let Some(connection) = connection {
             self.by_connection.entry(connection).or_default().push(key);
         }
+        if life != 0 {
+            self.lives.insert(life, key);
+        }
+        let ping_at = self.first_ping(now, key);
+        if let Some(entry) = self.entries.get_mut(key)
+            && ping_at.is_some()
+        {
+            entry.ping_at = ping_at;
+            if entry.due() < entry.binding.expires_at {
+                self.timers.cancel(entry.timer);
+                entry.timer = self.timers.set(entry.due(), key);
+            }
+        }
         key
     }
 
-    /// Moves a binding to another flow.
-    fn move_to(&mut self, key: Key<Entry>, flow: Flow) {
-        let Some(entry) = self.entries.get_mut(key) else {
-            return;
-        };
-        let before = std::mem::replace(&mut entry.binding.flow, flow).connection;
-        if before == flow.connection {
-            return;
-        }
-        self.unlink(before, key);
-        if let Some(connection) = flow.connection {
-            self.by_connection.entry(connection).or_default().push(key);
-        }
-    }
-
-    fn unlink(&mut self, connection: Option<ConnectionId>, key: Key<Entry>) {
-        if let Some(connection) = connection
-            && let Some(keys) = self.by_connection.get_mut(&connection)
-        {
-            keys.retain(|other| *other != key);
-            if keys.is_empty() {
-                self.by_connection.remove(&connection);
-            }
-        }
-    }
-
     fn remove(&mut self, key: Key<Entry>, reason: RemovalReason) -> Option<BindingChange> {
+        let life = self.entries.get(key)?.binding.life;
+        self.end_life(key, life);
         let Entry {
             aor,
             binding,
             timer,
+            ..
         } = self.entries.remove(key)?;
         self.timers.cancel(timer);
         if let Some(keys) = self.by_aor.get_mut(&aor) {

@@ -1,70 +1,18 @@
 //! REGISTER applied: checked as a whole, then changed as a whole (RFC 3261 §10.3 steps 6 to 8).
 
-use std::fmt::Write;
+use std::sync::Arc;
 
 use smallvec::SmallVec;
 
+use super::binding::shows_nat;
+use super::request::{self, Arrival, Refusal, Wish, Wishes};
+use super::{
+    AddressOfRecord, Binding, BindingChange, Change, Entry, Policy, RegisterOutcome, Registrar,
+    RemovalReason, Texts,
+};
 use crate::base::{Key, Now};
-use crate::sip::{Builder, Message, Name, StatusCode};
+use crate::sip::{Message, Name, StatusCode};
 use crate::transport::Flow;
-
-use super::binding::is_behind_nat;
-use super::request::{self, Refusal, Wish, Wishes};
-use super::{AddressOfRecord, Binding, BindingChange, Change, Entry, Registrar, RemovalReason};
-
-/// The answer to a REGISTER, and what it changed. Keep one and hand it in again: its buffers are reused.
-#[derive(Clone, Debug)]
-pub struct RegisterOutcome {
-    /// 200, or why nothing was changed: 400 (bad Contact), 403 (too many), 416 (no SIP URI), 423 (too brief), 500 (CSeq out of order).
-    pub status: StatusCode,
-    /// Reason phrase; empty for the code's own.
-    pub reason: &'static str,
-    /// Contact values of the answer, one a line.
-    contacts: String,
-    /// Min-Expires of the answer in seconds, with 423.
-    pub min_expires: Option<u32>,
-    /// What changed, in order. Journal it before the answer leaves.
-    pub changes: Vec<BindingChange>,
-}
-
-impl Default for RegisterOutcome {
-    fn default() -> Self {
-        RegisterOutcome {
-            status: StatusCode::OK,
-            reason: "",
-            contacts: String::new(),
-            min_expires: None,
-            changes: Vec::new(),
-        }
-    }
-}
-
-impl RegisterOutcome {
-    /// The Contact values of a 200: every binding with what is left of its time.
-    pub fn contacts(&self) -> impl Iterator<Item = &str> {
-        self.contacts.lines()
-    }
-
-    /// The answer: give it a To tag and finish it.
-    pub fn response(&self, request: &Message, to_tag: &[u8]) -> Builder {
-        let mut response = Builder::response(request, self.status, self.reason).to_tag(to_tag);
-        for contact in self.contacts() {
-            response = response.header(Name::Contact, contact);
-        }
-        match self.min_expires {
-            Some(seconds) => response.header_fmt(Name::MinExpires, format_args!("{seconds}")),
-            None => response,
-        }
-    }
-
-    fn clear(&mut self) {
-        self.status = StatusCode::OK;
-        self.reason = "";
-        self.contacts.clear();
-        self.min_expires = None;
-        self.changes.clear();
-    }
-}
 
 /// A wish with the binding that it is about.
 struct Step<'a> {
@@ -72,11 +20,23 @@ struct Step<'a> {
     known: Option<Key<Entry>>,
 }
 
+/// One REGISTER while it is applied.
+struct Register<'a> {
+    now: Now,
+    flow: Flow,
+    request: &'a Message,
+    aor: &'a AddressOfRecord,
+    policy: &'a Policy,
+    arrival: &'a Arrival,
+    user_agent: Option<Arc<str>>,
+}
+
 impl Registrar {
     /// Applies a REGISTER that is authenticated and allowed to change `aor`. Either all of its contacts are taken or none.
     ///
     /// Choices where the RFC leaves one: a CSeq that is not higher than the binding's, under the same Call-ID, is answered 500 as
-    /// a dialog would (§12.2.2); more than `contacts_max` bindings are answered 403, because asking again would not help.
+    /// a dialog would (§12.2.2); more than `contacts_max` bindings are answered 403, because asking again would not help, unless the
+    /// policy gives the place of the one refreshed longest ago to the new one.
     pub fn register(
         &mut self,
         now: Now,
@@ -85,28 +45,45 @@ impl Registrar {
         aor: &AddressOfRecord,
         out: &mut RegisterOutcome,
     ) {
-        out.clear();
-        let taken = match request::read(request, &self.settings) {
-            Ok(Wishes::Query) => Ok(()),
-            Ok(Wishes::RemoveAll) => self.remove_all(request, aor, out),
-            Ok(Wishes::Bind(wishes)) => self.bind(now, flow, request, aor, wishes, out),
-            Err(refusal) => Err(refusal),
-        };
+        out.clear(now);
+        let policy = self.policy(flow.profile).clone();
+        let source = flow.remote.ip().to_canonical();
+        let taken = request::arrival(request, &policy, source).and_then(|arrival| {
+            match request::read(request, &policy, &mut self.entropy)? {
+                Wishes::Query => {}
+                Wishes::RemoveAll => self.remove_all(request, aor, out)?,
+                Wishes::Bind(wishes) => {
+                    let register = Register {
+                        now,
+                        flow,
+                        request,
+                        aor,
+                        policy: &policy,
+                        arrival: &arrival,
+                        user_agent: self.agent_of(request),
+                    };
+                    self.bind(&register, wishes, out)?;
+                }
+            }
+            Ok(arrival)
+        });
         match taken {
-            Ok(()) => {
+            Ok(arrival) => {
                 self.mark_healthy(&flow);
-                self.list(now, aor, &mut out.contacts);
+                self.list(now, aor, arrival.gruu, &mut out.contacts);
+                out.accept(&policy, !arrival.path.is_empty());
             }
             Err(refusal) => {
                 debug_assert!(out.changes.is_empty(), "a refused request changes nothing");
-                out.status = refusal.status;
-                out.reason = refusal.reason;
-                if refusal.status == StatusCode::INTERVAL_TOO_BRIEF {
-                    let seconds = self.settings.expires_min.as_secs();
-                    out.min_expires = Some(u32::try_from(seconds).unwrap_or(u32::MAX));
-                }
+                out.refuse(refusal, &policy);
             }
         }
+    }
+
+    fn agent_of(&mut self, request: &Message) -> Option<Arc<str>> {
+        let text = request.header(Name::UserAgent)?;
+        let text = String::from_utf8_lossy(text.get(..128).unwrap_or(text));
+        Some(self.user_agent(&text))
     }
 
     fn remove_all(
@@ -128,136 +105,190 @@ impl Registrar {
 
     fn bind(
         &mut self,
-        now: Now,
-        flow: Flow,
-        request: &Message,
-        aor: &AddressOfRecord,
+        register: &Register<'_>,
         wishes: SmallVec<[Wish<'_>; 2]>,
         out: &mut RegisterOutcome,
     ) -> Result<(), Refusal> {
-        let path = request::path(request)?;
+        let aor = register.aor;
         let mut steps: SmallVec<[Step<'_>; 2]> = SmallVec::new();
         let mut count = self.keys_of(aor).len();
         for wish in wishes {
+            if register.arrival.lacks_outbound && wish.reg_id.is_some() && !wish.expires.is_zero() {
+                return Err(Refusal::of(
+                    StatusCode::FIRST_HOP_LACKS_OUTBOUND_SUPPORT,
+                    "",
+                ));
+            }
             let known = self.find(aor, &wish);
             if let Some(key) = known {
-                self.check_order(key, request)?;
+                self.check_order(key, register.request)?;
                 count -= usize::from(wish.expires.is_zero());
             } else {
                 count += usize::from(!wish.expires.is_zero());
             }
             steps.push(Step { wish, known });
         }
-        if count > self.settings.contacts_max {
-            return Err(Refusal {
-                status: StatusCode::FORBIDDEN,
-                reason: "Too Many Contacts",
-            });
+        let over = count.saturating_sub(register.policy.contacts_max);
+        let too_many = Refusal::of(StatusCode::FORBIDDEN, "Too Many Contacts");
+        if over > 0 {
+            let victims = self.oldest_but(aor, &steps, over);
+            if !register.policy.replace_oldest || victims.len() < over {
+                return Err(too_many);
+            }
+            for key in victims {
+                out.changes
+                    .extend(self.remove(key, RemovalReason::Replaced));
+            }
         }
-        let user_agent = request
-            .header(Name::UserAgent)
-            .map(|text| text.get(..128).unwrap_or(text))
-            .map(String::from_utf8_lossy);
         for Step { wish, known } in steps {
-            let removal = wish.expires.is_zero();
             // A contact that stands twice in one request meets what its first mention made.
             let known = known
                 .filter(|key| self.entries.contains(*key))
                 .or_else(|| self.find(aor, &wish));
-            match known {
-                Some(key) if removal => out
+            match (known, wish.expires.is_zero()) {
+                (Some(key), true) => out
                     .changes
                     .extend(self.remove(key, RemovalReason::Unregistered)),
-                Some(key) => {
-                    let agent = user_agent.as_deref();
-                    self.refresh(now, flow, request, &wish, &path, agent, key, out);
-                }
-                None if removal => {}
-                None => {
-                    let binding = Binding {
-                        contact: wish.contact.into(),
-                        flow,
-                        q: wish.q,
-                        expires_at: now.mono + wish.expires,
-                        instance: wish.instance.as_deref().map(Into::into),
-                        reg_id: wish.reg_id,
-                        call_id: String::from_utf8_lossy(request.call_id()).into(),
-                        cseq: request.cseq().number,
-                        user_agent: user_agent.as_deref().map(|text| self.user_agent(text)),
-                        path: path.clone(),
-                        registered_at: now.wall,
-                        behind_nat: is_behind_nat(&wish.uri, &flow),
-                    };
-                    self.insert(aor.clone(), binding.clone());
-                    out.changes.push(BindingChange {
-                        change: Change::Added,
-                        aor: aor.clone(),
-                        binding,
-                    });
-                }
+                (Some(key), false) => self.refresh(register, &wish, key, out),
+                (None, true) => {}
+                (None, false) => self.add(register, &wish, out),
             }
         }
         Ok(())
     }
 
+    /// The bindings refreshed longest ago that the request does not name, at most `most` of them.
+    fn oldest_but(
+        &self,
+        aor: &AddressOfRecord,
+        steps: &[Step<'_>],
+        most: usize,
+    ) -> SmallVec<[Key<Entry>; 2]> {
+        let mut others: Vec<_> = self
+            .keys_of(aor)
+            .iter()
+            .filter(|key| steps.iter().all(|step| step.known != Some(**key)))
+            .filter_map(|key| Some((self.entries.get(*key)?.binding.refreshed_at, *key)))
+            .collect();
+        others.sort();
+        others.truncate(most);
+        others.into_iter().map(|(_, key)| key).collect()
+    }
+
+    /// Outbound is used when the device asks for it with an instance and a `reg-id`, and its first hop plays along (RFC 5626 §6).
+    fn counts_flows(register: &Register<'_>, wish: &Wish<'_>, out: &mut RegisterOutcome) -> bool {
+        let counts = register.arrival.outbound && wish.reg_id.is_some();
+        if counts {
+            out.flow_timer = Some(register.policy.flow_timer.as_secs());
+        }
+        counts
+    }
+
+    fn life(&mut self, register: &Register<'_>, wish: &Wish<'_>) -> u64 {
+        match wish.instance.as_deref() {
+            Some(instance) if register.arrival.gruu => {
+                let call_id = register.request.call_id();
+                self.life_of(register.aor, instance, wish.reg_id, call_id)
+            }
+            Some(_) | None => 0,
+        }
+    }
+
+    fn add(&mut self, register: &Register<'_>, wish: &Wish<'_>, out: &mut RegisterOutcome) {
+        let Register { now, flow, aor, .. } = *register;
+        let call_id = String::from_utf8_lossy(register.request.call_id());
+        let texts = Texts {
+            contact: wish.contact,
+            instance: wish.instance.as_deref().unwrap_or_default(),
+            call_id: &call_id,
+            path: &register.arrival.path,
+        };
+        let shows = shows_nat(&wish.uri, &flow);
+        let source = flow.remote.ip().to_canonical();
+        let mut binding = Binding::new(texts, flow, now.mono + wish.expires);
+        binding.q = wish.q;
+        binding.reg_id = wish.reg_id;
+        binding.cseq = register.request.cseq().number;
+        binding.user_agent = register.user_agent.clone();
+        binding.registered_at = now.wall;
+        binding.refreshed_at = now.mono;
+        binding.life = self.life(register, wish);
+        binding.behind_nat = register.policy.nat.hides(source, shows);
+        binding.outbound = Self::counts_flows(register, wish, out);
+        self.insert(now, aor.clone(), binding.clone());
+        out.changes.push(BindingChange {
+            change: Change::Added,
+            aor: aor.clone(),
+            binding,
+        });
+    }
+
     /// The same device again. What did not change is not copied: this is what most REGISTERs do. Another contact under the same
     /// instance, or another flow, replaces the old path at once.
-    #[allow(clippy::too_many_arguments)] // one caller; the parts of one request
     fn refresh(
         &mut self,
-        now: Now,
-        flow: Flow,
-        request: &Message,
+        register: &Register<'_>,
         wish: &Wish<'_>,
-        path: &[std::sync::Arc<str>],
-        user_agent: Option<&str>,
         key: Key<Entry>,
         out: &mut RegisterOutcome,
     ) {
-        let known_agent = self
+        let Register {
+            now, flow, request, ..
+        } = *register;
+        let moved = self
             .entries
             .get(key)
-            .and_then(|entry| entry.binding.user_agent.clone());
-        let agent = match user_agent {
-            Some(text) if known_agent.as_deref() == Some(text) => known_agent,
-            Some(text) => Some(self.user_agent(text)),
-            None => None,
-        };
-        self.move_to(key, flow);
-        let Some(Entry {
-            aor,
-            binding,
-            timer,
-        }) = self.entries.get_mut(key)
-        else {
+            .is_some_and(|entry| entry.binding.flow != flow);
+        if moved {
+            self.move_to(now, key, flow);
+        }
+        let life = self.life(register, wish);
+        self.set_life(key, life);
+        let outbound = Self::counts_flows(register, wish, out);
+        let Some(entry) = self.entries.get_mut(key) else {
             return;
         };
-        if &*binding.contact != wish.contact {
-            binding.contact = wish.contact.into();
+        let before = entry.due();
+        let binding = &mut entry.binding;
+        let path = &register.arrival.path;
+        let instance = wish.instance.as_deref();
+        let same = binding.contact() == wish.contact
+            && binding.instance() == instance
+            && binding.call_id().as_bytes() == request.call_id()
+            && binding.path() == path;
+        if !same {
+            let call_id = String::from_utf8_lossy(request.call_id());
+            binding.write(Texts {
+                contact: wish.contact,
+                instance: instance.unwrap_or_default(),
+                call_id: &call_id,
+                path,
+            });
         }
-        if binding.instance.as_deref() != wish.instance.as_deref() {
-            binding.instance = wish.instance.as_deref().map(Into::into);
-        }
-        if binding.call_id.as_bytes() != request.call_id() {
-            binding.call_id = String::from_utf8_lossy(request.call_id()).into();
-        }
-        if binding.path != path {
-            binding.path = path.to_vec();
-        }
+        let source = flow.remote.ip().to_canonical();
+        let shows = shows_nat(&wish.uri, &flow);
         binding.reg_id = wish.reg_id;
         binding.cseq = request.cseq().number;
         binding.q = wish.q;
-        binding.user_agent = agent;
-        binding.behind_nat = is_behind_nat(&wish.uri, &flow);
-        let earlier = std::mem::replace(&mut binding.expires_at, now.mono + wish.expires);
-        if binding.expires_at < earlier {
-            self.timers.cancel(*timer);
-            *timer = self.timers.set(binding.expires_at, key);
+        binding.user_agent.clone_from(&register.user_agent);
+        binding.behind_nat = register.policy.nat.hides(source, shows);
+        binding.outbound = outbound;
+        binding.refreshed_at = now.mono;
+        binding.expires_at = now.mono + wish.expires;
+        binding.health.heard();
+        let binding = binding.clone();
+        if entry.due() < before {
+            self.timers.cancel(entry.timer);
+            entry.timer = self.timers.set(entry.due(), key);
         }
         out.changes.push(BindingChange {
-            change: Change::Refreshed,
-            aor: aor.clone(),
-            binding: binding.clone(),
+            change: if moved {
+                Change::Moved
+            } else {
+                Change::Refreshed
+            },
+            aor: entry.aor.clone(),
+            binding,
         });
     }
 
@@ -277,40 +308,13 @@ impl Registrar {
     fn check_order(&self, key: Key<Entry>, request: &Message) -> Result<(), Refusal> {
         match self.entries.get(key) {
             Some(Entry { binding, .. })
-                if binding.call_id.as_bytes() == request.call_id()
+                if binding.call_id().as_bytes() == request.call_id()
                     && request.cseq().number <= binding.cseq =>
             {
-                Err(Refusal {
-                    status: StatusCode::SERVER_INTERNAL_ERROR,
-                    reason: "CSeq Out of Order",
-                })
+                let status = StatusCode::SERVER_INTERNAL_ERROR;
+                Err(Refusal::of(status, "CSeq Out of Order"))
             }
             Some(_) | None => Ok(()),
-        }
-    }
-
-    /// The Contact values of a 200, with the time that is left rounded up, so that a device told 60 never sees 59.
-    fn list(&self, now: Now, aor: &AddressOfRecord, to: &mut String) {
-        for key in self.keys_of(aor) {
-            let Some(Entry { binding, .. }) = self.entries.get(*key) else {
-                continue;
-            };
-            if binding.expires_at <= now.mono {
-                continue;
-            }
-            let left = binding.expires_at.since(now.mono);
-            let seconds = left.as_secs() + u64::from(left.subsec_nanos() > 0);
-            let _ = write!(to, "<{}>;expires={seconds}", binding.contact);
-            if binding.q != 1000 {
-                let _ = write!(to, ";q=0.{:03}", binding.q);
-            }
-            if let Some(instance) = &binding.instance {
-                let _ = write!(to, ";+sip.instance=\"{instance}\"");
-            }
-            if let Some(reg_id) = binding.reg_id {
-                let _ = write!(to, ";reg-id={reg_id}");
-            }
-            to.push('\n');
         }
     }
 }

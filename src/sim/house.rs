@@ -71,7 +71,7 @@ pub fn files(
         (
             "sip-profiles/internal.toml".to_string(),
             format!(
-                "name = \"internal\"\nlisten = [\"udp:{0}\", \"tcp:{0}\"]\ndialplan = \"internal\"\nauth = \"digest\"\ncodecs = [\"pcma\", \"pcmu\"]\n",
+                "name = \"internal\"\nlisten = [\"udp:{0}\", \"tcp:{0}\"]\ndialplan = \"internal\"\nauth = \"digest\"\ncodecs = [\"pcma\", \"pcmu\"]\n\n[registration]\nqualify = \"off\"\nnat-ping = \"off\"\n",
                 internal()
             ),
         ),

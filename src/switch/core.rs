@@ -17,7 +17,7 @@ use crate::call::{Call, CallOutput, Calls, Ctx, User};
 use crate::config::Settings;
 use crate::event::CallRecord;
 use crate::media::Ports;
-use crate::registrar::{Registrar, RegistrarSettings};
+use crate::registrar::Registrar;
 use crate::transaction::{Act, Transactions};
 use crate::transport::{Guard, GuardSettings};
 
@@ -114,9 +114,9 @@ impl Switch {
             failures: Failures::default(),
             nonces: Nonces::new(secret),
             tx: Transactions::new(entropy.fork()),
-            registrar: Registrar::new(RegistrarSettings::default()),
             calls: Calls::new(network, ports, boot.media_workers, entropy.fork()),
             acd: Acd::new(entropy.fork()),
+            registrar: Registrar::new(super::faces::policies(&settings), entropy.fork()),
             trunks: Trunks::default(),
             routings: BTreeMap::new(),
             offers: BTreeMap::new(),
@@ -325,6 +325,7 @@ impl Switch {
         self.orders
             .push_back(AcdCommand::Configure(self.settings.acd()));
         self.configure_trunks(now, fx);
+        self.configure_registrar(now, fx);
         self.work_off(now, fx);
         self.report_all_devices(now);
         self.publish(

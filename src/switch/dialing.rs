@@ -3,8 +3,6 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use bytes::Bytes;
-
 use super::core::Switch;
 use super::effect::Effects;
 use super::routing::{Branch, Fork, Phase, Routing, SwitchTimer};
@@ -12,7 +10,9 @@ use crate::base::{Duration, Key, Now};
 use crate::call::{Call, Cause, Endpoint, Leg, LegSpec, Role};
 use crate::dialplan::{CallFacts, DialAction, DialMode, DialOutcome, DialTarget, Run, StepInput};
 use crate::event::{Direction, Party};
+use crate::registrar::Target;
 use crate::sip::{Name, StatusCode};
+use crate::transport::Way;
 
 /// How long the devices of an extension ring for a call that a program asked for.
 const ORIGINATE_RINGS: Duration = Duration::from_secs(30);
@@ -222,10 +222,14 @@ impl Switch {
             .calls
             .caller(call)
             .is_some_and(|leg| matches!(leg.endpoint, Endpoint::Trunk(_)));
-        self.registrar
-            .lookup(now, &aor)
-            .filter(|binding| self.registrar.healthy(now, binding))
-            .map(|binding| LegSpec {
+        let spec = |target: &Target<'_>| {
+            let binding = target.first()?;
+            let Way {
+                flow,
+                request_uri,
+                routes,
+            } = binding.way();
+            Some(LegSpec {
                 role,
                 party: Party {
                     number: extension.clone(),
@@ -233,8 +237,8 @@ impl Switch {
                     trunk: None,
                 },
                 endpoint: Endpoint::Extension(extension.clone()),
-                flow: binding.flow,
-                request_uri: Bytes::copy_from_slice(binding.contact.as_bytes()),
+                flow,
+                request_uri,
                 to: format!("<sip:{}@{domain}>", uri_user(extension)),
                 from: format!(
                     "{}<sip:{}@{domain}>",
@@ -242,11 +246,7 @@ impl Switch {
                     uri_user(&number)
                 ),
                 contact_user: Arc::from(uri_user(&number)),
-                route: binding
-                    .path
-                    .iter()
-                    .map(|path| Bytes::copy_from_slice(path.as_bytes()))
-                    .collect(),
+                route: routes,
                 headers: if caller_trunk {
                     vec![(
                         Name::PAssertedIdentity,
@@ -260,8 +260,12 @@ impl Switch {
                     Vec::new()
                 },
                 login: None,
+                device: Some(binding.device()),
+                otherwise: target.iter().skip(1).map(|other| other.way()).collect(),
             })
-            .collect()
+        };
+        let targets = self.registrar.targets(now, &aor);
+        targets.iter().filter_map(spec).collect()
     }
 
     pub(super) fn on_ringing(&mut self, now: Now, call: Key<Call>, leg: Key<Leg>) {

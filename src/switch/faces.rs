@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::call::{Network, PeerLogin, ProfileFace};
 use crate::config::{PublicAddress, Settings, SipProfile, Trunk};
 use crate::media::{Codec, Payload};
+use crate::registrar::Policy;
 use crate::transport::{Flow, ProfileId, Transport};
 
 /// The profiles as the call core sees them.
@@ -24,6 +25,15 @@ pub(super) fn network(settings: &Settings, primary: IpAddr) -> Network {
             .collect(),
         primary,
     }
+}
+
+/// The registration policies, by `ProfileId`.
+pub(super) fn policies(settings: &Settings) -> Vec<Arc<Policy>> {
+    settings
+        .profiles
+        .iter()
+        .map(|profile| profile.registration.clone())
+        .collect()
 }
 
 fn public_address(settings: &Settings, profile: &SipProfile) -> Option<IpAddr> {

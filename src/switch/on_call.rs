@@ -67,6 +67,10 @@ impl Switch {
             Endpoint::Trunk(_) => Direction::Inbound,
             Endpoint::Extension(_) | Endpoint::Unknown => Direction::Internal,
         };
+        let device = match &endpoint {
+            Endpoint::Extension(extension) => self.device_on(now, extension, &flow),
+            Endpoint::Trunk(_) | Endpoint::Unknown => None,
+        };
         let login = match &endpoint {
             Endpoint::Trunk(name) => self
                 .settings
@@ -83,6 +87,7 @@ impl Switch {
             to,
             direction,
             login,
+            device,
         };
         match self.with_calls(now, |calls, ctx| calls.incoming(ctx, incoming)) {
             Ok(call) => {
@@ -433,6 +438,11 @@ impl Switch {
                     Role::Callee | Role::Caller => {
                         self.on_branch_failed(now, call, leg, status, fx)
                     }
+                }
+            }
+            CallEvent::FlowFailed { endpoint, flow } => {
+                if let Endpoint::Extension(extension) = &endpoint {
+                    self.mark_unhealthy(now, extension, flow);
                 }
             }
             CallEvent::LegEnded {

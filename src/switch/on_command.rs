@@ -231,7 +231,7 @@ impl Switch {
             .all()
             .map(|(aor, binding)| RegistrationView {
                 aor: Arc::from(aor.as_str()),
-                contact: binding.contact.clone(),
+                contact: Arc::from(binding.contact()),
                 transport: binding.flow.transport.as_str(),
                 source: binding.flow.remote.to_string(),
                 user_agent: binding.user_agent.clone(),

@@ -73,6 +73,7 @@ impl Switch {
         connection: ConnectionId,
         fx: &mut Effects,
     ) {
+        self.with_tx(|tx, acts| tx.connection_closed(now, connection, acts));
         let changes = self.registrar.flow_closed(now, connection);
         self.note_bindings(now, changes, fx);
     }
@@ -103,7 +104,10 @@ impl Switch {
                     calls.on_response(ctx, leg, what, key, flow, &message);
                 }),
                 User::Ping(trunk) => self.on_ping_response(now, trunk, message.status(), fx),
-                User::Trunk(_) | User::Health(_) | User::Notify(_) | User::Proxy(_) => {}
+                User::Health(ticket) => {
+                    self.on_health_response(now, ticket, message.status(), fx);
+                }
+                User::Trunk(_) | User::Notify(_) | User::Proxy(_) => {}
                 User::Nobody => {}
             },
             Act::StrayResponse { .. } => {}
@@ -115,7 +119,8 @@ impl Switch {
                     self.with_calls(now, |calls, ctx| calls.on_lost(ctx, leg, what, key));
                 }
                 User::Ping(trunk) => self.on_ping_response(now, trunk, None, fx),
-                User::Trunk(_) | User::Health(_) | User::Notify(_) | User::Proxy(_) => {}
+                User::Health(ticket) => self.on_health_response(now, ticket, None, fx),
+                User::Trunk(_) | User::Notify(_) | User::Proxy(_) => {}
                 User::Nobody => {}
             },
             Act::NoAck { key } => {

@@ -2,20 +2,22 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::core::Switch;
 use super::effect::{Effect, Effects};
 use super::record::{BindingRecord, Fact, Record};
 use super::source::Source;
 use crate::acd::AcdCommand;
-use crate::base::{Duration, Now};
-use crate::call::Endpoint;
+use crate::base::{Duration, Now, Secret};
+use crate::call::{Endpoint, User};
 use crate::event::RegistrationFact;
 use crate::registrar::{
-    AddressOfRecord, Binding, BindingChange, Change, RegisterOutcome, RemovalReason,
+    AddressOfRecord, Binding, BindingChange, Change, GruuKey, Ping, RegisterOutcome, RemovalReason,
 };
-use crate::sip::{Message, StatusCode};
+use crate::sip::{Builder, Message, Method, Name, StatusCode};
 use crate::transaction::ServerKey;
-use crate::transport::Flow;
+use crate::transport::{Flow, Way};
 
 /// How long a device that answered nothing, or 408, 430 or 480, is left alone (acd.md §3).
 pub(super) const UNHEALTHY: Duration = Duration::from_secs(30);
@@ -48,8 +50,12 @@ impl Switch {
         }
         let aor = self.aor(&extension);
         let mut outcome = RegisterOutcome::default();
+        let sealed = self.registrar.gruu_key().is_some();
         self.registrar
             .register(now, flow, request, &aor, &mut outcome);
+        if !sealed && let Some(key) = self.registrar.gruu_key() {
+            Self::journal(fx, gruu_key_record(key));
+        }
         let tag = self.entropy.token::<8>();
         let response = outcome.response(request, &tag).finish();
         let changes = std::mem::take(&mut outcome.changes);
@@ -70,35 +76,80 @@ impl Switch {
         fx: &mut Effects,
     ) {
         for change in changes {
-            let aor: Arc<str> = Arc::from(change.aor.as_str());
-            let contact = change.binding.contact.clone();
             match change.change {
-                Change::Added | Change::Refreshed => {
+                Change::Added | Change::Refreshed | Change::Moved => {
                     let record = self.binding_record(now, &change.aor, &change.binding);
                     Self::journal(fx, Record::Bound(record));
                 }
                 Change::Removed(_) => Self::journal(
                     fx,
                     Record::Unbound {
-                        aor: aor.clone(),
-                        contact: contact.clone(),
+                        aor: change.aor.shared(),
+                        contact: Arc::from(change.binding.contact()),
+                        reg_id: change.binding.reg_id,
                     },
                 ),
             }
+            self.follow(now, &change);
+            let (aor, contact) = match change.change {
+                Change::Refreshed | Change::Moved => continue,
+                Change::Added | Change::Removed(_) => {
+                    (change.aor.shared(), Arc::from(change.binding.contact()))
+                }
+            };
             let fact = match change.change {
-                Change::Added => Some(RegistrationFact::Added { aor, contact }),
-                Change::Refreshed => None,
-                Change::Removed(reason) => Some(RegistrationFact::Removed {
+                Change::Removed(reason) => RegistrationFact::Removed {
                     aor,
                     contact,
                     reason: removal(reason).to_owned(),
-                }),
+                },
+                Change::Added | Change::Refreshed | Change::Moved => {
+                    RegistrationFact::Added { aor, contact }
+                }
             };
-            if let Some(fact) = fact {
-                self.publish(now, Fact::Registration(fact), fx);
-                self.report_devices(now, change.aor.user());
-            }
+            self.publish(now, Fact::Registration(fact), fx);
+            self.report_devices(now, change.aor.user());
         }
+    }
+
+    /// Live calls of a device follow it: to the flow that it came back on, or from one that is gone to another of the same device.
+    fn follow(&mut self, now: Now, change: &BindingChange) {
+        if self.calls.is_empty() {
+            return;
+        }
+        let binding = match change.change {
+            Change::Refreshed => return,
+            Change::Added | Change::Moved => Some(&change.binding),
+            Change::Removed(_) => self.registrar.heir(now, &change.aor, &change.binding),
+        };
+        let Some(binding) = binding else { return };
+        let (device, way) = (binding.device(), binding.way());
+        let replaces = change.change == Change::Moved;
+        self.with_calls(now, |calls, ctx| {
+            calls.flow_moved(ctx, change.aor.user(), device, &way, replaces);
+        });
+    }
+
+    /// The registered device of an extension that speaks on `flow`, for its calls to follow it.
+    pub(super) fn device_on(&self, now: Now, extension: &str, flow: &Flow) -> Option<u64> {
+        let aor = self.aor(extension);
+        self.registrar
+            .lookup(now, &aor)
+            .find(|binding| binding.flow == *flow)
+            .map(Binding::device)
+    }
+
+    /// Takes the policies of new settings. Bindings of people who are in the files no more, and of profiles that are gone, end.
+    pub(super) fn configure_registrar(&mut self, now: Now, fx: &mut Effects) {
+        let policies = super::faces::policies(&self.settings);
+        self.registrar.configure(now, policies);
+        let settings = self.settings.clone();
+        let gone = self.registrar.retain(|aor, binding| {
+            settings.directory.user(aor.user()).is_some()
+                && super::faces::profile_of(&settings, binding.flow.profile)
+                    .is_some_and(|profile| !profile.is_gone())
+        });
+        self.note_bindings(now, gone, fx);
     }
 
     pub(super) fn binding_record(
@@ -111,8 +162,8 @@ impl Switch {
             .map(|profile| profile.name.clone())
             .unwrap_or_default();
         BindingRecord {
-            aor: Arc::from(aor.as_str()),
-            contact: binding.contact.clone(),
+            aor: aor.shared(),
+            contact: binding.contact_text(),
             profile,
             transport: Arc::from(binding.flow.transport.as_str()),
             local: binding.flow.local,
@@ -120,13 +171,15 @@ impl Switch {
             q: binding.q,
             expires_at: now.wall_at(binding.expires_at),
             registered_at: binding.registered_at,
-            instance: binding.instance.clone(),
+            instance: binding.instance_text(),
             reg_id: binding.reg_id,
-            call_id: binding.call_id.clone(),
+            call_id: binding.call_id_text(),
             cseq: binding.cseq,
             user_agent: binding.user_agent.clone(),
-            path: binding.path.clone(),
+            path: binding.paths().map(Arc::from).collect(),
             behind_nat: binding.behind_nat,
+            outbound: binding.outbound,
+            life: binding.life,
         }
     }
 
@@ -136,11 +189,7 @@ impl Switch {
             return;
         }
         let aor = self.aor(extension);
-        let ringable = self
-            .registrar
-            .lookup(now, &aor)
-            .filter(|binding| self.registrar.healthy(now, binding))
-            .count();
+        let ringable = self.registrar.targets(now, &aor).len();
         self.orders.push_back(AcdCommand::Devices {
             agent: Arc::from(extension),
             ringable: u32::try_from(ringable).unwrap_or(u32::MAX),
@@ -168,8 +217,80 @@ impl Switch {
     }
 
     pub(super) fn on_bindings_due(&mut self, now: Now, fx: &mut Effects) {
-        let changes = self.registrar.expire(now);
-        self.note_bindings(now, changes, fx);
+        let due = self.registrar.due(now);
+        self.note_bindings(now, due.changes, fx);
+        for ping in due.pings {
+            match ping {
+                Ping::Ask { ticket, way, aor } => self.ask_flow(now, ticket, way, &aor),
+                Ping::Keep(flow) => fx.push(Effect::Send {
+                    flow,
+                    bytes: Bytes::from_static(b"\r\n\r\n"),
+                }),
+            }
+        }
+    }
+
+    /// OPTIONS to a registered device: is its flow alive (RFC 3261 §11.1)?
+    fn ask_flow(&mut self, now: Now, ticket: u64, way: Way, aor: &AddressOfRecord) {
+        let flow = way.flow;
+        let branch = self.tx.branch();
+        let network = self.calls.network();
+        let sent_by = network.sent_by(&flow);
+        let contact = network.contact(&flow, "");
+        let domain = self.settings.server.domain.clone();
+        let tag = self.entropy.token::<8>();
+        let call_id = self.entropy.token::<26>();
+        let mut request = Builder::request(&Method::Options, &way.request_uri)
+            .via(flow.transport.as_str(), &sent_by, branch.as_ref(), true)
+            .header(Name::MaxForwards, "70");
+        for route in &way.routes {
+            request = request.header(Name::Route, route);
+        }
+        let message = request
+            .header_fmt(
+                Name::From,
+                format_args!("<sip:{domain}>;tag={}", String::from_utf8_lossy(&tag)),
+            )
+            .header_fmt(
+                Name::To,
+                format_args!("<sip:{}@{domain}>", super::dialing::uri_user(aor.user())),
+            )
+            .header(Name::CallId, call_id)
+            .header(Name::CSeq, "1 OPTIONS")
+            .header(Name::Contact, contact)
+            .header(Name::UserAgent, self.calls.product().as_bytes())
+            .finish();
+        self.with_tx(|tx, acts| tx.send_request(now, flow, message, User::Health(ticket), acts));
+    }
+
+    /// What came of it. Any answer of the device shows that it is there; a proxy on its Path may only say that it is not.
+    pub(super) fn on_health_response(
+        &mut self,
+        now: Now,
+        ticket: u64,
+        status: Option<StatusCode>,
+        fx: &mut Effects,
+    ) {
+        let alive = match status.map(StatusCode::as_u16) {
+            Some(100..=199) => return,
+            Some(408 | 430 | 480 | 503 | 504) => !self.registrar.is_routed(ticket),
+            Some(_) => true,
+            None => false,
+        };
+        let change = if alive {
+            self.registrar.answered(ticket)
+        } else {
+            self.registrar.silent(ticket)
+        };
+        let Some(change) = change else { return };
+        let (aor, contact) = (change.aor.shared(), Arc::from(&*change.contact));
+        let fact = if change.alive {
+            RegistrationFact::Reachable { aor, contact }
+        } else {
+            RegistrationFact::Unreachable { aor, contact }
+        };
+        self.publish(now, Fact::Registration(fact), fx);
+        self.report_devices(now, change.aor.user());
     }
 
     /// A sentence for the operator.
@@ -181,6 +302,27 @@ impl Switch {
     }
 }
 
+/// The key of temporary GRUUs as the journal keeps it.
+pub(super) fn gruu_key_record(key: &GruuKey) -> Record {
+    use std::fmt::Write as _;
+    let mut text = String::with_capacity(64);
+    for byte in key.0 {
+        let written = write!(text, "{byte:02x}");
+        debug_assert!(written.is_ok(), "writing to a String does not fail");
+    }
+    Record::GruuKey(Secret::new(text))
+}
+
+/// And back.
+pub(super) fn gruu_key(text: &Secret) -> Option<GruuKey> {
+    let text = text.reveal();
+    let mut key = [0; 32];
+    for (at, byte) in key.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(text.get(2 * at..2 * at + 2)?, 16).ok()?;
+    }
+    Some(GruuKey(key))
+}
+
 fn removal(reason: RemovalReason) -> &'static str {
     match reason {
         RemovalReason::Unregistered => "unregistered",
@@ -188,5 +330,6 @@ fn removal(reason: RemovalReason) -> &'static str {
         RemovalReason::ConnectionClosed => "connection closed",
         RemovalReason::Replaced => "replaced by the device's new registration",
         RemovalReason::Operator => "removed by an operator",
+        RemovalReason::NotConfigured => "no longer configured",
     }
 }

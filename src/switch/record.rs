@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::acd::{AcdEvent, AcdRecord};
-use crate::base::{Ulid, WallTime};
+use crate::base::{Secret, Text, Ulid, WallTime};
 use crate::event::{CallFact, CallRecord, RegistrationFact, TrunkFact};
 
 /// A published fact with its place in the order of all facts.
@@ -45,7 +45,7 @@ pub struct BindingRecord {
     /// `user@domain`.
     pub aor: Arc<str>,
     /// The contact URI; the binding's key together with `aor`.
-    pub contact: Arc<str>,
+    pub contact: Text,
     /// Name of the profile that it came through.
     pub profile: Arc<str>,
     /// `UDP` or `TCP`.
@@ -62,12 +62,12 @@ pub struct BindingRecord {
     pub registered_at: WallTime,
     /// `+sip.instance` (RFC 5626 §4.1).
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub instance: Option<Arc<str>>,
+    pub instance: Option<Text>,
     /// `reg-id` (RFC 5626 §4.2).
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub reg_id: Option<u32>,
     /// Call-ID of the REGISTER.
-    pub call_id: Arc<str>,
+    pub call_id: Text,
     /// CSeq number of the REGISTER.
     pub cseq: u32,
     /// What the device calls itself.
@@ -76,9 +76,19 @@ pub struct BindingRecord {
     /// Path values (RFC 3327).
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub path: Vec<Arc<str>>,
-    /// The contact's host differs from the source address.
+    /// It is behind a NAT.
     #[serde(default)]
     pub behind_nat: bool,
+    /// Its flows are counted by outbound (RFC 5626).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub outbound: bool,
+    /// Names the life of the registration in temporary GRUUs (RFC 5627); zero when it has none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub life: u64,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// One entry of the journal.
@@ -93,7 +103,12 @@ pub enum Record {
         aor: Arc<str>,
         /// The contact URI.
         contact: Arc<str>,
+        /// Which of several flows with that contact.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        reg_id: Option<u32>,
     },
+    /// The key that seals temporary GRUUs, in hexadecimal digits: they last as long as the registrations do.
+    GruuKey(Secret),
     /// A call began: written before its first INVITE is forwarded. Closed by `CallClosed`, or by reconciliation.
     CallOpened(Box<CallRecord>),
     /// The caller was answered: written before the 200 leaves.

@@ -8,7 +8,7 @@ use super::record::{BindingRecord, Fact, Record};
 use crate::acd::{AcdCommand, AcdRecord, Withdrawal};
 use crate::base::{Now, WallTime};
 use crate::event::{CallRecord, Outcome};
-use crate::registrar::{AddressOfRecord, Binding};
+use crate::registrar::{AddressOfRecord, Binding, Texts};
 use crate::transport::{Flow, ProfileId, Transport};
 
 impl Switch {
@@ -16,9 +16,18 @@ impl Switch {
     pub(super) fn restore(&mut self, now: Now, record: Record) {
         match record {
             Record::Bound(record) => self.restore_binding(now, record),
-            Record::Unbound { aor, contact } => {
+            Record::Unbound {
+                aor,
+                contact,
+                reg_id,
+            } => {
                 if let Some(aor) = self.known_aor(&aor) {
-                    self.registrar.remove_contact(&aor, &contact);
+                    self.registrar.remove_contact(&aor, &contact, reg_id);
+                }
+            }
+            Record::GruuKey(key) => {
+                if let Some(key) = super::on_register::gruu_key(&key) {
+                    self.registrar.set_gruu_key(key);
                 }
             }
             Record::CallOpened(record) => {
@@ -96,20 +105,22 @@ impl Switch {
             remote: record.remote,
             connection: None,
         };
-        let binding = Binding {
-            contact: record.contact,
-            flow,
-            q: record.q,
-            expires_at: now.mono_at(record.expires_at),
-            instance: record.instance,
-            reg_id: record.reg_id,
-            call_id: record.call_id,
-            cseq: record.cseq,
-            user_agent: record.user_agent,
-            path: record.path,
-            registered_at: record.registered_at,
-            behind_nat: record.behind_nat,
+        let texts = Texts {
+            contact: &record.contact,
+            instance: record.instance.as_deref().unwrap_or_default(),
+            call_id: &record.call_id,
+            path: &record.path.join(","),
         };
+        let mut binding = Binding::new(texts, flow, now.mono_at(record.expires_at));
+        binding.q = record.q;
+        binding.reg_id = record.reg_id;
+        binding.cseq = record.cseq;
+        binding.user_agent = record.user_agent;
+        binding.registered_at = record.registered_at;
+        binding.refreshed_at = now.mono;
+        binding.behind_nat = record.behind_nat;
+        binding.outbound = record.outbound;
+        binding.life = record.life;
         self.registrar.restore(now, aor, binding);
     }
 
@@ -164,6 +175,11 @@ impl Switch {
             self.open_records
                 .values()
                 .map(|record| Record::CallOpened(Box::new(record.clone()))),
+        );
+        records.extend(
+            self.registrar
+                .gruu_key()
+                .map(super::on_register::gruu_key_record),
         );
         for (aor, binding) in self.registrar.all() {
             records.push(Record::Bound(self.binding_record(now, aor, binding)));

@@ -466,6 +466,8 @@ impl Switch {
                     route: Vec::new(),
                     headers,
                     login: super::faces::login_of(settings),
+                    device: None,
+                    otherwise: Vec::new(),
                 }
             })
             .collect()

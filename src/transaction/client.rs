@@ -65,6 +65,23 @@ impl<U: Copy> Transactions<U> {
         self.put_user(key, None);
     }
 
+    /// The peer is reached on another flow now: what this transaction still sends goes there (RFC 5626 §4.3).
+    pub fn move_client(&mut self, key: ClientKey, flow: Flow) {
+        let slot = key.1;
+        match key.0 {
+            Kind::Invite => {
+                if let Some(client) = self.invite_clients.get_mut(Key::from_bits(slot)) {
+                    client.flow = flow;
+                }
+            }
+            Kind::NonInvite => {
+                if let Some(client) = self.non_invite_clients.get_mut(Key::from_bits(slot)) {
+                    client.flow = flow;
+                }
+            }
+        }
+    }
+
     fn put_user(&mut self, key: ClientKey, user: Option<U>) {
         match key.0 {
             Kind::Invite => {

@@ -33,7 +33,7 @@ use non_invite_server::NonInviteServer;
 
 use crate::base::{Arena, Entropy, Instant, Key, Map, Now, TimerQueue};
 use crate::sip::{Message, Method};
-use crate::transport::Flow;
+use crate::transport::{ConnectionId, Flow};
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 enum Kind {
@@ -172,30 +172,7 @@ impl<U: Copy> Transactions<U> {
     /// The transport could not send on `flow`, or lost it. Client transactions that have heard nothing fail; INVITE servers move to
     /// a new connection (§18.2.2).
     pub fn flow_failed(&mut self, now: Now, flow: &Flow, out: &mut Vec<Act<U>>) {
-        let clients: Vec<Key<InviteClient<U>>> = self
-            .invite_clients
-            .iter()
-            .filter(|(_, client)| client.flow.shares_path_with(flow))
-            .map(|(key, _)| key)
-            .collect();
-        for key in clients {
-            self.invite_client(now, key, invite_client::Event::TransportError, None, out);
-        }
-        let clients: Vec<Key<NonInviteClient<U>>> = self
-            .non_invite_clients
-            .iter()
-            .filter(|(_, client)| client.flow.shares_path_with(flow))
-            .map(|(key, _)| key)
-            .collect();
-        for key in clients {
-            self.non_invite_client(
-                now,
-                key,
-                non_invite_client::Event::TransportError,
-                None,
-                out,
-            );
-        }
+        self.clients_failed(now, |other| other.shares_path_with(flow), out);
         let servers: Vec<Key<InviteServer>> = self
             .invite_servers
             .iter()
@@ -204,6 +181,34 @@ impl<U: Copy> Transactions<U> {
             .collect();
         for key in servers {
             self.invite_server(now, key, invite_server::Event::TransportError, None, out);
+        }
+    }
+
+    /// A connection is gone: requests sent on it that have heard nothing will hear nothing, and fail. A response still to be sent
+    /// finds that out by itself.
+    pub fn connection_closed(&mut self, now: Now, connection: ConnectionId, out: &mut Vec<Act<U>>) {
+        self.clients_failed(now, |other| other.connection == Some(connection), out);
+    }
+
+    fn clients_failed(&mut self, now: Now, failed: impl Fn(&Flow) -> bool, out: &mut Vec<Act<U>>) {
+        let clients: Vec<Key<InviteClient<U>>> = self
+            .invite_clients
+            .iter()
+            .filter(|(_, client)| failed(&client.flow))
+            .map(|(key, _)| key)
+            .collect();
+        for key in clients {
+            self.invite_client(now, key, invite_client::Event::TransportError, None, out);
+        }
+        let clients: Vec<Key<NonInviteClient<U>>> = self
+            .non_invite_clients
+            .iter()
+            .filter(|(_, client)| failed(&client.flow))
+            .map(|(key, _)| key)
+            .collect();
+        for key in clients {
+            let event = non_invite_client::Event::TransportError;
+            self.non_invite_client(now, key, event, None, out);
         }
     }
 

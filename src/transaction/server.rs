@@ -12,6 +12,23 @@ use crate::sip::{Builder, Message, Name, StatusCode};
 use crate::transport::{Flow, via};
 
 impl<U: Copy> Transactions<U> {
+    /// The peer is reached on another flow now: the responses that this transaction still sends go there (RFC 5626 §4.3).
+    pub fn move_server(&mut self, key: ServerKey, flow: Flow) {
+        let slot = key.1;
+        match key.0 {
+            Kind::Invite => {
+                if let Some(server) = self.invite_servers.get_mut(Key::from_bits(slot)) {
+                    server.response_flow = flow;
+                }
+            }
+            Kind::NonInvite => {
+                if let Some(server) = self.non_invite_servers.get_mut(Key::from_bits(slot)) {
+                    server.response_flow = flow;
+                }
+            }
+        }
+    }
+
     /// Sends the user's response to a request: provisional, 2xx or other final. After a final one, further responses are dropped,
     /// but for further 2xx to an INVITE (RFC 6026 §7.1).
     pub fn respond(&mut self, now: Now, key: ServerKey, response: Message, out: &mut Vec<Act<U>>) {

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use strowger::base::{Duration, Entropy, Now};
+use strowger::base::{Duration, Entropy, Now, Text};
 use strowger::config::{self, Settings};
 use strowger::media::{MediaCommand, MediaEvent, StreamStatistics};
 use strowger::sim::house;
@@ -62,7 +62,7 @@ impl Bench {
         for (user, at) in [("1001", phone(1)), ("1002", phone(2)), ("1001", phone(3))] {
             let record = BindingRecord {
                 aor: Arc::from(format!("{user}@{}", house::DOMAIN)),
-                contact: Arc::from(format!("sip:{user}@{at}")),
+                contact: Text::from(format!("sip:{user}@{at}")),
                 profile: Arc::from("internal"),
                 transport: Arc::from("UDP"),
                 local: house::internal(),
@@ -72,11 +72,13 @@ impl Bench {
                 registered_at: now.wall,
                 instance: None,
                 reg_id: None,
-                call_id: Arc::from("r"),
+                call_id: Text::from("r"),
                 cseq: 1,
                 user_agent: None,
                 path: Vec::new(),
                 behind_nat: false,
+                outbound: false,
+                life: 0,
             };
             bench.give(Input::Restore(Box::new(Record::Bound(record))));
         }

@@ -91,6 +91,92 @@ const TRUNK: Keys = Keys::of(
     ],
 );
 
+const REGISTRATION: Keys = Keys::of(
+    "`registration`",
+    &[
+        key(
+            "expires-min",
+            Kind::Duration(s(10), s(3600)),
+            "Shortest registration; a shorter wish is answered 423.",
+        )
+        .default("\"60s\""),
+        key(
+            "expires-default",
+            Kind::Duration(s(10), s(604_800)),
+            "Granted to who wishes nothing.",
+        )
+        .default("\"1h\""),
+        key(
+            "expires-max",
+            Kind::Duration(s(10), s(604_800)),
+            "Longest registration; a longer wish is cut.",
+        )
+        .default("\"1h\""),
+        key(
+            "expires-jitter",
+            Kind::Integer(0, 50),
+            "Percent by which what is granted is shortened at random, so that telephones that came together drift apart.",
+        )
+        .default("10"),
+        key(
+            "contacts-max",
+            Kind::Integer(1, 100),
+            "Devices that one extension may have registered.",
+        )
+        .default("10"),
+        key(
+            "contacts-over",
+            Kind::OneOf(&["refuse", "replace-oldest"]),
+            "What happens to one more: 403, or it takes the place of the device refreshed longest ago.",
+        )
+        .default("\"refuse\""),
+        key(
+            "path",
+            Kind::Either(&[Kind::OneOf(&["off", "accept"]), Kind::OneOrMore(&NETWORK)]),
+            "Whose Path headers are believed: nobody's, everybody's, or those of proxies in these networks.",
+        )
+        .default("\"off\""),
+        key(
+            "service-route",
+            Kind::OneOrMore(&SIP_URI),
+            "Proxies through which devices send their requests, told in the Service-Route header.",
+        ),
+        key(
+            "qualify",
+            Kind::Either(&[Kind::OneOf(&["off"]), Kind::Duration(s(10), s(3600))]),
+            "Time between two OPTIONS to a device; one that stops to answer is not rung.",
+        )
+        .default("\"60s\""),
+        key(
+            "nat",
+            Kind::Either(&[
+                Kind::OneOf(&["auto", "always", "never"]),
+                Kind::OneOrMore(&NETWORK),
+            ]),
+            "Which devices are behind a NAT: those whose Contact shows it, all, none, or those whose Contact shows it and all in these networks.",
+        )
+        .default("\"auto\""),
+        key(
+            "nat-ping",
+            Kind::Either(&[Kind::OneOf(&["off"]), Kind::Duration(s(5), s(29))]),
+            "Time between two OPTIONS to a device behind a NAT over UDP, so that its mapping lasts.",
+        )
+        .default("\"25s\""),
+        key(
+            "flow-timer",
+            Kind::Duration(s(30), s(600)),
+            "Time within which a device with outbound must send keep-alives.",
+        )
+        .default("\"120s\""),
+        key(
+            "gruu",
+            Kind::Flag,
+            "Gives devices that can use them URIs of their own (GRUU).",
+        )
+        .default("true"),
+    ],
+);
+
 const KEYS: &[Key] = &[
     key("name", NAME, "Name of the profile.").required(),
     key("was", NAME, "Its name before a rename."),
@@ -102,6 +188,7 @@ const KEYS: &[Key] = &[
     key("codecs", Kind::List(&Kind::OneOf(CODEC_NAMES)), "In order of preference.").default("[\"opus\", \"g722\", \"pcma\", \"pcmu\"]"),
     key("srtp", Kind::OneOf(&["off", "optional", "required", "dtls"]), "Encryption of audio with keys in the SDP: never, where the peer can, or always.").default("\"off\""),
     key("public-address", PUBLIC_ADDRESS, "Instead of the server's."),
+    key("registration", Kind::Table(&REGISTRATION), "How devices register, and how they are watched."),
     key("trunk", Kind::Tables(&TRUNK), "Networks behind this profile."),
 ];
 

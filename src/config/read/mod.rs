@@ -4,6 +4,7 @@ pub mod dialplan;
 pub mod people;
 pub mod profile;
 pub mod queue;
+mod registration;
 pub mod server;
 pub mod steps;
 

@@ -77,6 +77,7 @@ pub fn read(reading: &mut Reading<'_>, file: &Fields<'_>) {
         let message = "nobody gets in: `auth = \"trunk\"`, and the profile has no trunk";
         reading.warning(file.source, file.span("auth"), message);
     }
+    let registration = Arc::new(super::registration::read(reading, file));
     let (Some(name), Some(dialplan), Some(auth)) = (name, file.shared("dialplan"), auth) else {
         return;
     };
@@ -93,6 +94,7 @@ pub fn read(reading: &mut Reading<'_>, file: &Fields<'_>) {
         public_address: file
             .text("public-address")
             .and_then(|text| parts::public_address(text).ok()),
+        registration,
         trunks,
         place: file.place(),
     }));

@@ -48,6 +48,7 @@ pub(super) fn acknowledged_ones_survive(evidence: &Evidence<'_>) -> Verdict {
                     }
                     seconds => {
                         doubtful.remove(&key);
+                        let seconds = granted(&text, &key.1).unwrap_or(seconds);
                         bound.insert(key, *at + Duration::from_secs(seconds));
                     }
                 }
@@ -82,6 +83,14 @@ pub(super) fn acknowledged_ones_survive(evidence: &Evidence<'_>) -> Verdict {
         }
     }
     Ok(())
+}
+
+/// The time that a 200 grants to a contact.
+fn granted(answer: &Text, contact: &str) -> Option<u64> {
+    answer
+        .all("Contact")
+        .find(|value| wire::uri_of(value) == contact)
+        .and_then(|value| wire::param(value, "expires")?.parse().ok())
 }
 
 fn binding(register: &Text) -> Option<(String, String)> {
