@@ -81,7 +81,9 @@ impl Calls {
         match what {
             Asked::Reinvite => self.on_reinvite_response(ctx, key, client, flow, response),
             Asked::Probe if status.is_final() => self.on_probe_response(ctx, key, Some(status)),
-            Asked::Probe | Asked::Bye => {}
+            Asked::Reoffer => self.on_reoffer_response(ctx, key, client, response),
+            Asked::Notify if status.is_final() => self.on_notify_response(ctx, key, Some(status)),
+            Asked::Probe | Asked::Notify | Asked::Bye => {}
         }
     }
 
@@ -91,6 +93,8 @@ impl Calls {
         match what {
             Asked::Reinvite => self.on_reinvite_lost(ctx, key),
             Asked::Probe => self.on_probe_response(ctx, key, None),
+            Asked::Reoffer => self.on_reoffer_lost(ctx, key),
+            Asked::Notify => self.on_notify_response(ctx, key, None),
             Asked::Bye => {}
         }
     }

@@ -74,6 +74,7 @@ impl Calls {
         let local = match leg.audio.local.take() {
             Some(before) => LocalMedia {
                 version: before.version + 1,
+                port: leg.audio.port,
                 payloads,
                 direction,
                 ..before

@@ -89,6 +89,10 @@ impl Calls {
         if let (Some(a), Some(b)) = streams {
             ctx.media(MediaCommand::Join { a, b });
         }
+        if answered {
+            // answered before the other was known: what it sends may be nothing that the other takes
+            self.align(ctx, a, winner);
+        }
         let a_id = self.legs.get(a).map(|leg| leg.id);
         let Some(leg) = self.legs.get(winner) else {
             return false;
@@ -121,7 +125,7 @@ impl Calls {
             .legs
             .iter()
             .copied()
-            .filter(|&leg| leg != winner && Some(leg) != call.a)
+            .filter(|&leg| leg != winner && Some(leg) != call.a && Some(leg) != call.transferor)
             .collect();
         for loser in losers {
             self.end_leg(ctx, loser, Cause::AnsweredElsewhere);

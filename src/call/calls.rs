@@ -7,11 +7,12 @@ use super::asking::Pending;
 use super::cause::Cause;
 use super::leg::{Endpoint, Leg, LegState, Role};
 use super::network::Network;
+use super::referral::Referral;
 use crate::base::{Arena, Duration, Entropy, Instant, Key, Map, Now, Ulid, WallTime};
 use crate::dialog::Tag;
 use crate::event::{CallFact, CallRecord, LegRecord};
 use crate::media::{MediaCommand, Ports, StreamId};
-use crate::sip::{Message, StatusCode};
+use crate::sip::{Message, ReferTo, StatusCode};
 use crate::transaction::{Act, ClientKey, ServerKey, Transactions};
 use crate::transport::Flow;
 
@@ -45,6 +46,10 @@ pub enum Asked {
     Probe,
     /// The end of the dialog: whatever is answered, the leg is gone.
     Bye,
+    /// A re-INVITE that brings two parties together.
+    Reoffer,
+    /// A NOTIFY of how a transfer goes.
+    Notify,
 }
 
 /// All legs under one control.
@@ -56,6 +61,8 @@ pub struct Call {
     pub a: Option<Key<Leg>>,
     /// The leg that the caller hears, once bridged.
     pub b: Option<Key<Leg>>,
+    /// The leg of who asked for the transfer that is under way, or was: it is there, but in nobody's ear.
+    pub transferor: Option<Key<Leg>>,
     /// All legs that belong to it now.
     pub legs: Vec<Key<Leg>>,
     /// Its record so far.
@@ -127,6 +134,22 @@ pub enum CallEvent {
         role: Role,
         /// Why.
         cause: Cause,
+    },
+    /// A party asks for the other one to be transferred (RFC 3515). Accept it or refuse it.
+    Refer {
+        /// The call.
+        call: Key<Call>,
+        /// The transferor's leg.
+        leg: Key<Leg>,
+        /// Where to.
+        to: Box<ReferTo>,
+    },
+    /// The party that asked for a transfer has hung up; the other one goes on being transferred.
+    TransferorGone {
+        /// The call.
+        call: Key<Call>,
+        /// The leg that was.
+        leg: Key<Leg>,
     },
     /// The caller gave up before an answer.
     CallerGone {
@@ -239,6 +262,12 @@ pub struct Calls {
     pub(super) counts_due: BTreeMap<(Instant, Key<Call>), ()>,
     /// When each answered leg is asked whether it is still there.
     pub(super) probes: BTreeSet<(Instant, Key<Leg>)>,
+    /// Who is told how a transfer goes, by the leg that asked for it.
+    pub(super) referrals: BTreeMap<Key<Leg>, Referral>,
+    /// When re-INVITEs of ours are tried again.
+    pub(super) reoffers: BTreeSet<(Instant, Key<Leg>)>,
+    /// When legs whose part is over get their BYE, unless they hang up first.
+    pub(super) leaving: BTreeSet<(Instant, Key<Leg>)>,
     pub(super) ports: Ports,
     pub(super) network: Network,
     pub(super) entropy: Entropy,
@@ -269,6 +298,9 @@ impl Calls {
             late_acks_lapse: VecDeque::new(),
             counts_due: BTreeMap::new(),
             probes: BTreeSet::new(),
+            referrals: BTreeMap::new(),
+            reoffers: BTreeSet::new(),
+            leaving: BTreeSet::new(),
             ports,
             network,
             entropy,
@@ -344,7 +376,13 @@ impl Calls {
     /// ACKs kept for repetition, requests kept for a challenge, calls that wait for their last counts, and legs that are asked whether
     /// they are there.
     pub fn timers_len(&self) -> usize {
-        self.late_acks.len() + self.pending.len() + self.counts_due.len() + self.probes.len()
+        self.late_acks.len()
+            + self.pending.len()
+            + self.counts_due.len()
+            + self.probes.len()
+            + self.referrals.len()
+            + self.reoffers.len()
+            + self.leaving.len()
     }
 
     /// Live calls of an extension, whatever their origin (acd.md §4); `(all, those that are no agent's leg)`.
@@ -420,13 +458,25 @@ impl Calls {
         let acks = self.late_acks_lapse.front().map(|(at, _)| *at);
         let counts = self.counts_due.keys().next().map(|(at, _)| *at);
         let probes = self.probes.first().map(|(at, _)| *at);
-        acks.into_iter().chain(counts).chain(probes).min()
+        let reoffers = self.reoffers.first().map(|(at, _)| *at);
+        let leaving = self.leaving.first().map(|(at, _)| *at);
+        let referrals = self.referrals_due();
+        acks.into_iter()
+            .chain(counts)
+            .chain(probes)
+            .chain(reoffers)
+            .chain(leaving)
+            .chain(referrals)
+            .min()
     }
 
     /// Does what is due.
     pub fn on_time(&mut self, ctx: &mut Ctx<'_>) {
         let now = ctx.now.mono;
         self.probe_due(ctx);
+        self.reoffers_due(ctx);
+        self.leave_due(ctx);
+        self.lapse_referrals(ctx);
         while let Some(&(at, key)) = self.late_acks_lapse.front() {
             if at > now {
                 break;
@@ -452,6 +502,8 @@ impl Calls {
     pub(super) fn detach(&mut self, ctx: &mut Ctx<'_>, key: Key<Leg>, status: u16) {
         self.close_audio(ctx, key);
         self.end_probes(key);
+        self.end_reoffer(key);
+        self.leave_referral(ctx, key);
         // a change that waits for the other leg gets its answer before the dialog is gone
         self.finish_changes(ctx, key);
         let Some(leg) = self.legs.get_mut(key) else {
@@ -471,6 +523,9 @@ impl Calls {
         }
         if call.b == Some(key) {
             call.b = None;
+        }
+        if call.transferor == Some(key) {
+            call.transferor = None;
         }
         call.record.legs.push(LegRecord {
             id: leg.id,

@@ -101,11 +101,22 @@ impl Calls {
         let Some(leg) = self.legs.get(key) else {
             return;
         };
-        let event = CallEvent::LegEnded {
-            call: leg.call,
-            leg: key,
-            role: leg.role,
-            cause,
+        let transferor = self
+            .calls
+            .get(leg.call)
+            .is_some_and(|call| call.transferor == Some(key));
+        let event = if transferor {
+            CallEvent::TransferorGone {
+                call: leg.call,
+                leg: key,
+            }
+        } else {
+            CallEvent::LegEnded {
+                call: leg.call,
+                leg: key,
+                role: leg.role,
+                cause,
+            }
         };
         match leg.state {
             LegState::Answered => {
@@ -171,9 +182,16 @@ impl Calls {
             // who ends the call has our 2xx: it need not be repeated
             ctx.tx.acked(server);
         }
+        let transferor = self
+            .calls
+            .get(call)
+            .is_some_and(|call| call.transferor == Some(key));
         self.detach(ctx, key, 200);
         self.remove_leg(key);
-        if attached {
+        if transferor {
+            ctx.event(CallEvent::TransferorGone { call, leg: key });
+            self.close_if_over(ctx, call);
+        } else if attached {
             let cause = reason_of(request).unwrap_or(Cause::Normal);
             self.note_reason(ctx, call, request);
             ctx.event(CallEvent::LegEnded {

@@ -64,13 +64,14 @@ impl Calls {
             }
             Method::Options => self.reply(ctx, server, request, StatusCode::OK),
             Method::Prack => self.reply(ctx, server, request, StatusCode::CALL_DOES_NOT_EXIST),
+            Method::Refer => self.on_refer(ctx, key, server, request),
+            Method::Subscribe if self.resubscribe(ctx, key, server, request).is_some() => {}
             Method::Subscribe | Method::Notify => {
                 self.reply(ctx, server, request, StatusCode::BAD_EVENT);
             }
             Method::Ack
             | Method::Cancel
             | Method::Register
-            | Method::Refer
             | Method::Message
             | Method::Publish
             | Method::Other(_) => self.reply(ctx, server, request, StatusCode::METHOD_NOT_ALLOWED),
@@ -78,7 +79,7 @@ impl Calls {
         true
     }
 
-    fn reply(
+    pub(super) fn reply(
         &mut self,
         ctx: &mut Ctx<'_>,
         server: ServerKey,

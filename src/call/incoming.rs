@@ -17,7 +17,7 @@ use crate::transaction::ServerKey;
 use crate::transport::Flow;
 
 /// Methods that we serve in a dialog, for Allow.
-pub const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, INFO";
+pub const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, INFO, REFER";
 
 /// An INVITE that opens a call, its sender known.
 #[derive(Clone, Debug)]
@@ -130,6 +130,7 @@ impl Calls {
             queues: Vec::new(),
             agent: None,
             legs: Vec::new(),
+            transfers: Vec::new(),
             recovered: false,
         };
         ctx.out.push(CallOutput::Opened(Box::new(record.clone())));
@@ -144,6 +145,7 @@ impl Calls {
             id,
             a: None,
             b: None,
+            transferor: None,
             legs: Vec::with_capacity(2),
             record,
             closing_streams: Vec::new(),

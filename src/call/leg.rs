@@ -224,6 +224,10 @@ pub struct Leg {
     pub probe_at: Option<Instant>,
     /// The status of the last provisional that we sent to the caller.
     pub told: u16,
+    /// Its party has sent a REFER before.
+    pub referred: bool,
+    /// A re-INVITE of ours that brings it together with another party.
+    pub reoffer: Option<Box<super::reoffer::Reoffer>>,
 }
 
 /// What a leg begins with; the rest comes in the course of its call.
@@ -269,6 +273,8 @@ impl Leg {
             rang: false,
             probe_at: None,
             told: 0,
+            referred: false,
+            reoffer: None,
         }
     }
 

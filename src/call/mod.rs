@@ -20,7 +20,10 @@ mod leg;
 mod network;
 mod outgoing;
 mod probe;
+mod referral;
 mod renegotiate;
+mod reoffer;
+mod transfer;
 
 pub use calls::{Asked, Call, CallEvent, CallOutput, Calls, Ctx, User};
 pub use cause::Cause;
@@ -28,3 +31,4 @@ pub use flows::OtherFlows;
 pub use incoming::Incoming;
 pub use leg::{Endpoint, Leg, LegSpec, LegState, PeerLogin, Role};
 pub use network::{Network, ProfileFace};
+pub use transfer::Sides;

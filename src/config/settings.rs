@@ -235,6 +235,10 @@ pub struct SipProfile {
     pub registration: Arc<Policy>,
     /// Networks behind it, in file order.
     pub trunks: Vec<Arc<Trunk>>,
+    /// Whether its phones may transfer calls with REFER. Default: true.
+    pub transfer: bool,
+    /// How long a transferor that has hung up is rung when its blind transfer failed; `None`: the call ends. Default 30 s.
+    pub transfer_recall: Option<Duration>,
     /// Where it is defined.
     pub place: Place,
 }
@@ -289,6 +293,8 @@ pub struct Trunk {
     pub number_format: NumberFormat,
     /// Where our number stands. Default P-Asserted-Identity.
     pub caller_id: CallerIdHeader,
+    /// Whether it may transfer calls with REFER. Default: false, since what it transfers to is called at our cost.
+    pub transfer: bool,
     /// Time between OPTIONS to each proxy; `None`: none are sent. Default 30 s when it has a proxy.
     pub options_ping: Option<Duration>,
     /// Where it is defined.

@@ -96,6 +96,24 @@ pub struct LegRecord {
     pub packets: (u64, u64),
 }
 
+/// One transfer of a party of a call.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct TransferRecord {
+    /// When it was asked for.
+    #[schema(value_type = String)]
+    pub at: WallTime,
+    /// Who asked for it.
+    pub by: Party,
+    /// The number that was dialled for it, or who was on the other line.
+    #[schema(value_type = String)]
+    pub to: Arc<str>,
+    /// `blind`, `attended`, `pickup` or `takeover`.
+    #[schema(value_type = String)]
+    pub how: Arc<str>,
+    /// The final SIP status of the attempt; 200 when it was done, 0 while it is under way.
+    pub status: u16,
+}
+
 /// The record of one call, keyed by an id that is fixed before its first INVITE is forwarded.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
 pub struct CallRecord {
@@ -134,6 +152,9 @@ pub struct CallRecord {
     pub agent: Option<Arc<str>>,
     /// All legs, in order of their start.
     pub legs: Vec<LegRecord>,
+    /// Who transferred whom, in order.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub transfers: Vec<TransferRecord>,
     /// True when the process died during the call and the record was closed afterwards, at the last sign of life.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub recovered: bool,

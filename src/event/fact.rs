@@ -91,6 +91,44 @@ pub enum CallFact {
         /// What was expected and what was seen, in words.
         detail: String,
     },
+    /// A party of the call is being transferred.
+    TransferStarted {
+        /// The call.
+        #[schema(value_type = String)]
+        call: Ulid,
+        /// Who asked for it.
+        by: Party,
+        /// Where to.
+        #[schema(value_type = String)]
+        to: Arc<str>,
+    },
+    /// A party of the call talks to somebody else now.
+    Transferred {
+        /// The call.
+        #[schema(value_type = String)]
+        call: Ulid,
+        /// Who did it.
+        by: Party,
+        /// Where to: the number that was dialled, or who was on the other line.
+        #[schema(value_type = String)]
+        to: Arc<str>,
+        /// `blind`, `attended`, `pickup` or `takeover`.
+        #[schema(value_type = String)]
+        how: Arc<str>,
+    },
+    /// A transfer came to nothing.
+    TransferFailed {
+        /// The call.
+        #[schema(value_type = String)]
+        call: Ulid,
+        /// Who asked for it.
+        by: Party,
+        /// Where to.
+        #[schema(value_type = String)]
+        to: Arc<str>,
+        /// The final SIP status of the attempt.
+        status: u16,
+    },
     /// A leg is over.
     LegEnded {
         /// The call.

@@ -6,5 +6,5 @@
 pub mod call_record;
 pub mod fact;
 
-pub use call_record::{CallRecord, Direction, LegRecord, Outcome, Party};
+pub use call_record::{CallRecord, Direction, LegRecord, Outcome, Party, TransferRecord};
 pub use fact::{CallFact, RegistrationFact, TrunkFact};

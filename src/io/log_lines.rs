@@ -84,6 +84,23 @@ fn of_call(fact: &CallFact) {
         CallFact::LegEnded { call, leg, status } => {
             tracing::debug!("call {call}: leg {leg} is over ({status})");
         }
+        CallFact::TransferStarted { call, by, to } => {
+            tracing::debug!("call {call}: {} transfers to {to}", Shown(by));
+        }
+        CallFact::Transferred { call, by, to, how } => {
+            tracing::info!("call {call}: transferred to {to} by {} ({how})", Shown(by));
+        }
+        CallFact::TransferFailed {
+            call,
+            by,
+            to,
+            status,
+        } => {
+            tracing::info!(
+                "call {call}: transfer to {to} by {} failed ({status})",
+                Shown(by)
+            );
+        }
         // the switch warns of the first; the record of the call says more than the last
         CallFact::OneWayAudio { .. } | CallFact::Bridged { .. } | CallFact::Ended { .. } => {}
     }
@@ -240,6 +257,7 @@ mod tests {
             queues: Vec::new(),
             agent: None,
             legs: Vec::new(),
+            transfers: Vec::new(),
             recovered: false,
         }
     }

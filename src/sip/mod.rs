@@ -34,5 +34,6 @@ pub use header::lists::split_commas;
 pub use header::name_addr::NameAddr;
 pub use header::params::Params;
 pub use header::reason::Reason;
+pub use header::refer::{ReferTo, Replaces};
 pub use header::uri::{Scheme, Uri};
 pub use header::via::Via;

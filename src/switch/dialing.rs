@@ -211,13 +211,15 @@ impl Switch {
             .user(extension)
             .map(|user| user.name.clone());
         let (number, display) = match self.calls.call(call) {
-            Some(call) if role != Role::Caller => (
-                call.record.from.number.clone(),
-                call.record.from.name.clone(),
-            ),
+            Some(open) if role != Role::Caller => {
+                let party = self.calls.calling_party(call);
+                let party = party.unwrap_or_else(|| open.record.from.clone());
+                (party.number, party.name)
+            }
             Some(call) => (call.record.to.number.clone(), call.record.to.name.clone()),
             None => return Vec::new(),
         };
+        let referred_by = self.referred_by(call);
         let caller_trunk = self
             .calls
             .caller(call)
@@ -247,18 +249,22 @@ impl Switch {
                 ),
                 contact_user: Arc::from(uri_user(&number)),
                 route: routes,
-                headers: if caller_trunk {
-                    vec![(
-                        Name::PAssertedIdentity,
-                        format!(
-                            "{}<sip:{}@{domain}>",
-                            display_text(display.as_deref()),
-                            uri_user(&number)
-                        ),
-                    )]
-                } else {
-                    Vec::new()
-                },
+                headers: referred_by
+                    .iter()
+                    .cloned()
+                    .chain(if caller_trunk {
+                        vec![(
+                            Name::PAssertedIdentity,
+                            format!(
+                                "{}<sip:{}@{domain}>",
+                                display_text(display.as_deref()),
+                                uri_user(&number)
+                            ),
+                        )]
+                    } else {
+                        Vec::new()
+                    })
+                    .collect(),
                 login: None,
                 device: Some(binding.device()),
                 otherwise: target.iter().skip(1).map(|other| other.way()).collect(),
@@ -277,6 +283,9 @@ impl Switch {
         let Some(fork) = self.fork(call) else { return };
         let first = !std::mem::replace(&mut fork.rang, true);
         let music = fork.music.clone();
+        if first && role == Some(Role::Callee) {
+            self.transfer_rings(now, call);
+        }
         if role == Some(Role::Caller) || !first {
             return;
         }
@@ -324,7 +333,9 @@ impl Switch {
                     routing.run = None;
                 }
                 let connected = self.with_calls(now, |calls, ctx| calls.connect(ctx, call, leg));
-                if !connected {
+                if connected {
+                    self.transfer_reached(now, call);
+                } else {
                     self.end_call(now, call, Cause::NotAcceptable, "system: no common codec");
                 }
             }
@@ -395,6 +406,13 @@ impl Switch {
                 call,
                 Cause::NoAnswer,
                 "system: the caller's devices did not answer",
+            );
+        } else if self.is_recalling(call) {
+            self.end_call(
+                now,
+                call,
+                Cause::NoAnswer,
+                "system: nobody took the transferred call back",
             );
         } else {
             self.dial_ended(now, call, outcome(&fork), fx);

@@ -17,6 +17,7 @@ mod on_message;
 mod on_queue;
 mod on_register;
 mod on_time;
+mod on_transfer;
 mod record;
 mod restore;
 mod routing;

@@ -19,7 +19,7 @@ use crate::transaction::ServerKey;
 use crate::transport::Flow;
 
 /// Longest number, and longest name of a caller, that is passed on and kept in records; E.164 has 15 digits, names of people fewer than 128.
-const NUMBER_BYTES_MAX: usize = 128;
+pub(super) const NUMBER_BYTES_MAX: usize = 128;
 
 impl Switch {
     /// An INVITE from somebody we know: a call begins and its dialplan runs.
@@ -206,6 +206,19 @@ impl Switch {
 
     /// Does what a step asks for. `Some` when it is done at once.
     fn perform(&mut self, now: Now, call: Key<Call>, action: Action) -> Option<StepInput> {
+        match &action {
+            // whoever is transferred to a service of this server has arrived
+            Action::Answer
+            | Action::Play { .. }
+            | Action::Collect { .. }
+            | Action::Queue(_)
+            | Action::Feature(_) => self.transfer_reached(now, call),
+            Action::Ring
+            | Action::Wait(_)
+            | Action::Dial(_)
+            | Action::Hangup { .. }
+            | Action::End => {}
+        }
         match action {
             Action::Answer => self.answered(now, call).then_some(StepInput::Done),
             Action::Ring => {
@@ -287,6 +300,11 @@ impl Switch {
 
     /// The dialplan ends the call.
     fn hang_up(&mut self, now: Now, call: Key<Call>, cause: HangupCause) {
+        if self.is_transferring(call) {
+            let status = StatusCode::new(cause.status).unwrap_or(StatusCode::SERVER_INTERNAL_ERROR);
+            self.transfer_failed(now, call, status);
+            return;
+        }
         let cause = match cause {
             HangupCause::NORMAL => Cause::Normal,
             HangupCause::NO_ANSWER => Cause::NoAnswer,
@@ -298,6 +316,7 @@ impl Switch {
     /// Ends a call for good: its routing stops waiting, its work item leaves, its legs end.
     pub(super) fn end_call(&mut self, now: Now, call: Key<Call>, cause: Cause, by: &str) {
         self.stop_waiting(call);
+        self.transfer_dropped(now, call);
         if let Some(routing) = self.routings.get_mut(&call) {
             routing.run = None;
             if let Some(item) = routing.work.take() {
@@ -451,6 +470,8 @@ impl Switch {
                 role,
                 cause,
             } => self.on_leg_ended(now, call, leg, role, cause),
+            CallEvent::Refer { call, leg, to } => self.on_refer(now, call, leg, &to, fx),
+            CallEvent::TransferorGone { call, leg } => self.on_transferor_gone(now, call, leg),
             CallEvent::CallerGone { call } => {
                 self.end_call(now, call, Cause::CallerGone, "caller");
             }
@@ -601,7 +622,7 @@ impl Switch {
     }
 }
 
-fn ended_by(by: &str) -> EndedBy {
+pub(super) fn ended_by(by: &str) -> EndedBy {
     match by {
         "caller" => EndedBy::Customer,
         "agent" => EndedBy::Agent,

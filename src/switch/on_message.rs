@@ -12,7 +12,7 @@ use crate::transaction::{Act, ServerKey};
 use crate::transport::{ConnectionId, Flow, Transport, guard, via};
 
 /// Methods that we serve at all.
-pub(super) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, INFO, REGISTER";
+pub(super) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, INFO, REFER, REGISTER";
 
 impl Switch {
     pub(super) fn on_bytes(&mut self, now: Now, flow: Flow, bytes: Bytes, fx: &mut Effects) {

@@ -41,6 +41,7 @@ impl Switch {
                 },
             )
         };
+        self.queue_again(call);
         let routing = self.routings.get_mut(&call)?;
         let arrival = *routing.arrival.get_or_insert(now);
         // the same piece of work in its next queue: journey and decisions go on

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use crate::acd::WorkItemId;
 use crate::base::{Duration, Key, Now, TimerId};
-use crate::call::{Call, Leg, LegSpec};
+use crate::call::{Call, Leg, LegSpec, Sides};
 use crate::dialplan::Run;
+use crate::event::Party;
 use crate::sip::StatusCode;
 
 /// Timers of the switch itself.
@@ -90,6 +91,27 @@ pub(super) enum Phase {
     Over,
 }
 
+/// A blind transfer that is under way.
+#[derive(Debug)]
+pub(super) struct Transfer {
+    /// Who asked, who is transferred, and where they stood.
+    pub sides: Sides,
+    /// The transferor has not hung up.
+    pub here: bool,
+    /// The transferor served the call for a queue.
+    pub agent: bool,
+    /// The transferor, for records.
+    pub by: Party,
+    /// Whom to call back when the transfer fails and the transferor is gone.
+    pub extension: Option<Arc<str>>,
+    /// How long that rings; `None`: it is not done.
+    pub recall: Option<Duration>,
+    /// It is being done.
+    pub recalling: bool,
+    /// The number that was asked for.
+    pub to: Arc<str>,
+}
+
 /// A call's way through the house.
 #[derive(Debug)]
 pub(super) struct Routing {
@@ -107,6 +129,8 @@ pub(super) struct Routing {
     pub agent: Option<Arc<str>>,
     /// When it first came to any queue: kept over overflow (acd.md §6).
     pub arrival: Option<Now>,
+    /// A party of it is being transferred.
+    pub transfer: Option<Box<Transfer>>,
 }
 
 impl Routing {
@@ -119,6 +143,7 @@ impl Routing {
             queue: None,
             agent: None,
             arrival: None,
+            transfer: None,
         }
     }
 }

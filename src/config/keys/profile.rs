@@ -83,6 +83,12 @@ const TRUNK: Keys = Keys::of(
         )
         .default("\"pai\""),
         key(
+            "transfer",
+            Kind::Flag,
+            "Whether it may transfer calls with REFER, at your cost.",
+        )
+        .default("false"),
+        key(
             "options-ping",
             Kind::Either(&[Kind::OneOf(&["off"]), Kind::Duration(s(5), s(3600))]),
             "Time between OPTIONS to each proxy.",
@@ -187,6 +193,8 @@ const KEYS: &[Key] = &[
     key("insecure", Kind::Flag, "Allows `auth = \"none\"` on any address.").default("false"),
     key("codecs", Kind::List(&Kind::OneOf(CODEC_NAMES)), "In order of preference.").default("[\"opus\", \"g722\", \"pcma\", \"pcmu\"]"),
     key("srtp", Kind::OneOf(&["off", "optional", "required", "dtls"]), "Encryption of audio with keys in the SDP: never, where the peer can, or always.").default("\"off\""),
+    key("transfer", Kind::Flag, "Whether its phones may transfer calls with REFER.").default("true"),
+    key("transfer-recall", Kind::Either(&[Kind::OneOf(&["off"]), Kind::Duration(s(5), s(180))]), "How long a transferor that has hung up is rung when its transfer reached nobody.").default("\"30s\""),
     key("public-address", PUBLIC_ADDRESS, "Instead of the server's."),
     key("registration", Kind::Table(&REGISTRATION), "How devices register, and how they are watched."),
     key("trunk", Kind::Tables(&TRUNK), "Networks behind this profile."),

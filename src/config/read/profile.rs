@@ -96,6 +96,12 @@ pub fn read(reading: &mut Reading<'_>, file: &Fields<'_>) {
             .and_then(|text| parts::public_address(text).ok()),
         registration,
         trunks,
+        transfer: file.flag("transfer").unwrap_or(true),
+        transfer_recall: match file.text("transfer-recall") {
+            Some("off") => None,
+            Some(_) => file.duration("transfer-recall"),
+            None => Some(Duration::from_secs(30)),
+        },
         place: file.place(),
     }));
 }
@@ -265,6 +271,7 @@ fn trunk(
                 ],
             )
             .unwrap_or_default(),
+        transfer: fields.flag("transfer").unwrap_or(false),
         options_ping: match fields.text("options-ping") {
             Some("off") => None,
             Some(_) => fields.duration("options-ping"),

@@ -9,5 +9,6 @@ pub mod lists;
 pub mod name_addr;
 pub mod params;
 pub mod reason;
+pub mod refer;
 pub mod uri;
 pub mod via;

@@ -257,7 +257,7 @@ fn before_headers(rest: &[u8]) -> &[u8] {
 }
 
 /// Resolves `%HH`; a broken escape stays as it is.
-fn decoded(text: &[u8]) -> Vec<u8> {
+pub(super) fn decoded(text: &[u8]) -> Vec<u8> {
     let hex = |byte: Option<&u8>| byte.and_then(|&byte| char::from(byte).to_digit(16));
     let mut out = Vec::with_capacity(text.len());
     let mut at = 0;

@@ -1,0 +1,340 @@
+//! Two parties that did not call each other are brought together: each is offered what the other speaks (RFC 3261 §14, RFC 3264 §8).
+//!
+//! After a transfer, a pickup or a queue the parties of a bridge may have agreed with us on different codecs, or one may still be on
+//! hold. A party is then asked with a re-INVITE of ours, and the other one after it if their codecs still differ.
+
+use super::calls::{Asked, Calls, Ctx};
+use super::cause::Cause;
+use super::incoming::{ALLOW, sdp_of};
+use super::leg::{Invite, Leg};
+use crate::base::{Duration, Instant, Key};
+use crate::dialog::ends_dialog;
+use crate::media::{self, MediaCommand, Payload};
+use crate::sdp::Direction;
+use crate::sip::{Message, Method, Name};
+use crate::transaction::ClientKey;
+
+/// How often a party that is busy with another change is asked again before it is left as it is.
+const TRIES_MAX: u8 = 12;
+
+/// How soon it is asked again when it is we who must wait, for its ACK or its own change (guess).
+const SOON: Duration = Duration::from_millis(500);
+
+/// A re-INVITE of ours that is due or under way on a leg.
+#[derive(Clone, Debug)]
+pub struct Reoffer {
+    /// What is offered, best first.
+    payloads: Vec<Payload>,
+    /// The other party is asked next, whether its codecs differ or not: it is told who is there now.
+    both: bool,
+    tries: u8,
+    /// When it is tried, unless it is under way.
+    at: Option<Instant>,
+}
+
+fn speech(payloads: &[Payload]) -> Vec<&Payload> {
+    payloads
+        .iter()
+        .filter(|payload| payload.codec.is_speech())
+        .collect()
+}
+
+impl Calls {
+    /// Brings the two parties of a bridge to codecs that both have, each sending and receiving, and tells each who the other is.
+    pub(super) fn reconcile(&mut self, ctx: &mut Ctx<'_>, first: Key<Leg>, second: Key<Leg>) {
+        let theirs = self
+            .legs
+            .get(second)
+            .and_then(|leg| leg.audio.plan.as_ref())
+            .map(|plan| plan.payloads.clone())
+            .unwrap_or_default();
+        self.reoffer(ctx, first, theirs, true);
+    }
+
+    /// Asks `first` for the codecs of `second` if what it may send is not what `second` takes, or if it is on hold.
+    pub(super) fn align(&mut self, ctx: &mut Ctx<'_>, first: Key<Leg>, second: Key<Leg>) {
+        let plan = |key: Key<Leg>| self.legs.get(key).and_then(|leg| leg.audio.plan.as_ref());
+        let (Some(ours), Some(theirs)) = (plan(first), plan(second)) else {
+            return;
+        };
+        let spoken: Vec<_> = speech(&theirs.payloads)
+            .iter()
+            .map(|p| p.codec.clone())
+            .collect();
+        let understood = speech(&ours.payloads)
+            .iter()
+            .all(|payload| spoken.contains(&payload.codec));
+        if understood && ours.direction == Direction::SendRecv {
+            return;
+        }
+        let theirs = theirs.payloads.clone();
+        self.reoffer(ctx, first, theirs, false);
+    }
+
+    /// Asks a party that is on hold for its audio again, with the codecs that it has.
+    pub(super) fn wake(&mut self, ctx: &mut Ctx<'_>, key: Key<Leg>) {
+        let held = self
+            .legs
+            .get(key)
+            .and_then(|leg| leg.audio.plan.as_ref())
+            .is_some_and(|plan| plan.direction != Direction::SendRecv);
+        if held {
+            self.refresh(ctx, key);
+        }
+    }
+
+    /// Asks a party for what it has agreed to, both ways, under the port that we have now.
+    pub(super) fn refresh(&mut self, ctx: &mut Ctx<'_>, key: Key<Leg>) {
+        let plan = self.legs.get(key).and_then(|leg| leg.audio.plan.as_ref());
+        if let Some(plan) = plan {
+            let payloads = plan.payloads.clone();
+            self.reoffer(ctx, key, payloads, false);
+        }
+    }
+
+    fn reoffer(&mut self, ctx: &mut Ctx<'_>, key: Key<Leg>, payloads: Vec<Payload>, both: bool) {
+        let Some(leg) = self.legs.get_mut(key) else {
+            return;
+        };
+        let under_way = leg.reoffer.is_some();
+        let before = leg.reoffer.as_ref().and_then(|reoffer| reoffer.at);
+        leg.reoffer = Some(Box::new(Reoffer {
+            payloads,
+            both,
+            tries: 0,
+            at: None,
+        }));
+        if let Some(at) = before {
+            self.reoffers.remove(&(at, key));
+        } else if under_way {
+            // asked once more when the answer to the one under way is here
+            self.ask_later(ctx, key, SOON);
+            return;
+        }
+        self.try_reoffer(ctx, key);
+    }
+
+    fn ask_later(&mut self, ctx: &Ctx<'_>, key: Key<Leg>, wait: Duration) {
+        let Some(reoffer) = self.legs.get_mut(key).and_then(|leg| leg.reoffer.as_mut()) else {
+            return;
+        };
+        reoffer.tries += 1;
+        if reoffer.tries > TRIES_MAX {
+            self.end_reoffer(key);
+            return;
+        }
+        let at = ctx.now.mono + wait;
+        if let Some(before) = reoffer.at.replace(at) {
+            self.reoffers.remove(&(before, key));
+        }
+        self.reoffers.insert((at, key));
+    }
+
+    /// The leg is over, or need not be asked any more.
+    pub(super) fn end_reoffer(&mut self, key: Key<Leg>) {
+        let reoffer = self.legs.get_mut(key).and_then(|leg| leg.reoffer.take());
+        if let Some(at) = reoffer.and_then(|reoffer| reoffer.at) {
+            self.reoffers.remove(&(at, key));
+        }
+    }
+
+    /// Asks the parties that are due.
+    pub(super) fn reoffers_due(&mut self, ctx: &mut Ctx<'_>) {
+        while let Some(&(at, key)) = self.reoffers.first() {
+            if at > ctx.now.mono {
+                break;
+            }
+            self.reoffers.pop_first();
+            if let Some(reoffer) = self.legs.get_mut(key).and_then(|leg| leg.reoffer.as_mut()) {
+                reoffer.at = None;
+            }
+            self.try_reoffer(ctx, key);
+        }
+    }
+
+    fn try_reoffer(&mut self, ctx: &mut Ctx<'_>, key: Key<Leg>) {
+        let Some(leg) = self.legs.get(key) else {
+            return;
+        };
+        let Some(reoffer) = leg.reoffer.as_deref().cloned() else {
+            return;
+        };
+        if !leg.is_answered() || leg.bye_when_acked.is_some() {
+            self.end_reoffer(key);
+            return;
+        }
+        let unacked = matches!(leg.invite, Invite::Server { acked: false, .. });
+        if unacked
+            || leg.asking.is_some()
+            || leg.crossing.is_some()
+            || leg.reinvite_unacked.is_some()
+        {
+            self.ask_later(ctx, key, SOON);
+            return;
+        }
+        let mut payloads = self.allowed(&leg.flow, reoffer.payloads.clone());
+        if !payloads.iter().any(|payload| payload.codec.is_speech()) {
+            // nothing in common: its own codecs, so that it is off hold all the same
+            payloads = leg
+                .audio
+                .plan
+                .as_ref()
+                .map(|plan| plan.payloads.clone())
+                .unwrap_or_default();
+        }
+        let before = leg.audio.local.clone();
+        let Ok(local) = self.open_audio(ctx, key, payloads, Direction::SendRecv) else {
+            self.end_reoffer(key);
+            return;
+        };
+        let ours = media::offer(&local);
+        let shown = self.shown_to(key);
+        let sent = self.ask(ctx, key, &Method::Invite, Asked::Reoffer, |mut builder| {
+            builder = builder.header(Name::Allow, ALLOW);
+            for (name, value) in shown {
+                builder = builder.header(name, value);
+            }
+            builder.body("application/sdp", &ours)
+        });
+        let Some(leg) = self.legs.get_mut(key) else {
+            return;
+        };
+        match sent {
+            Some(client) => {
+                leg.asking = Some(client);
+                leg.audio.before = before;
+                leg.audio.asked = Some(ours);
+            }
+            None => self.end_reoffer(key),
+        }
+    }
+
+    /// The response to such a re-INVITE.
+    pub(super) fn on_reoffer_response(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        key: Key<Leg>,
+        client: ClientKey,
+        response: &Message,
+    ) {
+        let Some(status) = response.status().filter(|status| status.is_final()) else {
+            return;
+        };
+        let Some(leg) = self
+            .legs
+            .get_mut(key)
+            .filter(|leg| leg.asking == Some(client))
+        else {
+            self.repeat_ack(ctx, client);
+            return;
+        };
+        leg.asking = None;
+        let asked = leg.audio.asked.take();
+        let before = leg.audio.before.take();
+        if !status.is_success() {
+            // a stream that was opened for this offer stays as it was described last
+            if before.is_some() {
+                leg.audio.local = before;
+            }
+            if status.as_u16() == 491 {
+                // RFC 3261 §14.1: who owns the Call-ID waits longer
+                let owner = matches!(leg.invite, Invite::Client { .. });
+                let wait = match owner {
+                    true => 2_100 + self.entropy.below(1_900),
+                    false => self.entropy.below(2_000),
+                };
+                self.ask_later(ctx, key, Duration::from_millis(wait));
+                return;
+            }
+            self.end_reoffer(key);
+            if ends_dialog(status) {
+                self.lose_leg(ctx, key, Cause::PeerLost);
+            }
+            return;
+        }
+        if let Some(dialog) = leg.dialog.as_mut() {
+            dialog.refresh_target(response);
+        }
+        self.acknowledge(ctx, key, Some(client), response.cseq().number);
+        let plan = sdp_of(response)
+            .ok_or_else(|| "no session description".to_owned())
+            .and_then(|body| {
+                if let Some(leg) = self.legs.get_mut(key) {
+                    leg.audio.heard = Some(body.clone());
+                }
+                self.read_answer(key, body)
+            });
+        let reoffer = self.legs.get_mut(key).and_then(|leg| {
+            leg.audio.sent = asked;
+            // one that came in meanwhile has a time of its own
+            match &leg.reoffer {
+                Some(reoffer) if reoffer.at.is_none() => leg.reoffer.take(),
+                _ => None,
+            }
+        });
+        let Ok(plan) = plan else { return };
+        let answered = plan.payloads.clone();
+        self.agree(ctx, key, plan);
+        let Some(other) = self.other_party(key) else {
+            return;
+        };
+        self.join(ctx, key, other);
+        match reoffer {
+            Some(reoffer) if reoffer.both => self.reoffer(ctx, other, answered, false),
+            _ => self.align_once(ctx, other, key),
+        }
+    }
+
+    /// [`Calls::align`], unless the one to be asked was just the one who answered.
+    fn align_once(&mut self, ctx: &mut Ctx<'_>, first: Key<Leg>, second: Key<Leg>) {
+        let settled = self
+            .legs
+            .get(first)
+            .is_some_and(|leg| leg.reoffer.is_some() || leg.asking.is_some());
+        let common = |key: Key<Leg>| {
+            self.legs
+                .get(key)
+                .and_then(|leg| leg.audio.plan.as_ref())
+                .map(|plan| {
+                    speech(&plan.payloads)
+                        .iter()
+                        .map(|p| p.codec.clone())
+                        .collect::<Vec<_>>()
+                })
+                .unwrap_or_default()
+        };
+        let (ours, theirs) = (common(first), common(second));
+        // the first is narrowed to what the second takes; parties with nothing in common are left as they are, or this would never end
+        let common = ours.iter().any(|codec| theirs.contains(codec));
+        if !settled && common && ours.iter().any(|codec| !theirs.contains(codec)) {
+            self.align(ctx, first, second);
+        }
+    }
+
+    /// No answer came at all.
+    pub(super) fn on_reoffer_lost(&mut self, ctx: &mut Ctx<'_>, key: Key<Leg>) {
+        if let Some(leg) = self.legs.get_mut(key) {
+            leg.asking = None;
+        }
+        self.end_reoffer(key);
+        self.lose_leg(ctx, key, Cause::PeerLost);
+    }
+
+    /// The leg at the other end of the bridge.
+    pub(super) fn other_party(&self, key: Key<Leg>) -> Option<Key<Leg>> {
+        let call = self.calls.get(self.legs.get(key)?.call)?;
+        match (call.a, call.b) {
+            (Some(a), Some(b)) if a == key => Some(b),
+            (Some(a), Some(b)) if b == key => Some(a),
+            _ => None,
+        }
+    }
+
+    /// Joins the streams of two legs, when both have one.
+    pub(super) fn join(&mut self, ctx: &mut Ctx<'_>, a: Key<Leg>, b: Key<Leg>) {
+        let stream = |key: Key<Leg>| self.legs.get(key).and_then(|leg| leg.audio.stream);
+        if let (Some(a), Some(b)) = (stream(a), stream(b)) {
+            ctx.media(MediaCommand::Join { a, b });
+        }
+    }
+}

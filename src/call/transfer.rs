@@ -1,0 +1,357 @@
+//! Transfers: who is taken out of a bridge, who stays, and how legs move from call to call (RFC 3515, RFC 5589).
+//!
+//! ```text
+//!  a ═ b   ── b asks for it ──>  a, ringing is heard   (b is the transferor, in nobody's ear)
+//!                                 ├── c answers ──> a ═ c, b gets its BYE
+//!                                 └── nobody ─────> a ═ b again, while b is there
+//! ```
+//!
+//! Whom the party may be transferred to, and what becomes of it, is the switch's to decide.
+
+use super::calls::{Call, CallEvent, CallOutput, Calls, Ctx};
+use super::cause::Cause;
+use super::leg::{Endpoint, Invite, Leg, Role};
+use crate::base::{Duration, Key, id};
+use crate::event::{CallFact, LegRecord, Party};
+use crate::media::{MediaCommand, StreamId};
+use crate::sip::{Message, Method, Name, ReferTo, StatusCode};
+use crate::transaction::ServerKey;
+
+/// How long a transferor whose transfer is done may take to hang up by itself before it gets a BYE (guess: phones do it at once).
+const LINGER: Duration = Duration::from_secs(2);
+
+/// Where the two parties of a bridge stood before a transfer, to be put back if it fails.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Sides {
+    /// Who is transferred.
+    pub transferee: Key<Leg>,
+    /// Who asked for it.
+    pub transferor: Key<Leg>,
+    /// The transferor had called.
+    pub transferor_called: bool,
+    /// What the transferee was to its call.
+    pub role: Role,
+}
+
+impl Calls {
+    /// REFER in a dialog (RFC 3515 §2.4.2): read here, decided on by the switch.
+    pub(super) fn on_refer(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        key: Key<Leg>,
+        server: ServerKey,
+        request: &Message,
+    ) {
+        let Some(leg) = self.legs.get(key) else {
+            return;
+        };
+        let call = leg.call;
+        if !leg.is_answered() {
+            self.reply(ctx, server, request, StatusCode::REQUEST_PENDING);
+            return;
+        }
+        let mut values = request.headers(Name::ReferTo);
+        let target = match (values.next(), values.next()) {
+            (Some(value), None) => ReferTo::parse(value).ok(),
+            _ => None,
+        };
+        let Some(target) = target else {
+            self.reply(ctx, server, request, StatusCode::BAD_REQUEST);
+            return;
+        };
+        let invites = target
+            .method
+            .as_deref()
+            .is_none_or(|method| method.eq_ignore_ascii_case(Method::Invite.as_bytes()));
+        if !invites {
+            self.reply(ctx, server, request, StatusCode::FORBIDDEN);
+            return;
+        }
+        if !self.open_referral(ctx, key, server, request) {
+            self.reply(ctx, server, request, StatusCode::REQUEST_PENDING);
+            return;
+        }
+        ctx.event(CallEvent::Refer {
+            call,
+            leg: key,
+            to: Box::new(target),
+        });
+    }
+
+    /// The party that `leg` talks to.
+    pub fn talks_to(&self, leg: Key<Leg>) -> Option<Key<Leg>> {
+        self.other_party(leg)
+            .filter(|&other| self.legs.get(other).is_some_and(Leg::is_answered))
+    }
+
+    /// Takes the transferor out of the bridge: the other party becomes the caller of what follows, off hold. `None` when there is
+    /// nobody to transfer.
+    pub fn begin_transfer(&mut self, ctx: &mut Ctx<'_>, transferor: Key<Leg>) -> Option<Sides> {
+        let transferee = self.talks_to(transferor)?;
+        let call = self.calls.get_mut(self.legs.get(transferor)?.call)?;
+        let transferor_called = call.a == Some(transferor);
+        call.a = Some(transferee);
+        call.b = None;
+        call.transferor = Some(transferor);
+        let role = self.legs.get(transferee)?.role;
+        let sides = Sides {
+            transferee,
+            transferor,
+            transferor_called,
+            role,
+        };
+        if role == Role::Callee {
+            self.set_role(transferee, Role::Caller);
+        }
+        if let Some(stream) = self.legs.get(transferee).and_then(|leg| leg.audio.stream) {
+            ctx.media(MediaCommand::Part { stream });
+        }
+        self.wake(ctx, transferee);
+        Some(sides)
+    }
+
+    /// The transfer came to nothing and the transferor is still there: the two hear each other as before. False when one is gone.
+    pub fn take_back(&mut self, ctx: &mut Ctx<'_>, sides: Sides) -> bool {
+        let Some(key) = self.legs.get(sides.transferor).map(|leg| leg.call) else {
+            return false;
+        };
+        let both = self.calls.get(key).is_some_and(|call| {
+            call.transferor == Some(sides.transferor) && call.a == Some(sides.transferee)
+        });
+        if !both {
+            return false;
+        }
+        self.stop(ctx, key);
+        self.set_role(sides.transferee, sides.role);
+        let Some(call) = self.calls.get_mut(key) else {
+            return false;
+        };
+        call.transferor = None;
+        (call.a, call.b) = if sides.transferor_called {
+            (Some(sides.transferor), Some(sides.transferee))
+        } else {
+            (Some(sides.transferee), Some(sides.transferor))
+        };
+        self.join(ctx, sides.transferee, sides.transferor);
+        true
+    }
+
+    /// The transferor's part is over: it gets its BYE, unless it hangs up first.
+    pub fn dismiss(&mut self, ctx: &mut Ctx<'_>, transferor: Key<Leg>) {
+        if self.legs.get(transferor).is_some_and(Leg::is_answered) {
+            self.leaving.insert((ctx.now.mono + LINGER, transferor));
+        }
+    }
+
+    /// Ends the legs whose part has been over for long enough.
+    pub(super) fn leave_due(&mut self, ctx: &mut Ctx<'_>) {
+        while let Some(&(at, key)) = self.leaving.first() {
+            if at > ctx.now.mono {
+                break;
+            }
+            self.leaving.pop_first();
+            let call = self.legs.get(key).map(|leg| leg.call);
+            self.end_leg(ctx, key, Cause::Normal);
+            if let Some(call) = call {
+                self.close_if_over(ctx, call);
+            }
+        }
+    }
+
+    fn set_role(&mut self, key: Key<Leg>, role: Role) {
+        let Some(leg) = self.legs.get_mut(key) else {
+            return;
+        };
+        let endpoint = leg.endpoint.clone();
+        self.count_out(key, &endpoint);
+        if let Some(leg) = self.legs.get_mut(key) {
+            leg.role = role;
+        }
+        self.count_in(key);
+    }
+
+    /// Moves a leg into another call, where it takes the place of `instead`, which steps out of the bridge. In the call that it leaves,
+    /// the record closes its part. Its audio goes on, or is opened anew where the other call's streams live.
+    pub fn move_leg(&mut self, ctx: &mut Ctx<'_>, key: Key<Leg>, instead: Key<Leg>) -> bool {
+        let Some(target) = self.legs.get(instead).map(|leg| leg.call) else {
+            return false;
+        };
+        if self.legs.get(key).is_none_or(|leg| leg.call == target)
+            || self.calls.get(target).is_none_or(|call| call.ending)
+        {
+            return false;
+        }
+        self.leave_call(ctx, key);
+        let now = ctx.now.wall;
+        let new_id = id::ulid(now, &mut self.entropy);
+        let open = self.calls.get(target);
+        let worker = open.map(|call| (call.id.0 as u16) % self.workers);
+        let calls = open.is_some_and(|call| call.a == Some(instead));
+        let Some(leg) = self.legs.get_mut(key) else {
+            return false;
+        };
+        leg.call = target;
+        leg.id = new_id;
+        leg.started_at = now;
+        if leg.is_answered() {
+            leg.answered_at = Some(now);
+        }
+        // whom a queue chose stays an agent until its leg ends
+        if leg.role != Role::Agent {
+            leg.role = if calls { Role::Caller } else { Role::Callee };
+        }
+        let stream = leg.audio.stream;
+        let answered = leg.is_answered();
+        if let Some(call) = self.calls.get_mut(target) {
+            call.legs.push(key);
+            if call.a == Some(instead) {
+                call.a = Some(key);
+            } else {
+                call.b = Some(key);
+            }
+            call.transferor = Some(instead);
+            if answered && call.answered.is_none() {
+                call.answered = Some(ctx.now.mono);
+                call.record.answered_at = Some(now);
+                ctx.out.push(CallOutput::Answered {
+                    id: call.id,
+                    at: now,
+                });
+            }
+        }
+        match stream {
+            Some(stream) if Some(stream.worker()) == worker => {
+                self.by_stream.insert(stream, target);
+            }
+            Some(stream) => self.replace_stream(ctx, key, stream),
+            None => {}
+        }
+        self.count_in(key);
+        true
+    }
+
+    /// Takes a leg out of its call without ending it.
+    fn leave_call(&mut self, ctx: &mut Ctx<'_>, key: Key<Leg>) {
+        let Some(leg) = self.legs.get(key) else {
+            return;
+        };
+        let (from, endpoint, stream) = (leg.call, leg.endpoint.clone(), leg.audio.stream);
+        if let Some(stream) = stream {
+            ctx.media(MediaCommand::Part { stream });
+        }
+        let Some(call) = self.calls.get_mut(from) else {
+            return;
+        };
+        call.legs.retain(|other| *other != key);
+        for place in [&mut call.a, &mut call.b, &mut call.transferor] {
+            if *place == Some(key) {
+                *place = None;
+            }
+        }
+        call.record.legs.push(LegRecord {
+            id: leg.id,
+            party: leg.party.clone(),
+            role: leg.role.as_str().into(),
+            started_at: leg.started_at,
+            answered_at: leg.answered_at,
+            ended_at: ctx.now.wall,
+            status: 200,
+            call_id: leg.call_id(),
+            packets: (0, 0),
+        });
+        ctx.fact(CallFact::LegEnded {
+            call: call.id,
+            leg: leg.id,
+            status: 200,
+        });
+        self.count_out(key, &endpoint);
+    }
+
+    /// After [`Calls::move_leg`]: the parties of the call are brought together, or the one that is there is off hold.
+    pub fn settle_bridge(&mut self, ctx: &mut Ctx<'_>, key: Key<Call>) {
+        let Some(call) = self.calls.get(key) else {
+            return;
+        };
+        let (id, a, b) = (call.id, call.a, call.b);
+        let Some(a) = a else { return };
+        let Some(b) = b else {
+            self.refresh(ctx, a);
+            return;
+        };
+        self.stop(ctx, key);
+        self.join(ctx, a, b);
+        self.reconcile(ctx, a, b);
+        let legs = (self.legs.get(a), self.legs.get(b));
+        if let (Some(a), Some(b)) = legs {
+            ctx.fact(CallFact::Bridged {
+                call: id,
+                a: a.id,
+                b: b.id,
+            });
+        }
+    }
+
+    /// Closes a stream that lives with another worker than those of the leg's call and opens one that can be joined. What was agreed
+    /// holds for it; the party hears of the new port in the re-INVITE that follows.
+    fn replace_stream(&mut self, ctx: &mut Ctx<'_>, key: Key<Leg>, stream: StreamId) {
+        let Some(leg) = self.legs.get_mut(key) else {
+            return;
+        };
+        let port = leg.audio.port;
+        leg.audio.stream = None;
+        let plan = leg.audio.plan.clone();
+        let local = leg.audio.local.clone();
+        self.by_stream.remove(&stream);
+        ctx.media(MediaCommand::Close { stream });
+        self.ports.give_back(ctx.now, port);
+        let Some(local) = local else { return };
+        let opened = self.open_audio(ctx, key, local.payloads, local.direction);
+        if let (Ok(_), Some(plan)) = (opened, plan) {
+            self.agree(ctx, key, plan);
+        }
+    }
+
+    /// Who the caller of `call` is now, for people: whom phones and carriers are shown.
+    pub fn calling_party(&self, call: Key<Call>) -> Option<Party> {
+        let open = self.calls.get(call)?;
+        Some(
+            self.caller(call)
+                .map_or_else(|| open.record.from.clone(), |leg| leg.party.clone()),
+        )
+    }
+
+    /// The dialog of ours that a Replaces names, by either side's view of it: our tag and Call-ID are enough to know it, and the
+    /// peer's tag must fit where it is known (RFC 3891 §3).
+    pub fn find_dialog(&self, replaces: &crate::sip::Replaces) -> Option<Key<Leg>> {
+        let fits = |ours: &[u8], theirs: &[u8]| {
+            let tag = crate::dialog::Tag::from_bytes(ours)?;
+            let key = self.by_tag.get(&tag).copied()?;
+            let leg = self.legs.get(key)?;
+            let same = leg.request.call_id() == &replaces.call_id[..];
+            let known = match (&leg.dialog, leg.invite) {
+                (Some(dialog), _) => dialog.remote_tag == theirs,
+                (None, Invite::Server { .. }) => leg.request.from_tag() == Some(theirs),
+                // an early dialog of a leg that we called: whatever tag it rings under
+                (None, Invite::Client { .. }) => true,
+            };
+            (same && known).then_some(key)
+        };
+        fits(&replaces.to_tag, &replaces.from_tag)
+            .or_else(|| fits(&replaces.from_tag, &replaces.to_tag))
+    }
+
+    /// True when both are the same configured party.
+    pub fn same_party(&self, one: Key<Leg>, other: Key<Leg>) -> bool {
+        match (self.legs.get(one), self.legs.get(other)) {
+            (Some(one), Some(other)) => {
+                one.endpoint == other.endpoint && one.endpoint != Endpoint::Unknown
+            }
+            _ => false,
+        }
+    }
+
+    /// What a party is shown of the one it talks to now, on a re-INVITE of ours.
+    pub(super) fn shown_to(&self, _key: Key<Leg>) -> Vec<(Name, String)> {
+        Vec::new()
+    }
+}
