@@ -296,6 +296,8 @@ impl Switch {
         if answered {
             let file = match music {
                 Some(music) => super::on_queue::music_file(&music),
+                // a transferee has heard it from the beginning
+                None if self.is_transferring(call) => None,
                 None => Some(Arc::from("tones/ringback")),
             };
             if let Some(file) = file {

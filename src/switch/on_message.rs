@@ -174,7 +174,11 @@ impl Switch {
                 self.answer(now, key, &request, StatusCode::CALL_DOES_NOT_EXIST);
             }
             Method::Ack | Method::Cancel => {}
-            Method::Refer | Method::Message => {
+            // what is to be called is decided by a person's own call, never by a request from nowhere (RFC 3515 §4.1)
+            Method::Refer => {
+                self.answer_stranger(now, key, flow, &request, StatusCode::FORBIDDEN);
+            }
+            Method::Message => {
                 self.answer(now, key, &request, StatusCode::METHOD_NOT_ALLOWED);
             }
             Method::Other(_) => self.answer(now, key, &request, StatusCode::NOT_IMPLEMENTED),

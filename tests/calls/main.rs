@@ -3,6 +3,8 @@
 
 mod basic;
 mod edges;
+mod parties;
 mod queues;
 mod raw;
 mod stage;
+mod transfer;
