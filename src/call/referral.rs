@@ -129,12 +129,6 @@ impl Calls {
         self.tell_referrer(ctx, key, code, last);
     }
 
-    /// True while the party waits to hear how its transfer goes.
-    #[cfg(test)]
-    pub(super) fn has_referral(&self, key: Key<Leg>) -> bool {
-        self.referrals.contains_key(&key)
-    }
-
     fn tell_referrer(&mut self, ctx: &mut Ctx<'_>, key: Key<Leg>, code: u16, last: bool) {
         let Some(referral) = self.referrals.get_mut(&key) else {
             return;

@@ -274,10 +274,10 @@ ring = false"#, &[
         r#"sip-profiles/external.toml:9:16: error: `options-ping` must be a duration with its unit, in quotes (write the unit: `options-ping = "30s"`)"#,
     ]),
     (r#"sip-profiles/external.toml"#, r#""#, r#"transfer = "blind""#, &[
-        r#"sip-profiles/external.toml:9:12: error: `transfer` must be `true` or `false` (write `true` without quotes)"#,
+        r#"sip-profiles/external.toml:9:12: error: `transfer` must be `true` or `false` (this is a string)"#,
     ]),
     (r#"sip-profiles/internal.toml"#, r#""#, r#"transfer-recall = "1s""#, &[
-        r#"sip-profiles/internal.toml:6:19: error: `transfer-recall` must be from 5s to 3m"#,
+        r#"sip-profiles/internal.toml:5:19: error: `transfer-recall` must be from 5s to 3m"#,
     ]),
     (r#"sip-profiles/external.toml"#, r#""#, r#"chanels = 3"#, &[
         r#"sip-profiles/external.toml:9:1: error: unknown key `chanels` in a trunk (the keys here are `name`, `was`, `proxy`, `from`, `domain`, `register`, `auth`, `max-channels`, `max-cps`, `number-format`, `caller-id`, `transfer` and `options-ping`)"#,
