@@ -30,6 +30,7 @@ pub mod registrar;
 pub mod acd;
 pub mod call;
 pub mod dialplan;
+pub mod trunk;
 
 // rank 6
 pub mod config;

@@ -25,6 +25,7 @@ const RANKS: &[(&str, u8)] = &[
     ("dialplan", 5),
     ("acd", 5),
     ("outbound", 5),
+    ("trunk", 5),
     ("cluster", 5),
     ("config", 6),
     ("switch", 7),

@@ -46,6 +46,16 @@ impl Network {
         }
     }
 
+    /// Its first address.
+    pub fn address(&self) -> IpAddr {
+        self.address
+    }
+
+    /// Bits that all its addresses share.
+    pub fn prefix(&self) -> u8 {
+        self.prefix
+    }
+
     /// True when `address` is in the range. An IPv4 address mapped into IPv6 counts as IPv4.
     pub fn contains(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();

@@ -153,12 +153,8 @@ impl Calls {
         logins: u8,
         number: u32,
     ) -> Option<Message> {
-        let (asked, answer) = if response.status().map(StatusCode::as_u16) == Some(407) {
-            (Name::ProxyAuthenticate, Name::ProxyAuthorization)
-        } else {
-            (Name::WwwAuthenticate, Name::Authorization)
-        };
-        let challenge = Challenge::parse(response.header(asked)?).ok()?;
+        let (asked, answer) = headers_of(response);
+        let challenge = answerable(response, asked, login)?;
         if logins >= LOGINS_MAX || (logins > 0 && !challenge.stale) {
             return None;
         }
@@ -171,7 +167,7 @@ impl Calls {
             &login.password,
             1,
             &cnonce,
-            b"",
+            request.body(),
         )?;
         let message = again(ctx, request, number);
         Some(edit::replace(&message, answer, value.as_bytes()))
@@ -203,4 +199,35 @@ fn shows_contact(method: &Method) -> bool {
         method,
         Method::Invite | Method::Update | Method::Subscribe | Method::Notify | Method::Refer
     )
+}
+
+/// Where the challenge stands, and where the answer goes.
+fn headers_of(response: &Message) -> (Name, Name) {
+    if response.status().map(StatusCode::as_u16) == Some(407) {
+        (Name::ProxyAuthenticate, Name::ProxyAuthorization)
+    } else {
+        (Name::WwwAuthenticate, Name::Authorization)
+    }
+}
+
+/// The first challenge whose realm the password answers to and whose hash we know (RFC 8760 §2.4: the topmost is preferred). A password
+/// proved to whoever asks is given away in the end, so that a foreign realm gets nothing.
+fn answerable<'a>(response: &'a Message, asked: Name, login: &PeerLogin) -> Option<Challenge<'a>> {
+    response
+        .headers(asked)
+        .filter_map(|value| Challenge::parse(value).ok())
+        .find(|challenge| {
+            auth::Algorithm::of(challenge.algorithm.as_deref()).is_some()
+                && login
+                    .realm
+                    .as_ref()
+                    .is_none_or(|realm| realm.as_bytes().eq_ignore_ascii_case(&challenge.realm))
+        })
+}
+
+/// The realm that an answer to this challenge goes to.
+pub(super) fn realm_of(response: &Message, login: &PeerLogin) -> Option<std::sync::Arc<str>> {
+    let (asked, _) = headers_of(response);
+    let challenge = answerable(response, asked, login)?;
+    Some(String::from_utf8_lossy(&challenge.realm).as_ref().into())
 }

@@ -23,9 +23,7 @@ pub enum User {
     Invite(Key<Leg>),
     /// A request of ours in a leg's dialog.
     InDialog(Key<Leg>, Asked),
-    /// An OPTIONS to a trunk's gateway, by number.
-    Ping(u32),
-    /// A REGISTER of ours at a trunk's registrar.
+    /// An OPTIONS to a trunk's gateway, or a REGISTER at its registrar.
     Trunk(u64),
     /// A question to a registered flow whether it is alive.
     Health(u64),

@@ -136,6 +136,8 @@ pub struct PeerLogin {
     pub username: Arc<str>,
     /// Its password.
     pub password: Secret,
+    /// The only realm that the password answers to; `None`: the first that asks, and no other after that.
+    pub realm: Option<Arc<str>>,
 }
 
 /// What a new outgoing leg should look like.
@@ -275,6 +277,14 @@ impl Leg {
             told: 0,
             referred: false,
             reoffer: None,
+        }
+    }
+
+    /// The transaction of our last INVITE to the party, if we called it.
+    pub fn invite_client(&self) -> Option<ClientKey> {
+        match self.invite {
+            Invite::Client { key } => key,
+            Invite::Server { .. } => None,
         }
     }
 

@@ -512,6 +512,9 @@ impl Calls {
         };
         if let Some(leg) = self.legs.get_mut(key) {
             leg.logins += 1;
+            if let Some(login) = &mut leg.login {
+                login.realm = super::asking::realm_of(response, login);
+            }
         }
         self.invite_again(ctx, key, message);
         true

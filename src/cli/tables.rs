@@ -53,9 +53,16 @@ pub fn render(kind: Kind, answer: &Value, now: Timestamp) -> String {
             |binding| registrations(binding, now),
         ),
         Kind::Trunks => table(
-            &["trunk", "state", "channels", "ping", "gateways"],
+            &[
+                "trunk",
+                "state",
+                "registered",
+                "channels",
+                "ping",
+                "gateways",
+            ],
             answer,
-            trunks,
+            |trunk| trunks(trunk, now),
         ),
     }
 }
@@ -232,12 +239,40 @@ fn registrations(binding: &Value, now: Timestamp) -> [String; 6] {
     ]
 }
 
-fn trunks(trunk: &Value) -> [String; 5] {
+/// A gateway, and what is wrong with it.
+fn gateway(gateway: &Value) -> String {
+    let address = text(gateway, "address").unwrap_or(EMPTY);
+    match (text(gateway, "state"), text(gateway, "why")) {
+        (Some("down"), Some(why)) => format!("{address} (down: {why})"),
+        (Some("down"), None) => format!("{address} (down)"),
+        _ => address.to_owned(),
+    }
+}
+
+fn registered(trunk: &Value, now: Timestamp) -> String {
+    let Some(it) = trunk.get("registration").filter(|it| !it.is_null()) else {
+        return EMPTY.to_owned();
+    };
+    match (text(it, "state"), text(it, "why")) {
+        (Some("registered"), _) => {
+            let left = ahead(it, "expires_at", now).unwrap_or_default();
+            format!("yes, {left}")
+        }
+        (Some("registering"), None) => "asking".to_owned(),
+        (_, Some(why)) => format!("no: {why}"),
+        (_, None) => "no".to_owned(),
+    }
+}
+
+fn trunks(trunk: &Value, now: Timestamp) -> [String; 6] {
     let channels = number(trunk, "channels");
-    let gateways: Vec<&str> = list(trunk, "proxies")
-        .iter()
-        .filter_map(Value::as_str)
-        .collect();
+    let mut gateways: Vec<String> = list(trunk, "gateways").iter().map(gateway).collect();
+    if gateways.is_empty() {
+        gateways = list(trunk, "proxies")
+            .iter()
+            .filter_map(|uri| Some(uri.as_str()?.to_owned()))
+            .collect();
+    }
     [
         cut(text(trunk, "name").unwrap_or(EMPTY), 24),
         match text(trunk, "state") {
@@ -245,6 +280,7 @@ fn trunks(trunk: &Value) -> [String; 5] {
             other => other.unwrap_or(EMPTY),
         }
         .to_owned(),
+        cut(&registered(trunk, now), 32),
         match trunk.get("max_channels").and_then(Value::as_u64) {
             Some(most) => format!("{channels} of {most}"),
             None => channels.to_string(),
@@ -253,7 +289,7 @@ fn trunks(trunk: &Value) -> [String; 5] {
             .get("ping_ms")
             .and_then(Value::as_f64)
             .map_or_else(|| EMPTY.to_owned(), |ms| format!("{ms:.1} ms")),
-        cut(&gateways.join(" "), 60),
+        cut(&gateways.join(", "), 60),
     ]
 }
 

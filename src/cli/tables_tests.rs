@@ -6,6 +6,7 @@ use super::*;
 use crate::base::{Ulid, WallTime};
 use crate::event::{Direction, Party};
 use crate::switch::{CallView, LegView, RegistrationView, StatusView, TrunkView};
+use crate::trunk::{GatewayView, RegistrationView as TrunkRegistrationView};
 
 fn now() -> Timestamp {
     "2026-11-20T10:10:00Z".parse().expect("a time")
@@ -109,10 +110,55 @@ fn a_trunk_says_how_full_it_is() {
             "sip:gw2.acme.example".to_owned(),
         ],
         ping_ms: Some(12.34),
+        gateways: Vec::new(),
+        registration: None,
     };
     insta::assert_snapshot!(shown(Kind::Trunks, &[trunk]), @r"
-    trunk  state       channels  ping     gateways
-    acme   not pinged  3 of 30   12.3 ms  sip:gw1.acme.example sip:gw2.acme.example
+    trunk  state       registered  channels  ping     gateways
+    acme   not pinged  -           3 of 30   12.3 ms  sip:gw1.acme.example, sip:gw2.acme.example
+    ");
+}
+
+#[test]
+fn a_trunk_says_where_it_is_registered_and_which_gateway_is_ill() {
+    let gateway = |address: &str, why: Option<&str>| GatewayView {
+        uri: "sip:acme.example".into(),
+        transport: "UDP",
+        address: address.to_owned(),
+        state: if why.is_some() { "down" } else { "up" },
+        why: why.map(Into::into),
+        breaker: "closed",
+        open_until: None,
+        ping_ms: None,
+    };
+    let trunk = |name: &str, state: &'static str, why: Option<&str>| TrunkView {
+        name: name.into(),
+        state: "up",
+        channels: 0,
+        max_channels: None,
+        proxies: vec!["sip:acme.example".to_owned()],
+        ping_ms: None,
+        gateways: vec![
+            gateway("192.0.2.1:5060", None),
+            gateway("192.0.2.2:5060", Some("no answer to OPTIONS")),
+        ],
+        registration: Some(TrunkRegistrationView {
+            state,
+            aor: "sip:lab@acme.example".into(),
+            registrar: None,
+            why: why.map(Into::into),
+            expires_at: (state == "registered").then(|| before(-600)),
+            next_at: None,
+        }),
+    };
+    let list = [
+        trunk("acme", "registered", None),
+        trunk("bell", "unregistered", Some("403 to REGISTER")),
+    ];
+    insta::assert_snapshot!(shown(Kind::Trunks, &list), @r"
+    trunk  state  registered           channels  ping  gateways
+    acme   up     yes, 10 min 00 s     0         -     192.0.2.1:5060, 192.0.2.2:5060 (down: no answer to OPTIONS)
+    bell   up     no: 403 to REGISTER  0         -     192.0.2.1:5060, 192.0.2.2:5060 (down: no answer to OPTIONS)
     ");
 }
 
@@ -132,6 +178,7 @@ fn the_status_is_a_few_lines() {
         calls_total: 9,
         waiting: 1,
         store_ok: true,
+        unregistering: false,
     };
     let value = serde_json::to_value(&status).expect("JSON");
     insta::assert_snapshot!(render(Kind::Status, &value, now()), @r"

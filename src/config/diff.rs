@@ -193,7 +193,10 @@ fn sections(old: &Settings, new: &Settings, out: &mut Vec<Change>) {
     section(
         "server",
         a != b,
-        a.domain != b.domain || a.data_dir != b.data_dir || a.rtp_ports != b.rtp_ports,
+        a.domain != b.domain
+            || a.data_dir != b.data_dir
+            || a.rtp_ports != b.rtp_ports
+            || a.name_servers != b.name_servers,
     );
     section("http", old.http != new.http, true);
     section("store", old.store != new.store, true);

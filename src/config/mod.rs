@@ -18,6 +18,7 @@ mod schema;
 pub mod settings;
 mod take_over;
 mod tree;
+pub mod trunk;
 mod units;
 
 pub use crate::base::{Network, network};
@@ -26,10 +27,10 @@ pub use load::{load, load_with};
 pub use problem::{Problem, Severity};
 pub use schema::{names as schema_names, schema};
 pub use settings::{
-    CallerIdHeader, HttpSettings, JournalMode, ListenAddress, LogFormat, LogSettings,
-    MediaSettings, ProfileAuth, PublicAddress, QueueSettings, RtpPorts, ServerSettings, Settings,
-    SipProfile, StoreSettings, Trunk, TrunkCredentials,
+    HttpSettings, JournalMode, ListenAddress, LogFormat, LogSettings, MediaSettings, ProfileAuth,
+    PublicAddress, QueueSettings, RtpPorts, ServerSettings, Settings, SipProfile, StoreSettings,
 };
+pub use trunk::{CallerIdHeader, Trunk, TrunkCredentials, TrunkRegister};
 pub use units::show as show_duration;
 
 use crate::base::Duration;

@@ -271,7 +271,7 @@ fn unused_trunks(reading: &mut Reading<'_>, dialplan: &Dialplan) {
                     .references
                     .iter()
                     .any(|reference| reference.to == To::Trunk && reference.name == *trunk.name);
-            let taken = !trunk.from.is_empty()
+            let taken = (!trunk.from.is_empty() || trunk.register.is_some())
                 && dialplan.context(&profile.dialplan).is_some_and(|context| {
                     context
                         .rules

@@ -4,13 +4,13 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::network::Network;
 use super::problem::Problem;
+use super::trunk::Trunk;
 use crate::acd;
 use crate::auth::Algorithm;
-use crate::base::{Duration, Secret};
+use crate::base::Duration;
 use crate::dialplan::{Dialplan, Steps};
-use crate::directory::{Directory, NumberFormat, Place};
+use crate::directory::{Directory, Place};
 use crate::media::{Codec, SrtpPolicy};
 use crate::registrar::Policy;
 use crate::transport::Transport;
@@ -104,6 +104,8 @@ pub struct ServerSettings {
     pub public_address: PublicAddress,
     /// Ports for RTP and RTCP. Default 20000–29999.
     pub rtp_ports: RtpPorts,
+    /// Name servers; empty: those of the system.
+    pub name_servers: Vec<SocketAddr>,
     /// Zone of hours and announcements that name none. Default UTC.
     pub time_zone: Arc<str>,
     /// How long running calls may finish after SIGTERM. Default 2 h.
@@ -241,71 +243,6 @@ pub struct SipProfile {
     pub transfer_recall: Option<Duration>,
     /// Where it is defined.
     pub place: Place,
-}
-
-/// User name and password for digest challenges of the other side.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TrunkCredentials {
-    /// User name.
-    pub username: Arc<str>,
-    /// Password.
-    pub password: Secret,
-}
-
-/// Where our number stands in calls to a trunk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum CallerIdHeader {
-    /// P-Asserted-Identity (RFC 3325).
-    #[default]
-    Pai,
-    /// Remote-Party-ID.
-    Rpid,
-    /// From.
-    From,
-    /// P-Asserted-Identity, and Diversion (RFC 5806) for calls that were forwarded.
-    DiversionAware,
-}
-
-/// `[[trunk]]`: a peer that leads to another network.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Trunk {
-    /// Its name, unique over all profiles.
-    pub name: Arc<str>,
-    /// Its name before a rename.
-    pub was: Option<Arc<str>>,
-    /// Name of its profile.
-    pub profile: Arc<str>,
-    /// SIP URIs to send to, tried in order; empty: calls only come from it.
-    pub proxy: Vec<Arc<str>>,
-    /// Source addresses taken as this trunk. Default: those of `proxy` that are addresses.
-    pub from: Vec<Network>,
-    /// Domain of From and To in requests to it; `None`: the host of the proxy.
-    pub domain: Option<Arc<str>>,
-    /// For challenges: of `register`, or of `auth` where nothing is registered.
-    pub credentials: Option<TrunkCredentials>,
-    /// Registers there with this expiry; `None`: does not register. Default expiry 10 min, range 1 min – 24 h.
-    pub register: Option<Duration>,
-    /// Calls at a time, both directions; `None`: no limit.
-    pub max_channels: Option<u32>,
-    /// New calls a second towards it; `None`: no limit.
-    pub max_cps: Option<u32>,
-    /// How it writes numbers. Default `+E164`.
-    pub number_format: NumberFormat,
-    /// Where our number stands. Default P-Asserted-Identity.
-    pub caller_id: CallerIdHeader,
-    /// Whether it may transfer calls with REFER. Default: false, since what it transfers to is called at our cost.
-    pub transfer: bool,
-    /// Time between OPTIONS to each proxy; `None`: none are sent. Default 30 s when it has a proxy.
-    pub options_ping: Option<Duration>,
-    /// Where it is defined.
-    pub place: Place,
-}
-
-impl Trunk {
-    /// True when a request from `source` is taken as this trunk's.
-    pub fn takes(&self, source: IpAddr) -> bool {
-        self.from.iter().any(|network| network.contains(source))
-    }
 }
 
 /// `queues/*.toml`

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::call_record::{Direction, Party};
-use crate::base::Ulid;
+use crate::base::{Ulid, WallTime};
 
 /// What happened to a call or to one of its legs.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
@@ -210,6 +210,43 @@ pub enum TrunkFact {
         #[schema(value_type = String)]
         trunk: Arc<str>,
         /// Why we think so.
+        reason: String,
+    },
+    /// One of its several gateways answers again.
+    GatewayUp {
+        /// The trunk's name.
+        #[schema(value_type = String)]
+        trunk: Arc<str>,
+        /// Transport and address.
+        gateway: String,
+    },
+    /// One of its several gateways does not answer, or is left alone for a while.
+    GatewayDown {
+        /// The trunk's name.
+        #[schema(value_type = String)]
+        trunk: Arc<str>,
+        /// Transport and address.
+        gateway: String,
+        /// Why we think so.
+        reason: String,
+    },
+    /// It is registered at the other side.
+    Registered {
+        /// The trunk's name.
+        #[schema(value_type = String)]
+        trunk: Arc<str>,
+        /// Transport and address of the registrar.
+        registrar: String,
+        /// When it ends unless it is refreshed.
+        #[schema(value_type = String)]
+        expires_at: WallTime,
+    },
+    /// It is no longer registered, or could not be.
+    Unregistered {
+        /// The trunk's name.
+        #[schema(value_type = String)]
+        trunk: Arc<str>,
+        /// Why.
         reason: String,
     },
 }

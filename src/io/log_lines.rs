@@ -59,8 +59,18 @@ pub fn of_event(event: &Event) {
             tracing::info!("{aor} at {contact} answers again");
         }
         Fact::Trunk(TrunkFact::Up { trunk }) => tracing::info!("trunk {trunk} is up"),
-        // the switch warns of it, with the reason
-        Fact::Trunk(TrunkFact::Down { .. }) => {}
+        Fact::Trunk(TrunkFact::GatewayUp { trunk, gateway }) => {
+            tracing::info!("trunk {trunk}: gateway {gateway} is up");
+        }
+        Fact::Trunk(TrunkFact::Registered {
+            trunk,
+            registrar,
+            expires_at,
+        }) => tracing::info!("trunk {trunk} is registered at {registrar} until {expires_at}"),
+        // the switch warns of these, with the reason
+        Fact::Trunk(
+            TrunkFact::Down { .. } | TrunkFact::GatewayDown { .. } | TrunkFact::Unregistered { .. },
+        ) => {}
         Fact::Server { what } => tracing::info!("server {what}"),
     }
 }

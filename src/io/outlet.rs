@@ -19,7 +19,7 @@ use crate::base::{Duration, Instant, Now};
 use crate::media::MediaCommand;
 use crate::store::{Journal, Sqlite};
 use crate::switch::{Effect, Event, Input, Level, Record, Reply};
-use crate::transport::{ConnectionId, Flow, Transport};
+use crate::transport::{ConnectionId, Flow, Target, Transport};
 
 /// Time between two attempts to write a journal that refused.
 const RETRY: Duration = Duration::from_secs(1);
@@ -31,12 +31,8 @@ const UNWRITTEN_MAX: usize = 200_000;
 pub struct Query {
     /// Its number, for the answer.
     pub query: u64,
-    /// Host name.
-    pub host: Arc<str>,
-    /// SRV first.
-    pub srv: bool,
-    /// For which transport.
-    pub transport: Transport,
+    /// What to find.
+    pub target: Target,
 }
 
 /// The parts of the shell that run elsewhere, as the shard reaches them. None of the calls blocks.
@@ -228,17 +224,7 @@ impl<W: World> Outlet<W> {
                 let _ = self.events.send(event);
             }
             Effect::Reply { id, reply } => self.world.reply(id, reply),
-            Effect::Resolve {
-                query,
-                host,
-                srv,
-                transport,
-            } => self.world.resolve(Query {
-                query,
-                host,
-                srv,
-                transport,
-            }),
+            Effect::Resolve { query, target } => self.world.resolve(Query { query, target }),
             Effect::Log { level, text } => match level {
                 Level::Debug => tracing::debug!("{text}"),
                 Level::Info => tracing::info!("{text}"),

@@ -1,10 +1,11 @@
-//! Name service for the core: SRV, then addresses (RFC 3263 §4), with a limit on time and on look-ups under way.
+//! Name service for the core: NAPTR, SRV and addresses (RFC 3263 §4), with a limit on time and on look-ups under way.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use hickory_resolver::TokioResolver;
+use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolverConfig};
 use hickory_resolver::proto::rr::{RData, RecordType};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
@@ -12,16 +13,16 @@ use tokio::time::timeout;
 use super::inbox::Inbox;
 use super::metrics::{Metrics, count};
 use super::outlet::Query;
-use crate::base::Entropy;
 use crate::switch::Input;
-use crate::transport::Transport;
+use crate::transport::locate::{self, Naptr, Question, UNNAMED};
+use crate::transport::{Located, TargetHost, Transport};
 
 /// A look-up may take so long in all; a dead resolver then looks like a name without address.
 const PATIENCE: Duration = Duration::from_secs(4);
 /// Look-ups under way at most; more wait.
 const AT_ONCE: usize = 64;
-/// Addresses in an answer at most.
-const ADDRESSES_MAX: usize = 16;
+/// How long an answer holds at most, and how long one without a time holds. Guess.
+const TTL_MAX: Duration = Duration::from_secs(3600);
 
 /// Answers `Effect::Resolve`.
 #[derive(Clone)]
@@ -31,20 +32,41 @@ pub struct NameService {
     places: Arc<Semaphore>,
     inbox: Inbox,
     metrics: Arc<Metrics>,
-    entropy: Arc<parking_lot::Mutex<Entropy>>,
+}
+
+/// What a look-up found so far.
+struct Found {
+    places: Vec<Located>,
+    ttl: Duration,
+}
+
+impl Found {
+    fn holds(&mut self, seconds: u32) {
+        self.ttl = self.ttl.min(Duration::from_secs(u64::from(seconds)));
+    }
 }
 
 impl NameService {
-    /// With the system's resolvers. Without a usable configuration every name has no address, and a warning says so.
+    /// With these name servers, or the system's where none is named. Without a usable configuration every name has no address, and a
+    /// warning says so.
     pub fn start(
         runtime: tokio::runtime::Handle,
         inbox: Inbox,
         metrics: Arc<Metrics>,
-        entropy: Entropy,
+        servers: &[SocketAddr],
     ) -> Self {
         let _on_runtime = runtime.enter();
-        let built = TokioResolver::builder_tokio().and_then(|builder| builder.build());
-        let resolver = built
+        let builder = if servers.is_empty() {
+            TokioResolver::builder_tokio()
+        } else {
+            let config = ResolverConfig::from_name_servers(servers.iter().map(server).collect());
+            Ok(TokioResolver::builder_with_config(
+                config,
+                Default::default(),
+            ))
+        };
+        let resolver = builder
+            .and_then(|builder| builder.build())
             .inspect_err(
                 |error| tracing::warn!(%error, "no name service: only addresses will work"),
             )
@@ -57,173 +79,204 @@ impl NameService {
             places: Arc::new(Semaphore::new(AT_ONCE)),
             inbox,
             metrics,
-            entropy: Arc::new(parking_lot::Mutex::new(entropy)),
         }
     }
 
     /// Looks `query` up and sends the answer to the inbox. Never blocks.
     pub fn resolve(&self, query: Query) {
-        // An address literal needs nobody's help.
-        let literal = query.host.trim_start_matches('[').trim_end_matches(']');
-        if let Ok(ip) = literal.parse::<IpAddr>() {
-            return self.answer(query.query, vec![(ip, 0)]);
-        }
+        let question = locate::question(&query.target);
+        let host = match (&query.target.host, question) {
+            (_, Question::Known(place)) => {
+                return self.answer(
+                    query.query,
+                    Found {
+                        places: vec![place],
+                        ttl: TTL_MAX,
+                    },
+                );
+            }
+            (TargetHost::Name(name), _) => name.clone(),
+            (TargetHost::Address(_), _) => return,
+        };
         count(&self.metrics.lookups);
         let service = self.clone();
         self.runtime.spawn(async move {
             let Ok(_place) = service.places.clone().acquire_owned().await else {
                 return;
             };
-            let addresses = timeout(PATIENCE, service.look_up(&query))
+            let question = locate::question(&query.target);
+            let found = timeout(PATIENCE, service.look_up(&host, question))
                 .await
-                .unwrap_or_default();
-            if addresses.is_empty() {
+                .unwrap_or(Found {
+                    places: Vec::new(),
+                    ttl: Duration::ZERO,
+                });
+            if found.places.is_empty() {
                 count(&service.metrics.lookups_failed);
-                tracing::warn!(host = %query.host, "the name has no address, or nobody answered");
+                tracing::warn!(%host, "the name has no address, or nobody answered");
             }
-            service.answer(query.query, addresses);
+            service.answer(query.query, found);
         });
     }
 
-    fn answer(&self, query: u64, addresses: Vec<(IpAddr, u16)>) {
-        self.inbox.input(Input::Resolved { query, addresses });
+    fn answer(&self, query: u64, found: Found) {
+        self.inbox.input(Input::Resolved {
+            query,
+            places: found.places,
+            ttl: found.ttl,
+        });
     }
 
-    async fn look_up(&self, query: &Query) -> Vec<(IpAddr, u16)> {
-        let Some(resolver) = &self.resolver else {
-            return Vec::new();
+    async fn look_up(&self, host: &str, question: Question) -> Found {
+        let mut found = Found {
+            places: Vec::new(),
+            ttl: TTL_MAX,
         };
-        let mut targets = Vec::new();
-        if query.srv {
-            let service = match query.transport {
-                Transport::Udp => "_sip._udp",
-                Transport::Tcp => "_sip._tcp",
-                Transport::Tls => "_sips._tcp",
-                // never asked: WebSocket peers come to us
-                Transport::Ws | Transport::Wss => return Vec::new(),
-            };
-            let name = format!("{service}.{}.", query.host.trim_end_matches('.'));
-            if let Ok(found) = resolver.lookup(name, RecordType::SRV).await {
-                for record in found.answers() {
-                    if let RData::SRV(srv) = &record.data {
-                        targets.push(Srv {
-                            priority: srv.priority,
-                            weight: srv.weight,
-                            port: srv.port,
-                            host: srv.target.to_string(),
-                        });
-                    }
-                }
+        match question {
+            Question::Known(place) => found.places.push(place),
+            Question::Addresses(transport, port) => {
+                self.addresses(host, transport, port, 0, 0, &mut found)
+                    .await;
             }
-            let mut entropy = self.entropy.lock();
-            order(&mut targets, &mut entropy);
-        }
-        if targets.is_empty() {
-            targets.push(Srv {
-                priority: 0,
-                weight: 0,
-                port: 0,
-                host: query.host.to_string(),
-            });
-        }
-        let mut addresses = Vec::new();
-        for target in targets {
-            if let Ok(found) = resolver.lookup_ip(target.host.as_str()).await {
-                for ip in found.iter() {
-                    if addresses.len() < ADDRESSES_MAX && !addresses.contains(&(ip, target.port)) {
-                        addresses.push((ip, target.port));
-                    }
+            Question::Service(transport) => {
+                self.services(host, &[transport], &mut found).await;
+            }
+            Question::Any => {
+                let named = self.named_services(host, &mut found).await;
+                for (rank, (transport, name)) in named.into_iter().enumerate() {
+                    self.service(&name, transport, rank, &mut found).await;
+                }
+                if found.places.is_empty() {
+                    self.services(host, &UNNAMED, &mut found).await;
                 }
             }
         }
-        addresses
+        found
     }
-}
 
-#[derive(Clone, PartialEq, Eq, Debug)]
-struct Srv {
-    priority: u16,
-    weight: u16,
-    port: u16,
-    host: String,
-}
-
-/// RFC 2782: lowest priority first; within one, drawn by weight, where zero has a small chance too.
-fn order(targets: &mut [Srv], entropy: &mut Entropy) {
-    targets.sort_by(|a, b| (a.priority, &a.host, a.port).cmp(&(b.priority, &b.host, b.port)));
-    let mut start = 0;
-    while let Some(rest) = targets.get_mut(start..).filter(|rest| !rest.is_empty()) {
-        let priority = rest.first().map(|t| t.priority);
-        let group = rest.iter().take_while(|t| Some(t.priority) == priority);
-        let weights: Vec<u64> = group.map(|t| u64::from(t.weight) * 100 + 1).collect();
-        let mut draw = entropy.below(weights.iter().sum());
-        let mut chosen = 0;
-        for (index, &weight) in weights.iter().enumerate() {
-            chosen = index;
-            if draw < weight {
-                break;
+    /// SRV of each transport; without any, the addresses of the name over the first.
+    async fn services(&self, host: &str, transports: &[Transport], found: &mut Found) {
+        for (rank, &transport) in transports.iter().enumerate() {
+            if let Some(name) = locate::service_name(transport, host) {
+                self.service(&name, transport, rank, found).await;
             }
-            draw -= weight;
         }
-        rest.swap(0, chosen);
-        start += 1;
+        if found.places.is_empty()
+            && let Some(&transport) = transports.first()
+        {
+            let port = transport.default_port();
+            self.addresses(host, transport, port, 0, 0, found).await;
+        }
     }
+
+    async fn named_services(&self, host: &str, found: &mut Found) -> Vec<(Transport, String)> {
+        let mut records = Vec::new();
+        let name = format!("{}.", host.trim_end_matches('.'));
+        if let Some(resolver) = &self.resolver
+            && let Ok(answer) = resolver.lookup(name, RecordType::NAPTR).await
+        {
+            for record in answer.answers() {
+                if let RData::NAPTR(naptr) = &record.data {
+                    found.holds(record.ttl);
+                    records.push(Naptr {
+                        order: naptr.order,
+                        preference: naptr.preference,
+                        flags: String::from_utf8_lossy(&naptr.flags).into_owned(),
+                        service: String::from_utf8_lossy(&naptr.services).into_owned(),
+                        replacement: naptr.replacement.to_string(),
+                    });
+                }
+            }
+        }
+        locate::services(records)
+    }
+
+    async fn service(&self, name: &str, transport: Transport, rank: usize, found: &mut Found) {
+        let Some(resolver) = &self.resolver else {
+            return;
+        };
+        let Ok(answer) = resolver.lookup(name, RecordType::SRV).await else {
+            return;
+        };
+        let mut records = Vec::new();
+        for record in answer.answers() {
+            if let RData::SRV(srv) = &record.data {
+                // a lone dot says that the service is not there (RFC 2782)
+                if !srv.target.is_root() {
+                    found.holds(record.ttl);
+                    records.push((srv.priority, srv.weight, srv.port, srv.target.to_string()));
+                }
+            }
+        }
+        records.sort();
+        for (priority, weight, port, host) in records.into_iter().take(locate::PLACES_MAX) {
+            let priority = locate::priority(rank, priority);
+            self.addresses(&host, transport, port, priority, weight, found)
+                .await;
+        }
+    }
+
+    async fn addresses(
+        &self,
+        host: &str,
+        transport: Transport,
+        port: u16,
+        priority: u32,
+        weight: u16,
+        found: &mut Found,
+    ) {
+        let Some(resolver) = &self.resolver else {
+            return;
+        };
+        let Ok(answer) = resolver.lookup_ip(host).await else {
+            return;
+        };
+        for record in answer.as_lookup().answers() {
+            found.holds(record.ttl);
+        }
+        let list: Vec<IpAddr> = answer.iter().collect();
+        locate::add(&mut found.places, transport, port, priority, weight, list);
+    }
+}
+
+fn server(address: &SocketAddr) -> NameServerConfig {
+    let mut connections = vec![ConnectionConfig::udp(), ConnectionConfig::tcp()];
+    for connection in &mut connections {
+        connection.port = address.port();
+    }
+    NameServerConfig::new(address.ip(), true, connections)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn srv(priority: u16, weight: u16, host: &str) -> Srv {
-        Srv {
-            priority,
-            weight,
-            port: 5060,
-            host: host.into(),
-        }
-    }
-
-    #[test]
-    fn lower_priority_numbers_come_first_and_weight_decides_within_one() {
-        let mut entropy = Entropy::from_number(1);
-        let mut heavy_first = 0;
-        for _ in 0..1000 {
-            let mut targets = vec![srv(20, 1, "c"), srv(10, 90, "a"), srv(10, 10, "b")];
-            order(&mut targets, &mut entropy);
-            assert_eq!(targets[2].host, "c");
-            heavy_first += usize::from(targets[0].host == "a");
-        }
-        assert!((850..950).contains(&heavy_first), "{heavy_first} of 1000");
-    }
+    use crate::transport::Target;
 
     #[test]
     fn an_address_literal_is_answered_without_a_look_up() {
         let runtime = tokio::runtime::Runtime::new().expect("runtime");
         let (inbox, letters) = crate::io::inbox::inbox().expect("inbox");
         let metrics = Arc::new(Metrics::default());
-        let service = NameService::start(
-            runtime.handle().clone(),
-            inbox,
-            metrics.clone(),
-            Entropy::from_number(1),
-        );
+        let service = NameService::start(runtime.handle().clone(), inbox, metrics.clone(), &[]);
         service.resolve(Query {
             query: 7,
-            host: "[::1]".into(),
-            srv: true,
-            transport: Transport::Udp,
+            target: Target {
+                host: TargetHost::Address("::1".parse().expect("ip")),
+                port: None,
+                transport: Some(Transport::Tls),
+            },
         });
         let Some(crate::io::inbox::Letter::Input(input)) = letters.take() else {
             panic!("no answer");
         };
         let Input::Resolved {
-            query: 7,
-            addresses,
+            query: 7, places, ..
         } = *input
         else {
             panic!("another answer");
         };
-        assert_eq!(addresses, [("::1".parse().expect("ip"), 0)]);
+        let address = "[::1]:5061".parse().expect("address");
+        assert_eq!(places, [Located::literal(Transport::Tls, address)]);
         assert_eq!(
             metrics.lookups.load(std::sync::atomic::Ordering::Relaxed),
             0

@@ -176,7 +176,7 @@ fn start(
         runtime.handle().clone(),
         post.clone(),
         metrics.clone(),
-        entropy.fork(),
+        &settings.server.name_servers,
     );
 
     let clock = Clock::start();
@@ -444,8 +444,11 @@ impl Server {
         let began = Instant::now();
         let mut told = false;
         loop {
-            let calls = self.handle.status().await.map_or(0, |status| status.calls);
-            if calls == 0 {
+            let status = self.handle.status().await;
+            let (calls, unregistering) =
+                status.map_or((0, false), |status| (status.calls, status.unregistering));
+            // a registrar that does not answer is given up by the trunk itself
+            if calls == 0 && !unregistering {
                 tracing::info!("no calls left; stopping");
                 return Ok(None);
             }
@@ -453,7 +456,7 @@ impl Server {
                 tracing::warn!(calls, "drain-timeout is over; stopping");
                 return Ok(None);
             }
-            if !told {
+            if !told && calls > 0 {
                 tracing::info!(
                     calls,
                     "draining: new calls are refused; a second signal stops at once"

@@ -254,7 +254,8 @@ impl Node for SwitchNode {
             // There is no name server in this world.
             inputs.extend(unresolved.into_iter().map(|query| Input::Resolved {
                 query,
-                addresses: Vec::new(),
+                places: Vec::new(),
+                ttl: Duration::ZERO,
             }));
         }
     }

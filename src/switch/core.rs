@@ -9,17 +9,17 @@ use super::input::Input;
 use super::record::{Event, Fact, Record};
 use super::routing::{OfferState, Routing, SwitchTimer};
 use super::source::Failures;
-use super::trunks::Trunks;
 use crate::acd::{Acd, AcdCommand, AcdEffect, OfferId};
 use crate::auth::Nonces;
 use crate::base::{Entropy, Instant, Key, Now, TimerId, TimerQueue, WallTime};
-use crate::call::{Call, CallOutput, Calls, Ctx, User};
+use crate::call::{Call, CallOutput, Calls, Ctx, Leg, User};
 use crate::config::Settings;
 use crate::event::CallRecord;
 use crate::media::Ports;
 use crate::registrar::Registrar;
 use crate::transaction::{Act, Transactions};
 use crate::transport::{Guard, GuardSettings};
+use crate::trunk::Trunks;
 
 /// What the shell knows that no configuration says.
 pub struct Boot {
@@ -72,6 +72,12 @@ pub struct Switch {
     pub(super) calls: Calls,
     pub(super) acd: Acd,
     pub(super) trunks: Trunks,
+    /// Legs whose gateway has said nothing yet.
+    pub(super) silences: BTreeMap<Key<Leg>, TimerId>,
+    /// Calls of which a branch waits for a trunk with room.
+    pub(super) held: VecDeque<Key<Call>>,
+    /// When it is looked for.
+    pub(super) room: Option<TimerId>,
     pub(super) routings: BTreeMap<Key<Call>, Routing>,
     pub(super) offers: BTreeMap<OfferId, OfferState>,
     pub(super) timers: TimerQueue<SwitchTimer>,
@@ -117,7 +123,10 @@ impl Switch {
             calls: Calls::new(network, ports, boot.media_workers, entropy.fork()),
             acd: Acd::new(entropy.fork()),
             registrar: Registrar::new(super::faces::policies(&settings), entropy.fork()),
-            trunks: Trunks::default(),
+            trunks: Trunks::new(entropy.fork()),
+            silences: BTreeMap::new(),
+            held: VecDeque::new(),
+            room: None,
             routings: BTreeMap::new(),
             offers: BTreeMap::new(),
             timers: TimerQueue::new(),
@@ -167,7 +176,9 @@ impl Switch {
                 fx.push(Effect::Reply { id, reply });
             }
             Input::Settings(settings) => self.on_settings(now, settings, fx),
-            Input::Resolved { query, addresses } => self.on_resolved(now, query, &addresses),
+            Input::Resolved { query, places, ttl } => {
+                self.on_resolved(now, query, places, ttl, fx);
+            }
             Input::Restore(record) => {
                 self.restore(now, *record);
                 return;
@@ -185,6 +196,7 @@ impl Switch {
             self.registrar.next_deadline(),
             self.calls.next_deadline(),
             self.acd.next_deadline(),
+            self.trunks.next_deadline(),
             self.timers.next_deadline(),
         ]
         .into_iter()
@@ -203,9 +215,7 @@ impl Switch {
                 + counts.non_invite_servers
                 + counts.invite_clients
                 + counts.non_invite_clients,
-            timers: counts.timers
-                + self.calls.timers_len()
-                + self.timers.len().saturating_sub(self.trunks.armed()),
+            timers: counts.timers + self.calls.timers_len() + self.timers.len(),
             ports: self.calls.ports_in_use(),
             offers: self.offers.len(),
             work_items: self.acd.open_items(),

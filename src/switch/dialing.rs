@@ -53,6 +53,7 @@ impl Switch {
             timeout: action.timeout,
             waves,
             ringing: Vec::new(),
+            held: Vec::new(),
             best,
             timed_out: false,
             rang: false,
@@ -71,7 +72,7 @@ impl Switch {
         Some(StepInput::DialEnded(outcome))
     }
 
-    fn fork(&mut self, call: Key<Call>) -> Option<&mut Fork> {
+    pub(super) fn fork(&mut self, call: Key<Call>) -> Option<&mut Fork> {
         match &mut self.routings.get_mut(&call)?.phase {
             Phase::Ringing(fork) | Phase::Originating { fork, .. } => Some(fork),
             _ => None,
@@ -95,18 +96,18 @@ impl Switch {
     }
 
     /// Rings the next wave that can be rung; false when none is left.
-    fn next_wave(&mut self, now: Now, call: Key<Call>) -> bool {
+    pub(super) fn next_wave(&mut self, now: Now, call: Key<Call>) -> bool {
         loop {
             let Some(wave) = self.fork(call).and_then(|fork| fork.waves.pop_front()) else {
                 return false;
             };
             for branch in wave {
-                self.try_ways(now, call, branch);
+                self.try_ways(now, call, branch, false);
             }
             let Some(fork) = self.fork(call) else {
                 return false;
             };
-            if !fork.ringing.is_empty() {
+            if !fork.ringing.is_empty() || !fork.held.is_empty() {
                 let due = now.mono + fork.timeout;
                 let before = fork.timer.take();
                 if let Some(timer) = before {
@@ -121,19 +122,23 @@ impl Switch {
         }
     }
 
-    /// Dials the first way of a branch that can be dialled.
-    fn try_ways(&mut self, now: Now, call: Key<Call>, mut branch: Branch) {
+    /// Dials the first way of a branch that can be dialled. When only trunks without room are left, it waits for one of them.
+    /// `waited` says that it did, and that its turn has come.
+    pub(super) fn try_ways(&mut self, now: Now, call: Key<Call>, mut branch: Branch, waited: bool) {
+        let mut full = VecDeque::new();
         while let Some(spec) = branch.ways.pop_front() {
             if let Endpoint::Trunk(trunk) = &spec.endpoint
-                && !self.trunk_takes(now, trunk)
+                && ((!waited && self.is_waited_for(trunk)) || !self.trunk_takes(now, trunk))
             {
-                if let Some(fork) = self.fork(call) {
-                    fork.best = better(fork.best, StatusCode::SERVICE_UNAVAILABLE);
-                }
+                full.push_back(spec);
                 continue;
             }
             match self.with_calls(now, |calls, ctx| calls.dial(ctx, call, spec)) {
                 Ok(leg) => {
+                    self.watch_gateway(now, leg);
+                    // should this one fail, those without room may have it by then
+                    branch.ways.extend(full);
+                    branch.until = None;
                     if let Some(fork) = self.fork(call) {
                         fork.ringing.push((leg, branch));
                     }
@@ -146,6 +151,11 @@ impl Switch {
                 }
             }
         }
+        branch.ways = full;
+        if branch.ways.is_empty() || self.hold(now, call, branch).is_ok() {
+            return;
+        }
+        self.no_room(call);
     }
 
     /// The legs that a target means.
@@ -176,6 +186,7 @@ impl Switch {
                     .into_iter()
                     .map(|spec| Branch {
                         ways: VecDeque::from([spec]),
+                        until: None,
                     })
                     .collect())
             }
@@ -189,7 +200,10 @@ impl Switch {
                 {
                     call.record.direction = Direction::Outbound;
                 }
-                Ok(vec![Branch { ways: ways.into() }])
+                Ok(vec![Branch {
+                    ways: ways.into(),
+                    until: None,
+                }])
             }
             DialTarget::Uri(_) => Err(StatusCode::FORBIDDEN),
         }
@@ -360,8 +374,8 @@ impl Switch {
         };
         let (_, branch) = fork.ringing.remove(at);
         // the next gateway may do better when this one is overloaded or dead, not when the called person has spoken
-        if !branch.ways.is_empty() && matches!(status.as_u16(), 408 | 500..=599) {
-            self.try_ways(now, call, branch);
+        if !branch.ways.is_empty() && crate::trunk::of_status(status.as_u16()).next {
+            self.try_ways(now, call, branch, false);
         } else {
             fork.best = better(fork.best, status);
         }
@@ -370,13 +384,14 @@ impl Switch {
         if status.is_global_failure() {
             let rest: Vec<Key<Leg>> = fork.ringing.drain(..).map(|(leg, _)| leg).collect();
             fork.waves.clear();
+            fork.held.clear();
             for leg in rest {
                 self.with_calls(now, |calls, ctx| calls.end_leg(ctx, leg, Cause::Normal));
             }
         }
         let Some(fork) = self.fork(call) else { return };
-        if fork.ringing.is_empty() && !self.next_wave(now, call) {
-            self.fork_over(now, call, fx);
+        if fork.ringing.is_empty() && fork.held.is_empty() {
+            self.wave_failed(now, call, fx);
         }
     }
 
@@ -385,16 +400,15 @@ impl Switch {
         let Some(fork) = self.fork(call) else { return };
         fork.timer = None;
         fork.timed_out = true;
+        fork.held.clear();
         let rest: Vec<Key<Leg>> = fork.ringing.drain(..).map(|(leg, _)| leg).collect();
         for leg in rest {
             self.with_calls(now, |calls, ctx| calls.end_leg(ctx, leg, Cause::NoAnswer));
         }
-        if !self.next_wave(now, call) {
-            self.fork_over(now, call, fx);
-        }
+        self.wave_failed(now, call, fx);
     }
 
-    fn fork_over(&mut self, now: Now, call: Key<Call>, fx: &mut Effects) {
+    pub(super) fn fork_over(&mut self, now: Now, call: Key<Call>, fx: &mut Effects) {
         let originating = self
             .routings
             .get(&call)
@@ -469,6 +483,7 @@ impl Switch {
             .into_iter()
             .map(|spec| Branch {
                 ways: VecDeque::from([spec]),
+                until: None,
             })
             .collect();
         let none = wave.is_empty();
@@ -479,6 +494,7 @@ impl Switch {
                 timeout: ORIGINATE_RINGS,
                 waves: VecDeque::from([wave]),
                 ringing: Vec::new(),
+                held: Vec::new(),
                 best: None,
                 timed_out: false,
                 rang: false,
@@ -555,7 +571,7 @@ fn outcome(fork: &Fork) -> DialOutcome {
 }
 
 /// The better of two refusals to pass on: what a person said before what a machine said (after RFC 3261 §16.7 step 6).
-fn better(before: Option<StatusCode>, now: StatusCode) -> Option<StatusCode> {
+pub(super) fn better(before: Option<StatusCode>, now: StatusCode) -> Option<StatusCode> {
     let rank = |status: StatusCode| match status.as_u16() {
         600..=699 => 5,
         486 => 4,

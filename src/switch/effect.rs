@@ -10,7 +10,7 @@ use bytes::Bytes;
 use super::command::Reply;
 use super::record::{Event, Record};
 use crate::media::MediaCommand;
-use crate::transport::{ConnectionId, Flow, Transport};
+use crate::transport::{ConnectionId, Flow, Target};
 
 /// One effect.
 #[derive(Clone, Debug)]
@@ -41,12 +41,8 @@ pub enum Effect {
     Resolve {
         /// Number of the query.
         query: u64,
-        /// Host name.
-        host: Arc<str>,
-        /// With SRV first when no port was given (RFC 3263 §4).
-        srv: bool,
-        /// Transport that will be used.
-        transport: Transport,
+        /// What to find (RFC 3263 §4).
+        target: Target,
     },
     /// Tell the operator.
     Log {

@@ -8,6 +8,7 @@ use crate::config::{PublicAddress, Settings, SipProfile, Trunk};
 use crate::media::{Codec, Payload};
 use crate::registrar::Policy;
 use crate::transport::{Flow, ProfileId, Transport};
+use crate::trunk::Trunks;
 
 /// The profiles as the call core sees them.
 pub(super) fn network(settings: &Settings, primary: IpAddr) -> Network {
@@ -97,9 +98,10 @@ pub(super) fn flow_to(
 }
 
 /// What requests to a trunk answer its challenges with.
-pub(super) fn login_of(trunk: &Trunk) -> Option<PeerLogin> {
+pub(super) fn login_of(trunk: &Trunk, trunks: &Trunks) -> Option<PeerLogin> {
     trunk.credentials.as_ref().map(|login| PeerLogin {
         username: login.username.clone(),
         password: login.password.clone(),
+        realm: trunks.realm(&trunk.name),
     })
 }

@@ -1,15 +1,15 @@
 //! Everything that can reach the switch. Together with `effect.rs` this is its whole contact with the world.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::command::Command;
 use super::record::Record;
+use crate::base::Duration;
 use crate::config::Settings;
 use crate::media::MediaEvent;
-use crate::transport::{ConnectionId, Flow};
+use crate::transport::{ConnectionId, Flow, Located};
 
 /// One input. `Switch::handle` takes it with the time at which the shell saw it.
 #[derive(Clone, Debug)]
@@ -48,8 +48,10 @@ pub enum Input {
     Resolved {
         /// The query's number.
         query: u64,
-        /// Addresses with ports (0: the transport's default), best first.
-        addresses: Vec<(IpAddr, u16)>,
+        /// Where its servers may be, in no order.
+        places: Vec<Located>,
+        /// How long that holds.
+        ttl: Duration,
     },
     /// An entry of the journal, in order, before `Ready`.
     Restore(Box<Record>),

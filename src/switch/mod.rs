@@ -10,6 +10,7 @@ mod core;
 mod dialing;
 mod effect;
 mod faces;
+mod holding;
 mod input;
 mod on_call;
 mod on_command;

@@ -75,7 +75,7 @@ impl Switch {
             Endpoint::Trunk(name) => self
                 .settings
                 .trunk(name)
-                .and_then(|trunk| super::faces::login_of(trunk)),
+                .and_then(|trunk| super::faces::login_of(trunk, &self.trunks)),
             Endpoint::Extension(_) | Endpoint::Unknown => None,
         };
         let incoming = Incoming {
@@ -448,6 +448,9 @@ impl Switch {
                     && let Endpoint::Extension(extension) = &endpoint
                 {
                     self.mark_unhealthy(now, extension, flow);
+                }
+                if let Some(timer) = self.silences.remove(&leg) {
+                    self.timers.cancel(timer);
                 }
                 if dead && let Endpoint::Trunk(trunk) = &endpoint {
                     self.trunk_failed(now, trunk, flow.remote, fx);

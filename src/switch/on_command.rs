@@ -22,7 +22,7 @@ impl Switch {
         match command {
             Command::Status => Ok(Answer::Status(Box::new(self.status()))),
             Command::Registrations => Ok(Answer::Registrations(self.registrations(now))),
-            Command::Trunks => Ok(Answer::Trunks(self.trunk_views())),
+            Command::Trunks => Ok(Answer::Trunks(self.trunk_views(now))),
             Command::Calls => Ok(Answer::Calls(
                 self.calls
                     .all()
@@ -148,6 +148,8 @@ impl Switch {
                         },
                         fx,
                     );
+                    // carriers send their calls elsewhere at once
+                    self.with_trunks(now, fx, |trunks, out| trunks.stop(now, out));
                 }
                 Ok(Answer::Status(Box::new(self.status())))
             }
@@ -223,6 +225,7 @@ impl Switch {
                 .filter(|routing| matches!(routing.phase, Phase::Queued { .. }))
                 .count(),
             store_ok: self.store_ok,
+            unregistering: self.state == State::Draining && self.trunks.is_leaving(),
         }
     }
 

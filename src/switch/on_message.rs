@@ -97,17 +97,20 @@ impl Switch {
                 flow,
                 message,
             } => match user {
-                User::Invite(leg) => self.with_calls(now, |calls, ctx| {
-                    calls.on_invite_response(ctx, leg, key, flow, &message);
-                }),
+                User::Invite(leg) => {
+                    self.on_gateway_answer(now, leg, &message, fx);
+                    self.with_calls(now, |calls, ctx| {
+                        calls.on_invite_response(ctx, leg, key, flow, &message);
+                    });
+                }
                 User::InDialog(leg, what) => self.with_calls(now, |calls, ctx| {
                     calls.on_response(ctx, leg, what, key, flow, &message);
                 }),
-                User::Ping(trunk) => self.on_ping_response(now, trunk, message.status(), fx),
+                User::Trunk(ticket) => self.on_trunk_response(now, ticket, &message, fx),
                 User::Health(ticket) => {
                     self.on_health_response(now, ticket, message.status(), fx);
                 }
-                User::Trunk(_) | User::Notify(_) | User::Proxy(_) => {}
+                User::Notify(_) | User::Proxy(_) => {}
                 User::Nobody => {}
             },
             Act::StrayResponse { .. } => {}
@@ -118,9 +121,9 @@ impl Switch {
                 User::InDialog(leg, what) => {
                     self.with_calls(now, |calls, ctx| calls.on_lost(ctx, leg, what, key));
                 }
-                User::Ping(trunk) => self.on_ping_response(now, trunk, None, fx),
+                User::Trunk(ticket) => self.on_trunk_lost(now, ticket, "no answer", fx),
                 User::Health(ticket) => self.on_health_response(now, ticket, None, fx),
-                User::Trunk(_) | User::Notify(_) | User::Proxy(_) => {}
+                User::Notify(_) | User::Proxy(_) => {}
                 User::Nobody => {}
             },
             Act::NoAck { key } => {

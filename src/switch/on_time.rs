@@ -25,12 +25,17 @@ impl Switch {
             self.acd_on_time(now, fx);
             self.work_off(now, fx);
         }
+        if self.trunks.next_deadline().is_some_and(|at| at <= now.mono) {
+            self.on_trunks_due(now, fx);
+            self.work_off(now, fx);
+        }
         while let Some(timer) = self.timers.pop_due(now.mono) {
             match timer {
                 SwitchTimer::Ring(call) => self.on_ring_timeout(now, call, fx),
                 SwitchTimer::Keys(call) => self.on_keys_timeout(now, call, fx),
                 SwitchTimer::Wait(call) => self.on_wait_over(now, call, fx),
-                SwitchTimer::Ping(trunk) => self.on_ping_due(now, trunk, fx),
+                SwitchTimer::Silence(leg) => self.on_gateway_silent(now, leg, fx),
+                SwitchTimer::Room => self.on_room_look(now, fx),
                 SwitchTimer::Alive => {
                     Self::journal(fx, Record::Alive { at: now.wall });
                     let due = now.mono + Duration::from_secs(1);

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::acd::WorkItemId;
-use crate::base::{Duration, Key, Now, TimerId};
+use crate::base::{Duration, Instant, Key, Now, TimerId};
 use crate::call::{Call, Leg, LegSpec, Sides};
 use crate::dialplan::Run;
 use crate::event::Party;
@@ -19,8 +19,10 @@ pub(super) enum SwitchTimer {
     Keys(Key<Call>),
     /// A wait of the dialplan is over.
     Wait(Key<Call>),
-    /// A trunk is to be pinged.
-    Ping(u32),
+    /// A gateway has had its time to say something to an INVITE.
+    Silence(Key<Leg>),
+    /// Trunks may have room for those who wait.
+    Room,
     /// A sign of life is due in the journal.
     Alive,
 }
@@ -30,6 +32,8 @@ pub(super) enum SwitchTimer {
 pub(super) struct Branch {
     /// Ways not tried yet.
     pub ways: VecDeque<LegSpec>,
+    /// How long it waits for a trunk with room, while it does.
+    pub until: Option<Instant>,
 }
 
 /// Who is rung for a call.
@@ -41,6 +45,8 @@ pub(super) struct Fork {
     pub waves: VecDeque<Vec<Branch>>,
     /// What rings now.
     pub ringing: Vec<(Key<Leg>, Branch)>,
+    /// What waits for a trunk with room.
+    pub held: Vec<Branch>,
     /// The best refusal so far.
     pub best: Option<StatusCode>,
     /// Somebody rang and did not answer in time.

@@ -1,7 +1,7 @@
-//! Trunks at run time: where their gateways are, whether they answer, how many channels are in use.
+//! Introduces the trunks to the world: their requests get sockets, their names are looked up, their ways become legs.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::net::{IpAddr, SocketAddr};
+use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -12,204 +12,145 @@ use super::effect::{Effect, Effects};
 use super::record::Fact;
 use super::routing::SwitchTimer;
 use super::view::TrunkView;
-use crate::base::{Duration, Instant, Key, Now, TimerId};
-use crate::call::{Call, Endpoint, LegSpec, Role, User};
+use crate::base::{Duration, Key, Now};
+use crate::call::{Call, Endpoint, Leg, LegSpec, LegState, Role, User};
+use crate::config::trunk::host_of;
 use crate::config::{CallerIdHeader, Trunk};
-use crate::event::{Party, TrunkFact};
-use crate::sip::{Builder, Method, Name, StatusCode, Uri};
-use crate::transport::{Flow, Target, Transport, target};
+use crate::event::Party;
+use crate::sip::{Builder, Message, Method, Name, StatusCode};
+use crate::transport::{Flow, GuardSettings, Located};
+use crate::trunk::{Ask, Asked, Output, Register, Trunks, Way};
 
-/// How long a gateway that did not answer is tried last.
-const FAILED: Duration = Duration::from_secs(30);
-
-struct Gateway {
-    uri: Arc<str>,
-    target: Target,
-    addresses: Vec<SocketAddr>,
-    failed_until: Option<Instant>,
-}
-
-struct TrunkState {
-    /// Names it in timers and pings, which outlive a reload; its place in the list does not.
-    number: u32,
-    settings: Arc<Trunk>,
-    gateways: Vec<Gateway>,
-    up: Option<bool>,
-    ping: Option<TimerId>,
-    pinged_at: Option<Instant>,
-    round_trip: Option<Duration>,
-    /// Starts of calls in the last second, for the cap on calls per second.
-    starts: VecDeque<Instant>,
-}
-
-/// All trunks.
-#[derive(Default)]
-pub(super) struct Trunks {
-    list: Vec<TrunkState>,
-    queries: BTreeMap<u64, (usize, usize)>,
-    next_query: u64,
-    next_number: u32,
-}
-
-impl Trunks {
-    /// Timers that run as long as the trunks are configured.
-    pub(super) fn armed(&self) -> usize {
-        self.list
-            .iter()
-            .filter(|trunk| trunk.ping.is_some())
-            .count()
-    }
-
-    fn fresh_number(&mut self) -> u32 {
-        self.next_number = self.next_number.wrapping_add(1);
-        self.next_number
-    }
-
-    fn numbered(&self, number: u32) -> Option<usize> {
-        self.list.iter().position(|trunk| trunk.number == number)
-    }
-
-    fn find(&self, name: &str) -> Option<usize> {
-        self.list
-            .iter()
-            .position(|trunk| &*trunk.settings.name == name)
-    }
-}
-
-fn gateway(uri: &Arc<str>) -> Option<Gateway> {
-    let text = if uri.starts_with("sip:") {
-        uri.clone()
-    } else {
-        Arc::from(format!("sip:{uri}"))
-    };
-    let target = Uri::parse(text.as_bytes())
-        .ok()
-        .and_then(|uri| target::of(&uri).ok())?;
-    Some(Gateway {
-        addresses: target.socket_address().into_iter().collect(),
-        uri: text,
-        target,
-        failed_until: None,
-    })
-}
+/// Ways that one call tries at most, over all trunks.
+const WAYS_MAX: usize = 16;
+/// Networks larger than this are not exempt from the guard, whatever stands in `from`: `0.0.0.0/0` would open the door to all.
+const EXEMPT_PREFIX_MIN: (u8, u8) = (16, 32);
 
 impl Switch {
+    /// Runs an operation of the trunks and does what they want done.
+    pub(super) fn with_trunks<R>(
+        &mut self,
+        now: Now,
+        fx: &mut Effects,
+        operation: impl FnOnce(&mut Trunks, &mut Vec<Output>) -> R,
+    ) -> R {
+        let mut out = Vec::new();
+        let result = operation(&mut self.trunks, &mut out);
+        let mut queue = VecDeque::from(out);
+        while let Some(output) = queue.pop_front() {
+            match output {
+                Output::Ask(ask) => {
+                    if let Err(ticket) = self.ask_trunk(now, &ask) {
+                        let mut more = Vec::new();
+                        let why = "no listening address of its profile fits";
+                        self.trunks.lost(now, ticket, why, &mut more);
+                        queue.extend(more);
+                    }
+                }
+                Output::Forget(_) => {} // its answer, should it come, has no ticket
+                Output::Resolve { query, target } => fx.push(Effect::Resolve { query, target }),
+                Output::Fact(fact) => self.publish(now, Fact::Trunk(fact), fx),
+                Output::Warn(text) => Self::warn(fx, text),
+            }
+        }
+        result
+    }
+
     /// Takes the trunks of the settings; those that did not change keep what is known of them.
     pub(super) fn configure_trunks(&mut self, now: Now, fx: &mut Effects) {
-        let mut before = std::mem::take(&mut self.trunks.list);
-        let settings: Vec<Arc<Trunk>> = self.settings.trunks().cloned().collect();
-        self.trunks.queries.clear();
-        for trunk in settings {
-            let kept = before
-                .iter()
-                .position(|old| *old.settings == *trunk)
-                .map(|at| before.swap_remove(at));
-            let state = kept.unwrap_or_else(|| TrunkState {
-                number: self.trunks.fresh_number(),
-                gateways: trunk.proxy.iter().filter_map(gateway).collect(),
-                settings: trunk,
-                up: None,
-                ping: None,
-                pinged_at: None,
-                round_trip: None,
-                starts: VecDeque::new(),
-            });
-            self.trunks.list.push(state);
-        }
-        for gone in before {
-            if let Some(timer) = gone.ping {
-                self.timers.cancel(timer);
-            }
-        }
-        for index in 0..self.trunks.list.len() {
-            self.resolve(index, fx);
-            self.arm_ping(now, index, Duration::ZERO);
-        }
+        let machines = self
+            .settings
+            .trunks()
+            .map(|trunk| trunk.machine())
+            .collect();
+        self.with_trunks(now, fx, |trunks, out| trunks.configure(now, machines, out));
+        self.exempt_trunks();
     }
 
-    fn resolve(&mut self, index: usize, fx: &mut Effects) {
-        let Some(trunk) = self.trunks.list.get(index) else {
-            return;
-        };
-        for (place, gateway) in trunk.gateways.iter().enumerate() {
-            if let target::TargetHost::Name(name) = &gateway.target.host {
-                self.trunks.next_query += 1;
-                let query = self.trunks.next_query;
-                self.trunks.queries.insert(query, (index, place));
-                fx.push(Effect::Resolve {
-                    query,
-                    host: Arc::from(name.as_str()),
-                    srv: gateway.target.port.is_none(),
-                    transport: gateway.target.transport_or_default(),
-                });
-            }
-        }
-    }
-
-    pub(super) fn on_resolved(&mut self, _now: Now, query: u64, addresses: &[(IpAddr, u16)]) {
-        let Some((index, place)) = self.trunks.queries.remove(&query) else {
-            return;
-        };
-        let Some(gateway) = self
-            .trunks
-            .list
-            .get_mut(index)
-            .and_then(|trunk| trunk.gateways.get_mut(place))
-        else {
-            return;
-        };
-        if addresses.is_empty() {
-            return; // keep what was known: a dead resolver must not take a trunk down
-        }
-        gateway.addresses = addresses
-            .iter()
-            .map(|&(ip, port)| match port {
-                0 => gateway.target.at(ip),
-                port => SocketAddr::new(ip, port),
+    /// Carriers are neither limited nor banned: all their calls come from a few addresses.
+    fn exempt_trunks(&mut self) {
+        let configured = self.settings.trunks().flat_map(|trunk| &trunk.from);
+        let mut exempt: Vec<_> = configured
+            .map(|network| (network.address(), network.prefix()))
+            .filter(|(address, prefix)| {
+                let (four, six) = EXEMPT_PREFIX_MIN;
+                *prefix >= if address.is_ipv4() { four } else { six }
             })
             .collect();
-    }
-
-    fn arm_ping(&mut self, now: Now, index: usize, after: Duration) {
-        let Some(trunk) = self.trunks.list.get_mut(index) else {
-            return;
-        };
-        let number = trunk.number;
-        if trunk.settings.options_ping.is_none() || trunk.ping.is_some() {
-            return;
+        for address in self.trunks.addresses() {
+            exempt.push((address, if address.is_ipv4() { 32 } else { 128 }));
         }
-        trunk.ping = Some(self.timers.set(now.mono + after, SwitchTimer::Ping(number)));
+        exempt.sort_unstable();
+        exempt.dedup();
+        self.guard.configure(GuardSettings {
+            exempt,
+            ..GuardSettings::default()
+        });
     }
 
-    /// OPTIONS to the trunk's gateways (RFC 3261 §11.1): the first that answers makes it up.
-    pub(super) fn on_ping_due(&mut self, now: Now, number: u32, fx: &mut Effects) {
-        let Some(index) = self.trunks.numbered(number) else {
-            return;
+    pub(super) fn on_resolved(
+        &mut self,
+        now: Now,
+        query: u64,
+        places: Vec<Located>,
+        ttl: Duration,
+        fx: &mut Effects,
+    ) {
+        self.with_trunks(now, fx, |trunks, out| {
+            trunks.located(now, query, places, ttl, out);
+        });
+        self.exempt_trunks();
+    }
+
+    pub(super) fn on_trunks_due(&mut self, now: Now, fx: &mut Effects) {
+        self.with_trunks(now, fx, |trunks, out| trunks.on_time(now, out));
+    }
+
+    /// An answer to OPTIONS or REGISTER.
+    pub(super) fn on_trunk_response(
+        &mut self,
+        now: Now,
+        ticket: u64,
+        response: &Message,
+        fx: &mut Effects,
+    ) {
+        self.with_trunks(now, fx, |trunks, out| {
+            trunks.answered(now, ticket, response, out);
+        });
+    }
+
+    /// No answer, or no way to ask.
+    pub(super) fn on_trunk_lost(&mut self, now: Now, ticket: u64, why: &str, fx: &mut Effects) {
+        self.with_trunks(now, fx, |trunks, out| trunks.lost(now, ticket, why, out));
+    }
+
+    /// Sends what a trunk asks; its ticket when there is no socket for it.
+    fn ask_trunk(&mut self, now: Now, ask: &Ask) -> Result<(), u64> {
+        let flow = super::faces::flow_to(&self.settings, &ask.profile, ask.transport, ask.remote)
+            .ok_or(ask.ticket)?;
+        let message = match &ask.what {
+            Asked::Options { uri } => self.options(&flow, uri),
+            Asked::Register(register) => self.register_message(&flow, register),
         };
-        let Some(trunk) = self.trunks.list.get_mut(index) else {
-            return;
-        };
-        trunk.ping = None;
-        let interval = trunk
-            .settings
-            .options_ping
-            .unwrap_or(Duration::from_secs(30));
-        trunk.pinged_at = Some(now.mono);
-        let way = self.ways(now, index).into_iter().next();
-        self.resolve(index, fx);
-        self.arm_ping(now, index, interval);
-        let Some((flow, uri)) = way else {
-            self.trunk_state(now, index, false, "its gateway has no address", fx);
-            return;
-        };
+        let user = User::Trunk(ask.ticket);
+        self.with_tx(|tx, acts| tx.send_request(now, flow, message, user, acts));
+        Ok(())
+    }
+
+    fn request_to_trunk(&mut self, flow: &Flow, method: &Method, uri: &str) -> Builder {
         let branch = self.tx.branch();
-        let sent_by = self.calls.network().sent_by(&flow);
+        let sent_by = self.calls.network().sent_by(flow);
+        Builder::request(method, uri.as_bytes())
+            .via(flow.transport.as_str(), &sent_by, branch.as_ref(), true)
+            .header(Name::MaxForwards, "70")
+    }
+
+    /// OPTIONS outside of dialogs (RFC 3261 §11.1).
+    fn options(&mut self, flow: &Flow, uri: &str) -> Message {
         let domain = self.settings.server.domain.clone();
         let tag = self.entropy.token::<8>();
         let call_id = self.entropy.token::<26>();
-        let message = Builder::request(&Method::Options, uri.as_bytes())
-            .via(flow.transport.as_str(), &sent_by, branch.as_ref(), true)
-            .header(Name::MaxForwards, "70")
+        self.request_to_trunk(flow, &Method::Options, uri)
             .header_fmt(
                 Name::From,
                 format_args!("<sip:{domain}>;tag={}", String::from_utf8_lossy(&tag)),
@@ -217,155 +158,149 @@ impl Switch {
             .header_fmt(Name::To, format_args!("<{uri}>"))
             .header(Name::CallId, call_id)
             .header(Name::CSeq, "1 OPTIONS")
-            .header(Name::Contact, self.calls.network().contact(&flow, ""))
+            .header(Name::Contact, self.calls.network().contact(flow, ""))
+            .header(Name::Accept, "application/sdp")
             .header(Name::UserAgent, self.calls.product().as_bytes())
-            .finish();
-        self.with_tx(|tx, acts| tx.send_request(now, flow, message, User::Ping(number), acts));
+            .finish()
     }
 
-    /// Any answer but 408 and 503 shows that the gateway is there.
-    pub(super) fn on_ping_response(
+    /// REGISTER (RFC 3261 §10.2), in bulk as RFC 6140 §5.2 wants it.
+    fn register_message(&mut self, flow: &Flow, register: &Register) -> Message {
+        let mut contact = self.calls.network().contact(flow, &register.contact_user);
+        if register.bulk {
+            contact = contact.replacen('>', ";bnc>", 1);
+        }
+        let mut builder = self
+            .request_to_trunk(flow, &Method::Register, &register.uri)
+            .header_fmt(
+                Name::From,
+                format_args!("<{}>;tag={}", register.aor, register.tag),
+            )
+            .header_fmt(Name::To, format_args!("<{}>", register.aor))
+            .header(Name::CallId, register.call_id.as_bytes())
+            .header_fmt(Name::CSeq, format_args!("{} REGISTER", register.cseq))
+            .header(Name::Contact, contact)
+            .header_fmt(Name::Expires, format_args!("{}", register.expires))
+            .header(Name::Supported, "path");
+        if register.bulk {
+            builder = builder
+                .header(Name::Require, "gin")
+                .header(Name::ProxyRequire, "gin");
+        }
+        if let Some((name, value)) = &register.proof {
+            builder = builder.header(*name, value);
+        }
+        builder
+            .header(Name::Allow, super::on_message::ALLOW)
+            .header(Name::UserAgent, self.calls.product().as_bytes())
+            .finish()
+    }
+
+    /// A gateway answered an INVITE of ours, whatever it said.
+    pub(super) fn on_gateway_answer(
         &mut self,
         now: Now,
-        number: u32,
-        status: Option<StatusCode>,
+        leg: Key<Leg>,
+        response: &Message,
         fx: &mut Effects,
     ) {
-        let Some(index) = self.trunks.numbered(number) else {
+        let Some((name, remote)) = self.trunk_of(leg) else {
             return;
         };
-        if status.is_some_and(StatusCode::is_provisional) {
+        if let Some(timer) = self.silences.remove(&leg) {
+            self.timers.cancel(timer);
+        }
+        let Some(state) = self.calls.leg(leg) else {
+            return;
+        };
+        // what comes after we gave it up says that it is slow, not that it is well
+        if matches!(state.state, LegState::Cancelling(_)) {
             return;
         }
-        let Some(trunk) = self.trunks.list.get_mut(index) else {
-            return;
-        };
-        let (up, why) = match status.map(StatusCode::as_u16) {
-            None => (false, "no answer to OPTIONS".to_owned()),
-            Some(code @ (408 | 503)) => (false, format!("{code} to OPTIONS")),
-            Some(_) => (true, String::new()),
-        };
-        if up {
-            trunk.round_trip = trunk.pinged_at.map(|at| now.mono - at);
-            for gateway in &mut trunk.gateways {
-                gateway.failed_until = None;
-            }
+        let proved = state.login.as_ref().and_then(|login| login.realm.clone());
+        if let (Some(realm), Some(101..=299)) = (proved, response.status().map(StatusCode::as_u16))
+        {
+            self.trunks.realm_took(&name, &realm);
         }
-        self.trunk_state(now, index, up, &why, fx);
+        self.with_trunks(now, fx, |trunks, out| {
+            trunks.call_answered(now, &name, remote, response, out);
+        });
     }
 
-    fn trunk_state(&mut self, now: Now, index: usize, up: bool, why: &str, fx: &mut Effects) {
-        let Some(trunk) = self.trunks.list.get_mut(index) else {
-            return;
-        };
-        if trunk.up == Some(up) {
-            return;
+    fn trunk_of(&self, leg: Key<Leg>) -> Option<(Arc<str>, SocketAddr)> {
+        let leg = self.calls.leg(leg)?;
+        match &leg.endpoint {
+            Endpoint::Trunk(name) => Some((name.clone(), leg.flow.remote)),
+            Endpoint::Extension(_) | Endpoint::Unknown => None,
         }
-        trunk.up = Some(up);
-        let name = trunk.settings.name.clone();
-        let fact = if up {
-            TrunkFact::Up { trunk: name }
-        } else {
-            Self::warn(fx, format!("trunk {name} is down: {why}"));
-            TrunkFact::Down {
-                trunk: name,
-                reason: why.to_owned(),
-            }
-        };
-        self.publish(now, Fact::Trunk(fact), fx);
     }
 
-    /// Nothing came back from a gateway: it is tried last for a while.
+    /// Nothing came back from a gateway.
     pub(super) fn trunk_failed(
         &mut self,
         now: Now,
         name: &str,
         remote: SocketAddr,
-        _fx: &mut Effects,
+        fx: &mut Effects,
     ) {
-        let Some(index) = self.trunks.find(name) else {
-            return;
-        };
-        if let Some(gateway) = self.trunks.list.get_mut(index).and_then(|trunk| {
-            trunk
-                .gateways
-                .iter_mut()
-                .find(|gateway| gateway.addresses.contains(&remote))
-        }) {
-            gateway.failed_until = Some(now.mono + FAILED);
-        }
+        self.with_trunks(now, fx, |trunks, out| {
+            trunks.call_lost(now, name, remote, out);
+        });
     }
 
-    /// Flows to the gateways of a trunk in the order in which to try them, each with its URI.
-    fn ways(&self, now: Now, index: usize) -> Vec<(Flow, Arc<str>)> {
-        let Some(trunk) = self.trunks.list.get(index) else {
-            return Vec::new();
+    /// A gateway has had its time to say something: the next one is tried (RFC 3263 §4.3), long before Timer B.
+    pub(super) fn on_gateway_silent(&mut self, now: Now, leg: Key<Leg>, fx: &mut Effects) {
+        self.silences.remove(&leg);
+        let Some((name, remote)) = self.trunk_of(leg) else {
+            return;
         };
-        let mut ways: Vec<(bool, Flow, Arc<str>)> = Vec::new();
-        for gateway in &trunk.gateways {
-            let failed = gateway.failed_until.is_some_and(|until| until > now.mono);
-            for &address in &gateway.addresses {
-                let transport: Transport = gateway.target.transport_or_default();
-                if let Some(flow) = super::faces::flow_to(
-                    &self.settings,
-                    &trunk.settings.profile,
-                    transport,
-                    address,
-                ) {
-                    ways.push((failed, flow, gateway.uri.clone()));
-                }
-            }
+        let Some((call, client)) = self
+            .calls
+            .leg(leg)
+            .filter(|leg| leg.state == LegState::Calling)
+            .and_then(|leg| Some((leg.call, leg.invite_client()?)))
+        else {
+            return;
+        };
+        if !self.tx.is_unheard(client) {
+            return;
         }
-        ways.sort_by_key(|(failed, _, _)| *failed);
-        ways.into_iter().map(|(_, flow, uri)| (flow, uri)).collect()
+        self.trunk_failed(now, &name, remote, fx);
+        self.with_calls(now, |calls, ctx| {
+            calls.end_leg(ctx, leg, crate::call::Cause::Unavailable);
+        });
+        self.on_branch_failed(now, call, leg, StatusCode::REQUEST_TIMEOUT, fx);
     }
 
     /// True when another call may go through the trunk now.
     pub(super) fn trunk_has_room(&self, name: &str) -> bool {
-        let Some(trunk) = self
-            .trunks
-            .find(name)
-            .and_then(|index| self.trunks.list.get(index))
-        else {
-            return false;
-        };
-        trunk
-            .settings
-            .max_channels
-            .is_none_or(|most| self.calls.live_on_trunk(name) < most as usize)
+        self.settings.trunk(name).is_some_and(|trunk| {
+            trunk
+                .max_channels
+                .is_none_or(|most| self.calls.live_on_trunk(name) < most as usize)
+        })
     }
 
     /// Takes a place on the trunk for a call that begins now: false when all channels are in use, or the second has had its calls.
     /// Asked for each INVITE, because a target of a later wave may find the channels taken that were free when the step began.
     pub(super) fn trunk_takes(&mut self, now: Now, name: &str) -> bool {
-        let Some(index) = self.trunks.find(name) else {
-            return false;
-        };
-        self.trunk_has_room(name) && self.take_start(now, index)
+        self.trunk_has_room(name) && self.trunks.take_start(now, name).is_ok()
     }
 
-    fn take_start(&mut self, now: Now, index: usize) -> bool {
-        let Some(trunk) = self.trunks.list.get_mut(index) else {
-            return false;
+    /// An INVITE has left for a gateway: it has so long to say something.
+    pub(super) fn watch_gateway(&mut self, now: Now, leg: Key<Leg>) {
+        let Some((name, remote)) = self.trunk_of(leg) else {
+            return;
         };
-        let Some(most) = trunk.settings.max_cps else {
-            return true;
-        };
-        while trunk
-            .starts
-            .front()
-            .is_some_and(|&at| now.mono - at >= Duration::from_secs(1))
-        {
-            trunk.starts.pop_front();
+        self.trunks.call_sent(now, &name, remote);
+        if let Some(trunk) = self.settings.trunk(&name) {
+            let due = now.mono + trunk.answer_timeout;
+            let timer = self.timers.set(due, SwitchTimer::Silence(leg));
+            self.silences.insert(leg, timer);
         }
-        if trunk.starts.len() >= most as usize {
-            return false;
-        }
-        trunk.starts.push_back(now.mono);
-        true
     }
 
-    /// Ways to a number through trunks, best first: those named, or all.
+    /// Ways to a number through trunks, best first: those named, or all. What is known not to work stands at the end.
     pub(super) fn trunk_specs(
         &mut self,
         now: Now,
@@ -374,50 +309,46 @@ impl Switch {
         names: &[Arc<str>],
         caller_id: Option<&str>,
     ) -> Vec<LegSpec> {
-        let order: Vec<usize> = if names.is_empty() {
-            (0..self.trunks.list.len()).collect()
+        let order: Vec<Arc<Trunk>> = if names.is_empty() {
+            self.settings.trunks().cloned().collect()
         } else {
             names
                 .iter()
-                .filter_map(|name| self.trunks.find(name))
+                .filter_map(|name| self.settings.trunk(name).cloned())
                 .collect()
         };
         let mut specs = Vec::new();
         let mut later = Vec::new();
-        for index in order {
-            let Some(trunk) = self.trunks.list.get(index) else {
-                continue;
-            };
-            let (name, down) = (trunk.settings.name.clone(), trunk.up == Some(false));
-            if !self.trunk_has_room(&name) {
-                continue;
-            }
-            let list = self.specs_through(now, call, index, number, caller_id);
-            if down {
-                later.extend(list);
-            } else {
-                specs.extend(list);
+        for trunk in order {
+            let mut resorts = 0;
+            for way in self.trunks.ways(now, &trunk.name) {
+                let Some(spec) = self.spec_through(call, &trunk, &way, number, caller_id) else {
+                    continue;
+                };
+                if !way.last_resort {
+                    specs.push(spec);
+                } else if resorts == 0 {
+                    resorts += 1;
+                    later.push(spec);
+                }
             }
         }
         specs.extend(later);
+        specs.truncate(WAYS_MAX);
         specs
     }
 
-    fn specs_through(
+    fn spec_through(
         &self,
-        now: Now,
         call: Key<Call>,
-        index: usize,
+        trunk: &Arc<Trunk>,
+        way: &Way,
         number: &Arc<str>,
         caller_id: Option<&str>,
-    ) -> Vec<LegSpec> {
-        let Some(trunk) = self.trunks.list.get(index) else {
-            return Vec::new();
-        };
-        let settings = &trunk.settings;
-        let Some(open) = self.calls.call(call) else {
-            return Vec::new();
-        };
+    ) -> Option<LegSpec> {
+        let flow =
+            super::faces::flow_to(&self.settings, &trunk.profile, way.transport, way.address)?;
+        let open = self.calls.call(call)?;
         let own = match self.calls.caller(call).map(|leg| &leg.endpoint) {
             Some(Endpoint::Extension(extension)) => self
                 .settings
@@ -426,91 +357,85 @@ impl Switch {
                 .and_then(|user| user.number.clone()),
             _ => None,
         };
-        let presented: Arc<str> = match (caller_id, own) {
-            (Some(id), _) => Arc::from(id),
-            (None, Some(own)) => own,
-            (None, None) => open.record.from.number.clone(),
+        let presented: Arc<str> = match (&trunk.caller_number, caller_id, own) {
+            (Some(fixed), _, _) => fixed.clone(),
+            (None, Some(id), _) => Arc::from(id),
+            (None, None, Some(own)) => own,
+            (None, None, None) => open.record.from.number.clone(),
         };
-        let presented = settings.number_format.outward(&presented);
-        let dialled = settings.number_format.outward(number);
+        let presented = trunk.number_format.outward(&presented);
+        let dialled = trunk.number_format.outward(number);
         let display = display_text(open.record.from.name.as_deref());
-        self.ways(now, index)
-            .into_iter()
-            .map(|(flow, uri)| {
-                let host = host_of(&uri);
-                let domain = settings.domain.as_deref().unwrap_or(&host);
-                let identity = format!("{display}<sip:{}@{domain}>", uri_user(&presented));
-                let headers = match settings.caller_id {
-                    CallerIdHeader::Pai | CallerIdHeader::DiversionAware => {
-                        vec![(Name::PAssertedIdentity, identity.clone())]
-                    }
-                    CallerIdHeader::Rpid => vec![(
-                        Name::RemotePartyId,
-                        format!("{identity};party=calling;privacy=off;screen=yes"),
-                    )],
-                    CallerIdHeader::From => Vec::new(),
-                };
-                LegSpec {
-                    role: Role::Callee,
-                    party: Party {
-                        number: number.clone(),
-                        name: None,
-                        trunk: Some(settings.name.clone()),
-                    },
-                    endpoint: Endpoint::Trunk(settings.name.clone()),
-                    flow,
-                    request_uri: Bytes::from(format!("sip:{}@{host}", uri_user(&dialled))),
-                    to: format!("<sip:{}@{domain}>", uri_user(&dialled)),
-                    from: identity,
-                    contact_user: Arc::from(uri_user(&presented)),
-                    route: Vec::new(),
-                    headers,
-                    login: super::faces::login_of(settings),
-                    device: None,
-                    otherwise: Vec::new(),
-                }
-            })
-            .collect()
+        let host = host_of(&way.uri);
+        let domain = trunk.domain.as_deref().unwrap_or(&host);
+        let uri = |user: &str, host: &str| {
+            let marked = trunk.user_phone && is_number(user);
+            let mark = if marked { ";user=phone" } else { "" };
+            format!("sip:{}@{host}{mark}", uri_user(user))
+        };
+        let identity = format!("{display}<{}>", uri(&presented, domain));
+        let headers = match trunk.caller_id {
+            CallerIdHeader::Pai | CallerIdHeader::DiversionAware => {
+                vec![(Name::PAssertedIdentity, identity.clone())]
+            }
+            CallerIdHeader::Rpid => vec![(
+                Name::RemotePartyId,
+                format!("{identity};party=calling;privacy=off;screen=yes"),
+            )],
+            CallerIdHeader::From => Vec::new(),
+        };
+        Some(LegSpec {
+            role: Role::Callee,
+            party: Party {
+                number: number.clone(),
+                name: None,
+                trunk: Some(trunk.name.clone()),
+            },
+            endpoint: Endpoint::Trunk(trunk.name.clone()),
+            flow,
+            request_uri: Bytes::from(uri(&dialled, &host)),
+            to: format!("<{}>", uri(&dialled, domain)),
+            from: identity,
+            contact_user: Arc::from(uri_user(&presented)),
+            route: self
+                .trunks
+                .service_route(&trunk.name)
+                .iter()
+                .map(|route| Bytes::from(route.clone()))
+                .collect(),
+            headers,
+            login: super::faces::login_of(trunk, &self.trunks),
+            device: None,
+            otherwise: Vec::new(),
+        })
     }
 
-    pub(super) fn trunk_views(&self) -> Vec<TrunkView> {
-        self.trunks
-            .list
-            .iter()
-            .map(|trunk| TrunkView {
-                name: trunk.settings.name.clone(),
-                state: match trunk.up {
-                    Some(true) => "up",
-                    Some(false) => "down",
-                    None => "unknown",
-                },
-                channels: u32::try_from(self.calls.live_on_trunk(&trunk.settings.name))
-                    .unwrap_or(u32::MAX),
-                max_channels: trunk.settings.max_channels,
-                proxies: trunk
+    pub(super) fn trunk_views(&mut self, now: Now) -> Vec<TrunkView> {
+        let shown = self.trunks.show(now);
+        shown
+            .into_iter()
+            .map(|view| TrunkView {
+                channels: u32::try_from(self.calls.live_on_trunk(&view.name)).unwrap_or(u32::MAX),
+                max_channels: self
+                    .settings
+                    .trunk(&view.name)
+                    .and_then(|trunk| trunk.max_channels),
+                ping_ms: view
                     .gateways
                     .iter()
-                    .map(|gateway| gateway.uri.to_string())
-                    .collect(),
-                ping_ms: trunk.round_trip.map(|time| time.as_secs_f64() * 1000.0),
+                    .filter_map(|gateway| gateway.ping_ms)
+                    .min_by(f64::total_cmp),
+                name: view.name,
+                state: view.state,
+                proxies: view.proxies,
+                gateways: view.gateways,
+                registration: view.registration,
             })
             .collect()
     }
 }
 
-/// `host` or `host:port` of a gateway's URI, without user and parameters.
-fn host_of(uri: &str) -> String {
-    let Ok(parsed) = Uri::parse(uri.as_bytes()) else {
-        return String::new();
-    };
-    let host = String::from_utf8_lossy(parsed.host);
-    let host = if host.contains(':') {
-        format!("[{host}]")
-    } else {
-        host.into_owned()
-    };
-    match parsed.port {
-        Some(port) => format!("{host}:{port}"),
-        None => host,
-    }
+fn is_number(user: &str) -> bool {
+    let digits = user.strip_prefix('+').unwrap_or(user);
+    !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
 }

@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 use crate::acd;
 use crate::base::{Ulid, WallTime};
 use crate::event::{Direction, Party};
+use crate::trunk::{GatewayView, RegistrationView as TrunkRegistrationView};
 
 /// The switch as a whole.
 #[derive(Clone, PartialEq, Debug, Serialize, ToSchema)]
@@ -39,6 +40,8 @@ pub struct StatusView {
     pub waiting: usize,
     /// False while the journal cannot be written.
     pub store_ok: bool,
+    /// True while the server stops and its registrations at carriers are being taken back.
+    pub unregistering: bool,
 }
 
 /// One binding of an address of record.
@@ -76,10 +79,14 @@ pub struct TrunkView {
     pub channels: u32,
     /// Most calls through it, if capped.
     pub max_channels: Option<u32>,
-    /// Gateways in order.
+    /// Gateways in order, as configured.
     pub proxies: Vec<String>,
-    /// Round trip of the last OPTIONS, in milliseconds.
+    /// Round trip of the last OPTIONS to the nearest gateway, in milliseconds.
     pub ping_ms: Option<f64>,
+    /// Gateways as the name service found them, with their health.
+    pub gateways: Vec<GatewayView>,
+    /// Its registration at the other side, if it registers.
+    pub registration: Option<TrunkRegistrationView>,
 }
 
 /// One leg of a live call.

@@ -54,6 +54,15 @@ impl<U: Copy> Transactions<U> {
         }
     }
 
+    /// True for an INVITE to which nothing has come back, not even 100.
+    pub fn is_unheard(&self, key: ClientKey) -> bool {
+        key.0 == Kind::Invite
+            && self
+                .invite_clients
+                .get(Key::from_bits(key.1))
+                .is_some_and(|client| client.state == invite_client::State::Calling)
+    }
+
     /// Changes who wants the responses.
     pub fn set_user(&mut self, key: ClientKey, user: U) {
         self.put_user(key, Some(user));

@@ -236,11 +236,36 @@ auth = "none""#, &[
         r#"sip-profiles/external.toml:9:41: error: `password` must be a secret (write it, or `password = { env = "NAME" }`, or `password = { file = "path" }`)"#,
     ]),
     (r#"sip-profiles/external.toml"#, r#""#, r#"register = { username = "a", password = "x", expires = "10s" }"#, &[
-        r#"sip-profiles/external.toml:9:12: warning: trunk `acme` is not registered in this version: `register` only answers its challenges (have the carrier send calls to this server's address)"#,
         r#"sip-profiles/external.toml:9:56: error: `expires` must be from 1m to 1d"#,
     ]),
-    (r#"sip-profiles/external.toml"#, r#""#, r#"register = { username = "a", password = "x" }"#, &[
-        r#"sip-profiles/external.toml:9:12: warning: trunk `acme` is not registered in this version: `register` only answers its challenges (have the carrier send calls to this server's address)"#,
+    (r#"sip-profiles/external.toml"#, r#""#, r#"register = { username = "a", password = "x" }"#, &[]),
+    (r#"sip-profiles/external.toml"#, r#""#, r#"register = { username = "a", password = "x", registrar = "carrier" }"#, &[
+        r#"sip-profiles/external.toml:9:58: error: `carrier` is not a SIP URI (for example `sip:gw1.acme.example`)"#,
+    ]),
+    (r#"sip-profiles/external.toml"#, r#""#, r#"register = { username = "a", password = "x", contact-user = "a b" }"#, &[
+        r#"sip-profiles/external.toml:9:61: error: `a b` is not a SIP user part (for example `1001`)"#,
+    ]),
+    (r#"sip-profiles/external.toml"#, r#""#, r#"register = { username = "a", password = "x", contact-user = "b", bulk = true }"#, &[
+        r#"sip-profiles/external.toml:9:61: warning: `contact-user` says nothing in bulk: the called number stands there"#,
+    ]),
+    (r#"sip-profiles/external.toml"#, r#""#, r#"realm = "carrier.example""#, &[
+        r#"sip-profiles/external.toml:9:9: warning: `realm` without `register` or `auth`: there is no password to prove"#,
+    ]),
+    (r#"sip-profiles/external.toml"#, r#""#, r#"wait = "1m""#, &[
+        r#"sip-profiles/external.toml:9:8: error: `wait` must be from 0s to 30s"#,
+    ]),
+    (r#"sip-profiles/external.toml"#, r#""#, r#"answer-timeout = "40s""#, &[
+        r#"sip-profiles/external.toml:9:18: error: `answer-timeout` must be from 1s to 32s"#,
+    ]),
+    (r#"sip-profiles/external.toml"#, r#""#, r#"breaker = { failures = 0 }"#, &[
+        r#"sip-profiles/external.toml:9:24: error: `failures` must be from 1 to 100"#,
+    ]),
+    (r#"sip-profiles/external.toml"#, r#""#, r#"caller-number = "020 7183""#, &[
+        r#"sip-profiles/external.toml:9:17: error: `020 7183` is not an international number (for example `+442071838750`)"#,
+    ]),
+    (r#"strowger.toml"#, r#"[http]"#, r#"name-servers = ["ns.example"]
+[http]"#, &[
+        r#"strowger.toml:4:17: error: `ns.example` is not an address and a port (for example `127.0.0.1:8080`)"#,
     ]),
     (r#"queues/support.toml"#, r#""#, r#"decline-reason-required = true"#, &[
         r#"queues/support.toml:3:27: warning: phones cannot give a reason when they decline: in this version none is asked for"#,
@@ -280,7 +305,7 @@ ring = false"#, &[
         r#"sip-profiles/internal.toml:5:19: error: `transfer-recall` must be from 5s to 3m"#,
     ]),
     (r#"sip-profiles/external.toml"#, r#""#, r#"chanels = 3"#, &[
-        r#"sip-profiles/external.toml:9:1: error: unknown key `chanels` in a trunk (the keys here are `name`, `was`, `proxy`, `from`, `domain`, `register`, `auth`, `max-channels`, `max-cps`, `number-format`, `caller-id`, `transfer` and `options-ping`)"#,
+        r#"sip-profiles/external.toml:9:1: error: unknown key `chanels` in a trunk (the keys here are `name`, `was`, `proxy`, `from`, `domain`, `register`, `auth`, `realm`, `max-channels`, `max-cps`, `wait`, `answer-timeout`, `breaker`, `number-format`, `user-phone`, `caller-id`, `caller-number`, `transfer` and `options-ping`)"#,
     ]),
     (r#"dialplans/internal.toml"#, r#"context = "internal"
 "#, r#""#, &[

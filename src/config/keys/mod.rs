@@ -6,6 +6,7 @@ pub mod people;
 pub mod profile;
 pub mod queue;
 pub mod server;
+pub mod trunk;
 
 use crate::base::Duration;
 

@@ -1,101 +1,7 @@
 //! The keys of `sip-profiles/*.toml`.
 
-use super::parts::{CODEC_NAMES, LISTEN, NAME, NETWORK, NUMBER_FORMAT, PUBLIC_ADDRESS, SIP_URI, s};
+use super::parts::{CODEC_NAMES, LISTEN, NAME, NETWORK, PUBLIC_ADDRESS, SIP_URI, s};
 use super::{Key, Keys, Kind, key};
-
-const REGISTER: Keys = Keys::of(
-    "`register`",
-    &[
-        key(
-            "username",
-            Kind::Text,
-            "User name there; also the address that is registered.",
-        )
-        .required(),
-        key("password", Kind::Secret, "Password there.").required(),
-        key(
-            "expires",
-            Kind::Duration(s(60), s(86_400)),
-            "How long a registration is asked for.",
-        )
-        .default("\"10m\""),
-    ],
-);
-
-const AUTH: Keys = Keys::of(
-    "`auth`",
-    &[
-        key("username", Kind::Text, "User name there.").required(),
-        key("password", Kind::Secret, "Password there.").required(),
-    ],
-);
-
-const TRUNK: Keys = Keys::of(
-    "a trunk",
-    &[
-        key("name", NAME, "Unique over all profiles.").required(),
-        key("was", NAME, "Its name before a rename."),
-        key(
-            "proxy",
-            Kind::OneOrMore(&SIP_URI),
-            "Where calls are sent, tried in order.",
-        ),
-        key(
-            "from",
-            Kind::OneOrMore(&NETWORK),
-            "Source addresses taken as this trunk. Default: the addresses in `proxy`.",
-        ),
-        key(
-            "domain",
-            Kind::Text,
-            "Domain of From and To in requests to it. Default: the host of the proxy.",
-        ),
-        key(
-            "register",
-            Kind::Table(&REGISTER),
-            "Answers its challenges; registering there is not available in this version.",
-        ),
-        key(
-            "auth",
-            Kind::Table(&AUTH),
-            "Answers its challenges without registering.",
-        ),
-        key(
-            "max-channels",
-            Kind::Integer(1, 100_000),
-            "Calls at a time, both directions. Default: no limit.",
-        ),
-        key(
-            "max-cps",
-            Kind::Integer(1, 100_000),
-            "New calls a second towards it. Default: no limit.",
-        ),
-        key(
-            "number-format",
-            NUMBER_FORMAT,
-            "How the carrier writes numbers.",
-        )
-        .default("\"+E164\""),
-        key(
-            "caller-id",
-            Kind::OneOf(&["pai", "rpid", "from", "diversion-aware"]),
-            "Where our number stands.",
-        )
-        .default("\"pai\""),
-        key(
-            "transfer",
-            Kind::Flag,
-            "Whether it may transfer calls with REFER, at your cost.",
-        )
-        .default("false"),
-        key(
-            "options-ping",
-            Kind::Either(&[Kind::OneOf(&["off"]), Kind::Duration(s(5), s(3600))]),
-            "Time between OPTIONS to each proxy.",
-        )
-        .default("\"30s\""),
-    ],
-);
 
 const REGISTRATION: Keys = Keys::of(
     "`registration`",
@@ -197,7 +103,7 @@ const KEYS: &[Key] = &[
     key("transfer-recall", Kind::Either(&[Kind::OneOf(&["off"]), Kind::Duration(s(5), s(180))]), "How long a transferor that has hung up is rung when its transfer reached nobody.").default("\"30s\""),
     key("public-address", PUBLIC_ADDRESS, "Instead of the server's."),
     key("registration", Kind::Table(&REGISTRATION), "How devices register, and how they are watched."),
-    key("trunk", Kind::Tables(&TRUNK), "Networks behind this profile."),
+    key("trunk", Kind::Tables(&super::trunk::TRUNK), "Networks behind this profile."),
 ];
 
 /// A profile.

@@ -57,6 +57,11 @@ const SERVER: Keys = Keys::of(
         )
         .default("\"20000-29999\""),
         key(
+            "name-servers",
+            Kind::OneOrMore(&SOCKET),
+            "Name servers to ask, as addresses with ports. Default: those of the system.",
+        ),
+        key(
             "time-zone",
             ZONE,
             "Zone of hours and announcements that name none.",

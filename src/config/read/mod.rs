@@ -7,6 +7,7 @@ pub mod queue;
 mod registration;
 pub mod server;
 pub mod steps;
+mod trunk;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;

@@ -7,11 +7,8 @@ use crate::auth::Algorithm;
 use crate::base::Duration;
 use crate::config::fields::Fields;
 use crate::config::keys::parts::{self, CODECS};
-use crate::config::network::Network;
-use crate::config::settings::{
-    CallerIdHeader, ListenAddress, ProfileAuth, SipProfile, Trunk, TrunkCredentials,
-};
-use crate::directory::NumberFormat;
+use crate::config::settings::{ListenAddress, ProfileAuth, SipProfile};
+use crate::config::trunk::Trunk;
 use crate::media::{Codec, SrtpPolicy};
 
 /// Reads one file.
@@ -54,7 +51,7 @@ pub fn read(reading: &mut Reading<'_>, file: &Fields<'_>) {
     let profile_name: Arc<str> = name.clone().unwrap_or_else(|| Arc::from(""));
     let mut trunks: Vec<Arc<Trunk>> = Vec::new();
     for fields in file.tables("trunk") {
-        if let Some(trunk) = trunk(reading, &fields, &profile_name, auth) {
+        if let Some(trunk) = super::trunk::read(reading, &fields, &profile_name, auth) {
             for other in &trunks {
                 let shared = trunk
                     .from
@@ -176,107 +173,4 @@ fn codecs(reading: &mut Reading<'_>, file: &Fields<'_>) -> Vec<Codec> {
         reading.error(file.source, node.span.clone(), "a profile needs a codec");
     }
     codecs
-}
-
-fn trunk(
-    reading: &mut Reading<'_>,
-    fields: &Fields<'_>,
-    profile: &Arc<str>,
-    auth: Option<ProfileAuth>,
-) -> Option<Trunk> {
-    let name = reading.name_of("trunk", fields);
-    let proxy = fields.texts("proxy");
-    let mut from: Vec<Network> = fields
-        .texts("from")
-        .iter()
-        .filter_map(|(text, _)| Network::parse(text).ok())
-        .collect();
-    if fields.node("from").is_none() {
-        from = proxy
-            .iter()
-            .filter_map(|(uri, _)| parts::sip_uri(uri).ok()?.1)
-            .map(Network::of)
-            .collect();
-    }
-    let shown = name.as_deref().unwrap_or("?");
-    if proxy.is_empty() && fields.node("proxy").is_none() && fields.node("from").is_none() {
-        let message = format!("trunk `{shown}` leads nowhere and nothing comes from it");
-        reading
-            .error(fields.source, fields.span("name"), message)
-            .help = Some("give `proxy` to send calls, `from` to take them".to_owned());
-    } else if from.is_empty()
-        && fields.node("from").is_none()
-        && auth == Some(ProfileAuth::Trunk)
-        && proxy.iter().all(|(uri, _)| parts::sip_uri(uri).is_ok())
-    {
-        let message =
-            format!("no call from trunk `{shown}` is taken: its source addresses are not known");
-        reading
-            .warning(fields.source, fields.span("name"), message)
-            .help = Some("give `from`".to_owned());
-    }
-    let register = fields.fields("register");
-    if register.is_some() && fields.node("auth").is_some() {
-        let message = "give `register` or `auth`, not both: `register` answers challenges as well";
-        reading.error(fields.source, fields.span("auth"), message);
-    }
-    if register.is_some() && fields.node("proxy").is_none() {
-        let message = format!("trunk `{shown}` has no `proxy` to register with");
-        reading.error(fields.source, fields.span("register"), message);
-    }
-    let credentials = register
-        .or_else(|| fields.fields("auth"))
-        .and_then(|credentials| {
-            Some(TrunkCredentials {
-                username: credentials.shared("username")?,
-                password: reading.secret(&credentials, "password")?,
-            })
-        });
-    if register.is_some() && credentials.is_some() {
-        let message = format!(
-            "trunk `{shown}` is not registered in this version: `register` only answers its challenges"
-        );
-        reading
-            .warning(fields.source, fields.span("register"), message)
-            .help = Some("have the carrier send calls to this server's address".to_owned());
-    }
-    let has_proxy = !proxy.is_empty();
-    Some(Trunk {
-        name: name?,
-        was: fields.shared("was"),
-        profile: profile.clone(),
-        proxy: proxy.into_iter().map(|(uri, _)| uri.into()).collect(),
-        from,
-        domain: fields.shared("domain"),
-        credentials,
-        register: register.map(|register| {
-            register
-                .duration("expires")
-                .unwrap_or(Duration::from_secs(600))
-        }),
-        max_channels: fields.integer("max-channels"),
-        max_cps: fields.integer("max-cps"),
-        number_format: fields
-            .text("number-format")
-            .and_then(NumberFormat::parse)
-            .unwrap_or_default(),
-        caller_id: fields
-            .one_of(
-                "caller-id",
-                &[
-                    ("pai", CallerIdHeader::Pai),
-                    ("rpid", CallerIdHeader::Rpid),
-                    ("from", CallerIdHeader::From),
-                    ("diversion-aware", CallerIdHeader::DiversionAware),
-                ],
-            )
-            .unwrap_or_default(),
-        transfer: fields.flag("transfer").unwrap_or(false),
-        options_ping: match fields.text("options-ping") {
-            Some("off") => None,
-            Some(_) => fields.duration("options-ping"),
-            None => has_proxy.then_some(Duration::from_secs(30)),
-        },
-        place: fields.place(),
-    })
 }

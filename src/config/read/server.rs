@@ -49,6 +49,12 @@ pub fn read(reading: &mut Reading<'_>, file: Option<Fields<'_>>) -> ServerFile {
                     first: 20_000,
                     last: 29_999,
                 }),
+            name_servers: server
+                .map(|server| server.texts("name-servers"))
+                .unwrap_or_default()
+                .iter()
+                .filter_map(|(text, _)| text.parse().ok())
+                .collect(),
             time_zone: time_zone.into(),
             drain_timeout: server
                 .and_then(|server| server.duration("drain-timeout"))

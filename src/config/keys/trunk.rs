@@ -1,0 +1,177 @@
+//! The keys of `[[trunk]]` in `sip-profiles/*.toml`.
+
+use super::parts::{EXTENSION, NAME, NETWORK, NUMBER, NUMBER_FORMAT, SIP_URI, s};
+use super::{Keys, Kind, key};
+
+const BREAKER: Keys = Keys::of(
+    "`breaker`",
+    &[
+        key(
+            "failures",
+            Kind::Integer(1, 100),
+            "Failures within `window` after which a gateway is left alone.",
+        )
+        .default("5"),
+        key(
+            "window",
+            Kind::Duration(s(1), s(600)),
+            "The time in which they are counted.",
+        )
+        .default("\"30s\""),
+        key(
+            "open",
+            Kind::Duration(s(1), s(600)),
+            "How long it is left alone; twice as long after each call that tries it in vain, up to 10 minutes.",
+        )
+        .default("\"30s\""),
+    ],
+);
+
+const REGISTER: Keys = Keys::of(
+    "`register`",
+    &[
+        key(
+            "username",
+            Kind::Text,
+            "User part of the address that is registered; the user name for its challenges unless `auth-username` says otherwise.",
+        )
+        .required(),
+        key(
+            "auth-username",
+            Kind::Text,
+            "User name for its challenges. Default: `username`.",
+        ),
+        key("password", Kind::Secret, "Password there.").required(),
+        key(
+            "registrar",
+            SIP_URI,
+            "Where to register. Default: at `proxy`.",
+        ),
+        key(
+            "contact-user",
+            EXTENSION,
+            "User part of the Contact: calls to it are this trunk's. Default: `username`.",
+        ),
+        key(
+            "expires",
+            Kind::Duration(s(60), s(86_400)),
+            "How long a registration is asked for.",
+        )
+        .default("\"10m\""),
+        key(
+            "bulk",
+            Kind::Flag,
+            "Registers all numbers of the trunk at once (RFC 6140).",
+        )
+        .default("false"),
+    ],
+);
+
+const AUTH: Keys = Keys::of(
+    "`auth`",
+    &[
+        key("username", Kind::Text, "User name there.").required(),
+        key("password", Kind::Secret, "Password there.").required(),
+    ],
+);
+
+/// A trunk.
+pub const TRUNK: Keys = Keys::of(
+    "a trunk",
+    &[
+        key("name", NAME, "Unique over all profiles.").required(),
+        key("was", NAME, "Its name before a rename."),
+        key(
+            "proxy",
+            Kind::OneOrMore(&SIP_URI),
+            "Where calls are sent, tried in order.",
+        ),
+        key(
+            "from",
+            Kind::OneOrMore(&NETWORK),
+            "Source addresses taken as this trunk. Default: the addresses in `proxy`.",
+        ),
+        key(
+            "domain",
+            Kind::Text,
+            "Domain of From and To in requests to it. Default: the host of the proxy.",
+        ),
+        key(
+            "register",
+            Kind::Table(&REGISTER),
+            "Registers there, and answers its challenges.",
+        ),
+        key(
+            "auth",
+            Kind::Table(&AUTH),
+            "Answers its challenges without registering.",
+        ),
+        key(
+            "realm",
+            Kind::Text,
+            "The only realm to which the password is proved. Default: the first that takes it.",
+        ),
+        key(
+            "max-channels",
+            Kind::Integer(1, 100_000),
+            "Calls at a time, both directions. Default: no limit.",
+        ),
+        key(
+            "max-cps",
+            Kind::Integer(1, 100_000),
+            "New calls a second towards it. Default: no limit.",
+        ),
+        key(
+            "wait",
+            Kind::Duration(s(0), s(30)),
+            "How long a call waits when all channels are in use, or the second has had its calls, and no other trunk takes it.",
+        )
+        .default("\"2s\""),
+        key(
+            "answer-timeout",
+            Kind::Duration(s(1), s(32)),
+            "How long a gateway may take to say anything at all before the next one is tried.",
+        )
+        .default("\"5s\""),
+        key(
+            "breaker",
+            Kind::Table(&BREAKER),
+            "When a gateway is left alone for a while.",
+        ),
+        key(
+            "number-format",
+            NUMBER_FORMAT,
+            "How the carrier writes numbers.",
+        )
+        .default("\"+E164\""),
+        key(
+            "user-phone",
+            Kind::Flag,
+            "Marks numbers in URIs to it with `user=phone`.",
+        )
+        .default("false"),
+        key(
+            "caller-id",
+            Kind::OneOf(&["pai", "rpid", "from", "diversion-aware"]),
+            "Where our number stands.",
+        )
+        .default("\"pai\""),
+        key(
+            "caller-number",
+            NUMBER,
+            "The number that every call to it shows. Default: the caller's.",
+        ),
+        key(
+            "transfer",
+            Kind::Flag,
+            "Whether it may transfer calls with REFER, at your cost.",
+        )
+        .default("false"),
+        key(
+            "options-ping",
+            Kind::Either(&[Kind::OneOf(&["off"]), Kind::Duration(s(5), s(3600))]),
+            "Time between OPTIONS to each gateway of each proxy.",
+        )
+        .default("\"30s\""),
+    ],
+);
