@@ -24,6 +24,7 @@ pub mod transaction;
 pub mod dialog;
 pub mod directory;
 pub mod media;
+pub mod proxy;
 pub mod registrar;
 
 // rank 5

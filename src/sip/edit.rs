@@ -63,13 +63,25 @@ pub fn stamp_received(message: &Message, received: IpAddr, rport: u16) -> Messag
 
 /// Puts our Via on top (RFC 3261 §16.6 item 8). `value` is `SIP/2.0/UDP host:port;branch=…`.
 pub fn push_via(message: &Message, value: &[u8]) -> Message {
-    let index = message.lines.iter().position(|line| line.name == Name::Via);
-    insert(message, index.unwrap_or(0), Name::Via, value)
+    push(message, Name::Via, value)
+}
+
+/// With one more line of that header, before all others of it; first of all when there is none.
+pub fn push(message: &Message, name: Name, value: &[u8]) -> Message {
+    let index = message.lines.iter().position(|line| line.name == name);
+    insert(message, index.unwrap_or(0), name, value)
 }
 
 /// Takes the top Via value off (RFC 3261 §16.7 item 3).
 pub fn pop_via(message: &Message) -> Message {
-    let index = usize::from(message.first.of(Name::Via));
+    pop(message, Name::Via)
+}
+
+/// Without the first value of that header; the others stay where they are.
+pub fn pop(message: &Message, name: Name) -> Message {
+    let Some(index) = message.lines.iter().position(|line| line.name == name) else {
+        return message.clone();
+    };
     let Some(line) = message.lines.get(index) else {
         return message.clone();
     };

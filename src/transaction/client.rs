@@ -186,10 +186,12 @@ impl<U: Copy> Transactions<U> {
         message: Message,
         out: &mut Vec<Act<U>>,
     ) {
-        // A Via below ours was put there by nobody who followed the rules: the response is not for us (§8.1.3.3).
-        let is_ours_alone = message.vias().nth(1).is_none();
         let known = self.clients.get(&matching::client_key(&message)).copied();
-        let (Some(key), Some(status), true) = (known, message.status(), is_ours_alone) else {
+        // A Via below ours that the request did not have was put there by nobody who followed the rules: the response is not for us
+        // (§8.1.3.3). A request that we forwarded had others, and so has its response.
+        let passed_on = message.vias().nth(1).is_some();
+        let known = known.filter(|key| self.was_passed_on(*key) == passed_on);
+        let (Some(key), Some(status)) = (known, message.status()) else {
             out.push(Act::StrayResponse { flow, message });
             return;
         };
@@ -215,6 +217,21 @@ impl<U: Copy> Transactions<U> {
                 self.non_invite_client(now, Key::from_bits(key.1), event, response, out);
             }
         }
+    }
+
+    /// True when the request of this transaction had other Via values below ours.
+    fn was_passed_on(&self, key: ClientKey) -> bool {
+        let request = match key.0 {
+            Kind::Invite => self
+                .invite_clients
+                .get(Key::from_bits(key.1))
+                .map(|client| &client.request),
+            Kind::NonInvite => self
+                .non_invite_clients
+                .get(Key::from_bits(key.1))
+                .map(|client| &client.request),
+        };
+        request.is_some_and(|request| request.vias().nth(1).is_some())
     }
 
     pub(super) fn client_timer(
