@@ -16,7 +16,6 @@ const RANKS: &[(&str, u8)] = &[
     ("transport", 2),
     ("auth", 2),
     ("transaction", 3),
-    ("proxy", 4),
     ("registrar", 4),
     ("proxy", 4),
     ("dialog", 4),

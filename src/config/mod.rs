@@ -28,7 +28,8 @@ pub use problem::{Problem, Severity};
 pub use schema::{names as schema_names, schema};
 pub use settings::{
     HttpSettings, JournalMode, ListenAddress, LogFormat, LogSettings, MediaSettings, ProfileAuth,
-    PublicAddress, QueueSettings, RtpPorts, ServerSettings, Settings, SipProfile, StoreSettings,
+    ProfileMode, PublicAddress, QueueSettings, RtpPorts, ServerSettings, Settings, SipProfile,
+    StoreSettings,
 };
 pub use trunk::{CallerIdHeader, Trunk, TrunkCredentials, TrunkRegister};
 pub use units::show as show_duration;

@@ -210,6 +210,16 @@ pub enum ProfileAuth {
     None,
 }
 
+/// What a profile does with requests that are for somebody else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ProfileMode {
+    /// Calls end here and begin anew towards the other side: the dialplan, queues and recordings see them.
+    #[default]
+    B2bua,
+    /// Everything is passed on between registered users as it is; audio goes between them directly (RFC 3261 §16).
+    Proxy,
+}
+
 /// `sip-profiles/*.toml`: a listening identity.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SipProfile {
@@ -221,6 +231,8 @@ pub struct SipProfile {
     pub listen: Vec<ListenAddress>,
     /// Context in which its calls start.
     pub dialplan: Arc<str>,
+    /// What it does with requests for others. Default: B2BUA.
+    pub mode: ProfileMode,
     /// How callers are known.
     pub auth: ProfileAuth,
     /// The hash of its challenges, and the only one that it takes. Default: MD5, which every telephone speaks.

@@ -10,7 +10,7 @@ use super::token::{Token, TokenKey};
 use crate::base::{Arena, Duration, Instant, Key, Map, Now, limits};
 use crate::sip::{Builder, Message, Method, Name, StatusCode, edit};
 use crate::transaction::{Act, ClientKey, ServerKey, Transactions};
-use crate::transport::Flow;
+use crate::transport::{Flow, Transport, Way};
 
 /// Contexts at a time (guess: far above what a site without calls of its own forwards, far below what memory minds).
 const CONTEXTS_MAX: usize = 20_000;
@@ -19,13 +19,9 @@ const CONTEXTS_MAX: usize = 20_000;
 #[derive(Clone, Debug)]
 pub struct Hop {
     /// The way there.
-    pub flow: Flow,
+    pub way: Way,
     /// `host:port` of ours on that way, for Via and Record-Route.
     pub sent_by: Arc<str>,
-    /// Request-URI there.
-    pub uri: Bytes,
-    /// Route values that lead there (a Path, RFC 3327), topmost first.
-    pub routes: Vec<Bytes>,
 }
 
 /// How a request is forwarded.
@@ -180,9 +176,15 @@ impl Proxy {
             let record_route = context.record_route.then(|| {
                 let token = Token {
                     caller: context.from,
-                    callee: hop.flow,
+                    callee: hop.way.flow,
                 };
-                format!("<sip:{}@{};lr>", token.text(&self.key), hop.sent_by)
+                // asked for on the way that the answer takes: UDP says so by saying nothing
+                let transport = match hop.way.flow.transport {
+                    Transport::Udp => String::new(),
+                    other => format!(";transport={}", other.as_str().to_ascii_lowercase()),
+                };
+                let user = token.text(&self.key);
+                format!("<sip:{user}@{}{transport};lr>", hop.sent_by)
             });
             let branch = ctx.tx.branch();
             let message = forward::request_for(
@@ -198,7 +200,7 @@ impl Proxy {
             let user = (ctx.user)(key.to_bits());
             let client = ctx
                 .tx
-                .send_request(ctx.now, hop.flow, message, user, ctx.acts);
+                .send_request(ctx.now, hop.way.flow, message, user, ctx.acts);
             context.branches.push(Branch {
                 client,
                 open: true,
@@ -321,6 +323,18 @@ impl Proxy {
             );
         }
         self.settle(ctx, key);
+    }
+
+    /// Passes an ACK to a 2xx on, which belongs to no transaction (RFC 3261 §16.11).
+    pub fn pass_ack<U: Copy>(&mut self, ctx: &mut Ctx<'_, U>, ack: &Message, hop: &Hop) {
+        let branch = ctx.tx.branch();
+        let breadth = breadth_of(ack).max(1);
+        if let Some(message) = forward::request_for(ack, hop, &branch, None, breadth) {
+            ctx.acts.push(Act::Send {
+                flow: hop.way.flow,
+                message,
+            });
+        }
     }
 
     /// CANCEL of a forwarded INVITE (RFC 3261 §16.10). False when it is none of ours.

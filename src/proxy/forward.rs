@@ -50,7 +50,7 @@ pub(super) fn request_for(
     record_route: Option<&str>,
     breadth: u32,
 ) -> Option<Message> {
-    let mut message = edit::set_uri(received, &hop.uri);
+    let mut message = edit::set_uri(received, &hop.way.request_uri);
     message = edit::decrement_max_forwards(&message)?;
     // what proved the sender to us is nobody else's business
     for name in [Name::ProxyAuthorization, Name::Authorization] {
@@ -62,12 +62,12 @@ pub(super) fn request_for(
     if let Some(value) = record_route {
         message = edit::push(&message, Name::RecordRoute, value.as_bytes());
     }
-    for route in hop.routes.iter().rev() {
+    for route in hop.way.routes.iter().rev() {
         message = edit::push(&message, Name::Route, route);
     }
     let via = format!(
         "SIP/2.0/{} {};branch={branch};rport;{LOOP}={:016x}",
-        hop.flow.transport.as_str(),
+        hop.way.flow.transport.as_str(),
         hop.sent_by,
         fingerprint(received),
     );

@@ -16,6 +16,7 @@ use crate::call::{Call, CallOutput, Calls, Ctx, Leg, User};
 use crate::config::Settings;
 use crate::event::CallRecord;
 use crate::media::Ports;
+use crate::proxy::{Proxy, TokenKey};
 use crate::registrar::Registrar;
 use crate::transaction::{Act, Transactions};
 use crate::transport::{Guard, GuardSettings};
@@ -70,6 +71,7 @@ pub struct Switch {
     pub(super) tx: Transactions<User>,
     pub(super) registrar: Registrar,
     pub(super) calls: Calls,
+    pub(super) proxy: Proxy,
     pub(super) acd: Acd,
     pub(super) trunks: Trunks,
     /// Legs whose gateway has said nothing yet.
@@ -107,6 +109,8 @@ impl Switch {
         let mut entropy = boot.entropy;
         let mut secret = [0u8; 32];
         entropy.fill(&mut secret);
+        let mut token_secret = [0u8; 32];
+        entropy.fill(&mut token_secret);
         let range = settings.server.rtp_ports;
         let ports = Ports::new(
             range.first..=range.last,
@@ -119,6 +123,7 @@ impl Switch {
             guard: Guard::new(GuardSettings::default()),
             failures: Failures::default(),
             nonces: Nonces::new(secret),
+            proxy: Proxy::new(TokenKey::new(token_secret)),
             tx: Transactions::new(entropy.fork()),
             calls: Calls::new(network, ports, boot.media_workers, entropy.fork()),
             acd: Acd::new(entropy.fork()),
@@ -195,6 +200,7 @@ impl Switch {
             self.tx.next_deadline(),
             self.registrar.next_deadline(),
             self.calls.next_deadline(),
+            self.proxy.next_deadline(),
             self.acd.next_deadline(),
             self.trunks.next_deadline(),
             self.timers.next_deadline(),
@@ -214,7 +220,8 @@ impl Switch {
             transactions: counts.invite_servers
                 + counts.non_invite_servers
                 + counts.invite_clients
-                + counts.non_invite_clients,
+                + counts.non_invite_clients
+                + self.proxy.len(),
             timers: counts.timers + self.calls.timers_len() + self.timers.len(),
             ports: self.calls.ports_in_use(),
             offers: self.offers.len(),

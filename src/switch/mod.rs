@@ -15,6 +15,7 @@ mod input;
 mod on_call;
 mod on_command;
 mod on_message;
+mod on_proxy;
 mod on_queue;
 mod on_register;
 mod on_time;

@@ -85,10 +85,16 @@ impl Switch {
                 bytes: message.bytes().clone(),
             }),
             Act::Request { key, flow, message } => self.on_request(now, key, flow, message, fx),
-            Act::Ack { message, .. } => {
+            Act::Ack { flow, message } => {
+                if self.pass_ack_on(now, flow, &message) {
+                    return;
+                }
                 self.with_calls(now, |calls, ctx| calls.on_ack(ctx, &message));
             }
             Act::Cancel { key, message } => {
+                if self.with_proxy(now, |proxy, ctx| proxy.on_cancel(ctx, key)) {
+                    return;
+                }
                 self.with_calls(now, |calls, ctx| calls.on_cancel(ctx, key, &message));
             }
             Act::Response {
@@ -110,10 +116,17 @@ impl Switch {
                 User::Health(ticket) => {
                     self.on_health_response(now, ticket, message.status(), fx);
                 }
-                User::Notify(_) | User::Proxy(_) => {}
+                User::Proxy(ticket) => self.with_proxy(now, |proxy, ctx| {
+                    proxy.on_response(ctx, ticket, key, &message);
+                }),
+                User::Notify(_) => {}
                 User::Nobody => {}
             },
             Act::StrayResponse { .. } => {}
+            Act::Failed {
+                key,
+                user: User::Proxy(ticket),
+            } => self.with_proxy(now, |proxy, ctx| proxy.on_lost(ctx, ticket, key, true)),
             Act::Timeout { key, user, .. } | Act::Failed { key, user, .. } => match user {
                 User::Invite(leg) => {
                     self.with_calls(now, |calls, ctx| calls.on_invite_lost(ctx, leg));
@@ -123,7 +136,10 @@ impl Switch {
                 }
                 User::Trunk(ticket) => self.on_trunk_lost(now, ticket, "no answer", fx),
                 User::Health(ticket) => self.on_health_response(now, ticket, None, fx),
-                User::Notify(_) | User::Proxy(_) => {}
+                User::Proxy(ticket) => {
+                    self.with_proxy(now, |proxy, ctx| proxy.on_lost(ctx, ticket, key, false));
+                }
+                User::Notify(_) => {}
                 User::Nobody => {}
             },
             Act::NoAck { key } => {
@@ -142,6 +158,9 @@ impl Switch {
     ) {
         if self.state == State::Starting {
             self.answer_stranger(now, key, flow, &request, StatusCode::SERVICE_UNAVAILABLE);
+            return;
+        }
+        if self.passed_on(now, key, flow, &request) {
             return;
         }
         if request.to_tag().is_some() && *request.method() != Method::Register {

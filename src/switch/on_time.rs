@@ -20,6 +20,7 @@ impl Switch {
             self.on_bindings_due(now, fx);
         }
         self.with_calls(now, |calls, ctx| calls.on_time(ctx));
+        self.with_proxy(now, |proxy, ctx| proxy.on_time(ctx));
         self.work_off(now, fx);
         if self.acd.next_deadline().is_some_and(|at| at <= now.mono) {
             self.acd_on_time(now, fx);

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use strowger::base::{Duration, Entropy, Now};
+use strowger::base::{Duration, Entropy, Now, Text};
 use strowger::config::{self, Settings};
 use strowger::event::{CallFact, CallRecord};
 use strowger::media::{MediaCommand, MediaEvent, StreamStatistics};
@@ -139,7 +139,7 @@ impl Parties {
         for (number, user) in (1..).zip(PEOPLE) {
             let record = BindingRecord {
                 aor: Arc::from(format!("{user}@{}", house::DOMAIN)),
-                contact: Arc::from(format!("sip:{user}@{}", at(number))),
+                contact: Text::from(format!("sip:{user}@{}", at(number))),
                 profile: Arc::from("internal"),
                 transport: Arc::from("UDP"),
                 local: house::internal(),
@@ -149,11 +149,13 @@ impl Parties {
                 registered_at: now.wall,
                 instance: None,
                 reg_id: None,
-                call_id: Arc::from("r"),
+                call_id: Text::from("r"),
                 cseq: 1,
                 user_agent: None,
                 path: Vec::new(),
                 behind_nat: false,
+                outbound: false,
+                life: 0,
             };
             parties.give(Input::Restore(Box::new(Record::Bound(record))));
         }

@@ -526,3 +526,6 @@ fn trunks_are_pinged_as_before_when_a_reload_puts_another_in_front() {
     assert_eq!(branches(&bench, house::carrier()), before + 6);
     assert!((6..=7).contains(&branches(&bench, other)));
 }
+
+#[path = "proxied.rs"]
+mod proxied;

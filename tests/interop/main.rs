@@ -9,4 +9,5 @@ mod support;
 mod first_call;
 mod instruments;
 mod phones;
+mod proxy;
 mod srtp;

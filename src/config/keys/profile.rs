@@ -94,6 +94,7 @@ const KEYS: &[Key] = &[
     key("was", NAME, "Its name before a rename."),
     key("listen", Kind::OneOrMore(&LISTEN), "Addresses on which it listens.").required(),
     key("dialplan", NAME, "Context in which its calls start.").required(),
+    key("mode", Kind::OneOf(&["b2bua", "proxy"]), "Ends calls here (dialplan, queues, recordings), or passes every request on between registered users.").default("\"b2bua\""),
     key("auth", Kind::OneOf(&["digest", "trunk", "none"]), "How callers are known: by digest, by the address of a trunk, or not at all (loopback only).").required(),
     key("digest", Kind::OneOf(&["md5", "sha-256"]), "Hash of its challenges; many phones know only MD5.").default("\"md5\""),
     key("insecure", Kind::Flag, "Allows `auth = \"none\"` on any address.").default("false"),

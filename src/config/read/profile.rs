@@ -7,7 +7,7 @@ use crate::auth::Algorithm;
 use crate::base::Duration;
 use crate::config::fields::Fields;
 use crate::config::keys::parts::{self, CODECS};
-use crate::config::settings::{ListenAddress, ProfileAuth, SipProfile};
+use crate::config::settings::{ListenAddress, ProfileAuth, ProfileMode, SipProfile};
 use crate::config::trunk::Trunk;
 use crate::media::{Codec, SrtpPolicy};
 
@@ -83,6 +83,12 @@ pub fn read(reading: &mut Reading<'_>, file: &Fields<'_>) {
         was: file.shared("was"),
         listen: listen.into_iter().map(|(address, _)| address).collect(),
         dialplan,
+        mode: file
+            .one_of(
+                "mode",
+                &[("b2bua", ProfileMode::B2bua), ("proxy", ProfileMode::Proxy)],
+            )
+            .unwrap_or_default(),
         auth,
         digest,
         insecure,

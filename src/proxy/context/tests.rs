@@ -36,10 +36,12 @@ fn request(method: &str, more: &str) -> Message {
 
 fn hop(remote: &str) -> Hop {
     Hop {
-        flow: flow(remote),
+        way: Way {
+            flow: flow(remote),
+            request_uri: Bytes::from(format!("sip:ada@{remote}")),
+            routes: Vec::new(),
+        },
         sent_by: "192.0.2.1:5060".into(),
-        uri: Bytes::from(format!("sip:ada@{remote}")),
-        routes: Vec::new(),
     }
 }
 
@@ -210,7 +212,7 @@ const B: &str = "192.0.2.12:5060";
 fn forwarded_request_changes_only_what_a_proxy_may_change() {
     let mut bench = Bench::new();
     let mut hop = hop(A);
-    hop.routes = vec![Bytes::from_static(b"<sip:edge.example;lr>")];
+    hop.way.routes = vec![Bytes::from_static(b"<sip:edge.example;lr>")];
     let plan = Plan {
         groups: vec![vec![hop]],
         record_route: true,
