@@ -19,6 +19,7 @@ mod incoming;
 mod leg;
 mod network;
 mod outgoing;
+mod policy;
 mod probe;
 mod referral;
 mod renegotiate;
@@ -31,4 +32,7 @@ pub use flows::OtherFlows;
 pub use incoming::Incoming;
 pub use leg::{Endpoint, Leg, LegSpec, LegState, PeerLogin, Role};
 pub use network::{Network, ProfileFace};
+pub use policy::{
+    EarlyMedia, InvitePolicy, Prack, Refresher, SESSION_EXPIRES, SESSION_MIN, SessionTimer,
+};
 pub use transfer::Sides;

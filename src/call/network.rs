@@ -1,11 +1,14 @@
 //! The addresses that we show to peers: sent-by in Via, Contact, and the address in SDP.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
+use super::leg::Endpoint;
+use super::policy::{InvitePolicy, Prack};
 use crate::media::{Payload, SrtpPolicy};
-use crate::transport::{Flow, ProfileId};
+use crate::transport::{Flow, ProfileId, Transport};
 
 /// What the call core needs to know of a SIP profile.
 #[derive(Clone, PartialEq, Debug)]
@@ -20,6 +23,8 @@ pub struct ProfileFace {
     pub srtp: SrtpPolicy,
     /// True when carriers are behind it.
     pub trunks: bool,
+    /// How INVITE usages are run with its peers.
+    pub policy: InvitePolicy,
 }
 
 /// All profiles and the machine's own address.
@@ -29,12 +34,33 @@ pub struct Network {
     pub profiles: Vec<ProfileFace>,
     /// The address that a packet to the rest of the world would leave from; used where a profile listens on any address.
     pub primary: IpAddr,
+    /// How INVITE usages are run with each trunk.
+    pub trunk_policies: BTreeMap<Arc<str>, InvitePolicy>,
 }
 
 impl Network {
     /// The profile of a flow.
     pub fn profile(&self, id: ProfileId) -> Option<&ProfileFace> {
         self.profiles.get(usize::from(id.0))
+    }
+
+    /// How an INVITE usage with this endpoint is run. Telephones in browsers never have to acknowledge provisional responses: their
+    /// library answers for them, or not at all.
+    pub fn policy(&self, endpoint: &Endpoint, flow: &Flow) -> InvitePolicy {
+        let own = match endpoint {
+            Endpoint::Trunk(name) => self.trunk_policies.get(name),
+            Endpoint::Extension(_) | Endpoint::Unknown => None,
+        };
+        let mut policy = own
+            .or_else(|| self.profile(flow.profile).map(|face| &face.policy))
+            .copied()
+            .unwrap_or_default();
+        if matches!(flow.transport, Transport::Ws | Transport::Wss)
+            && policy.prack == Prack::Required
+        {
+            policy.prack = Prack::Supported;
+        }
+        policy
     }
 
     /// The address that the peer of `flow` should see.

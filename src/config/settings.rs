@@ -9,6 +9,7 @@ use super::trunk::Trunk;
 use crate::acd;
 use crate::auth::Algorithm;
 use crate::base::Duration;
+use crate::call::InvitePolicy;
 use crate::dialplan::{Dialplan, Steps};
 use crate::directory::{Directory, Place};
 use crate::media::{Codec, SrtpPolicy};
@@ -247,6 +248,8 @@ pub struct SipProfile {
     pub public_address: Option<PublicAddress>,
     /// What is granted to devices that register through it.
     pub registration: Arc<Policy>,
+    /// Reliable provisionals, session timers, early media.
+    pub invite: InvitePolicy,
     /// Networks behind it, in file order.
     pub trunks: Vec<Arc<Trunk>>,
     /// Whether its phones may transfer calls with REFER. Default: true.

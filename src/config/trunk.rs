@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::base::Network;
 use crate::base::{Duration, Secret};
+use crate::call::InvitePolicy;
 use crate::directory::{NumberFormat, Place};
 use crate::sip::Uri;
 use crate::transport::target;
@@ -91,6 +92,8 @@ pub struct Trunk {
     pub transfer: bool,
     /// Time between OPTIONS to each gateway; `None`: none are sent. Default 30 s when it has a proxy.
     pub options_ping: Option<Duration>,
+    /// Reliable provisionals, session timers, early media. Default: those of its profile, key by key.
+    pub invite: InvitePolicy,
     /// Where it is defined.
     pub place: Place,
 }

@@ -4,8 +4,10 @@
 //! on each request that claims to belong to it. It sends nothing and knows neither calls nor media; transactions carry its
 //! messages, `call` owns it.
 
+pub mod offer_answer;
 mod state;
 mod tag;
 
+pub use offer_answer::OfferAnswer;
 pub use state::{Dialog, OutOfOrder, RemoteParty, ends_dialog};
 pub use tag::Tag;

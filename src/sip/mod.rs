@@ -35,5 +35,7 @@ pub use header::name_addr::NameAddr;
 pub use header::params::Params;
 pub use header::reason::Reason;
 pub use header::refer::{ReferTo, Replaces};
+pub use header::reliable::RAck;
+pub use header::session_timer::SessionExpires;
 pub use header::uri::{Scheme, Uri};
 pub use header::via::Via;

@@ -22,9 +22,14 @@ pub(super) fn network(settings: &Settings, primary: IpAddr) -> Network {
                 codecs: payloads(&profile.codecs),
                 srtp: profile.srtp,
                 trunks: !profile.trunks.is_empty(),
+                policy: profile.invite,
             })
             .collect(),
         primary,
+        trunk_policies: settings
+            .trunks()
+            .map(|trunk| (trunk.name.clone(), trunk.invite))
+            .collect(),
     }
 }
 

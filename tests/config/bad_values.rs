@@ -304,8 +304,23 @@ ring = false"#, &[
     (r#"sip-profiles/internal.toml"#, r#""#, r#"transfer-recall = "1s""#, &[
         r#"sip-profiles/internal.toml:5:19: error: `transfer-recall` must be from 5s to 3m"#,
     ]),
+    (r#"sip-profiles/external.toml"#, r#""#, r#"prack = "always""#, &[
+        r#"sip-profiles/external.toml:9:9: error: `prack` cannot be `always` (expected `off`, `supported` or `required`)"#,
+    ]),
+    (r#"sip-profiles/external.toml"#, r#""#, r#"early-media = true"#, &[
+        r#"sip-profiles/external.toml:9:15: error: `early-media` must be `pass`, `ring` or `ignore` (this is true or false)"#,
+    ]),
+    (r#"sip-profiles/external.toml"#, r#""#, r#"session-timer = "30m""#, &[
+        r#"sip-profiles/external.toml:9:17: error: `session-timer` must be a table (this is a string)"#,
+    ]),
+    (r#"sip-profiles/external.toml"#, r#""#, r#"session-timer = { expires = "60s" }"#, &[
+        r#"sip-profiles/external.toml:9:29: error: `expires` must be from 1m30s to 1d"#,
+    ]),
+    (r#"sip-profiles/external.toml"#, r#""#, r#"session-timer = { expires = "2m", min = "3m" }"#, &[
+        r#"sip-profiles/external.toml:9:29: error: `expires` is shorter than `min`: our own calls would be refused by our own rule"#,
+    ]),
     (r#"sip-profiles/external.toml"#, r#""#, r#"chanels = 3"#, &[
-        r#"sip-profiles/external.toml:9:1: error: unknown key `chanels` in a trunk (the keys here are `name`, `was`, `proxy`, `from`, `domain`, `register`, `auth`, `realm`, `max-channels`, `max-cps`, `wait`, `answer-timeout`, `breaker`, `number-format`, `user-phone`, `caller-id`, `caller-number`, `transfer` and `options-ping`)"#,
+        r#"sip-profiles/external.toml:9:1: error: unknown key `chanels` in a trunk (the keys here are `name`, `was`, `proxy`, `from`, `domain`, `register`, `auth`, `realm`, `max-channels`, `max-cps`, `wait`, `answer-timeout`, `breaker`, `number-format`, `user-phone`, `caller-id`, `caller-number`, `transfer`, `options-ping`, `prack`, `session-timer` and `early-media`)"#,
     ]),
     (r#"dialplans/internal.toml"#, r#"context = "internal"
 "#, r#""#, &[

@@ -1,6 +1,7 @@
 //! Every key that the files may hold, once: its kind, its default, what it means. The check and the JSON Schema are both made from these tables.
 
 pub mod dialplan;
+pub mod invite;
 pub mod parts;
 pub mod people;
 pub mod profile;

@@ -1,5 +1,6 @@
 //! The keys of `sip-profiles/*.toml`.
 
+use super::invite::{EARLY_MEDIA, PRACK, SESSION_TIMER};
 use super::parts::{CODEC_NAMES, LISTEN, NAME, NETWORK, PUBLIC_ADDRESS, SIP_URI, s};
 use super::{Key, Keys, Kind, key};
 
@@ -104,6 +105,9 @@ const KEYS: &[Key] = &[
     key("transfer-recall", Kind::Either(&[Kind::OneOf(&["off"]), Kind::Duration(s(5), s(180))]), "How long a transferor that has hung up is rung when its transfer reached nobody.").default("\"30s\""),
     key("public-address", PUBLIC_ADDRESS, "Instead of the server's."),
     key("registration", Kind::Table(&REGISTRATION), "How devices register, and how they are watched."),
+    key("prack", PRACK, "Reliable provisional responses: never, where they help, or always.").default("\"supported\""),
+    key("session-timer", SESSION_TIMER, "Calls whose peer does not refresh them in time are over.").default("{ expires = \"30m\", min = \"90s\", refresher = \"auto\" }"),
+    key("early-media", EARLY_MEDIA, "Audio of the called before the answer: the caller hears it, hears ringing instead, or hears nothing of it.").default("\"pass\""),
     key("trunk", Kind::Tables(&super::trunk::TRUNK), "Networks behind this profile."),
 ];
 

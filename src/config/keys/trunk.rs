@@ -1,5 +1,6 @@
 //! The keys of `[[trunk]]` in `sip-profiles/*.toml`.
 
+use super::invite::{EARLY_MEDIA, PRACK, SESSION_TIMER};
 use super::parts::{EXTENSION, NAME, NETWORK, NUMBER, NUMBER_FORMAT, SIP_URI, s};
 use super::{Keys, Kind, key};
 
@@ -173,5 +174,20 @@ pub const TRUNK: Keys = Keys::of(
             "Time between OPTIONS to each gateway of each proxy.",
         )
         .default("\"30s\""),
+        key(
+            "prack",
+            PRACK,
+            "Reliable provisional responses. Default: the profile's.",
+        ),
+        key(
+            "session-timer",
+            SESSION_TIMER,
+            "Session timers. Default: the profile's.",
+        ),
+        key(
+            "early-media",
+            EARLY_MEDIA,
+            "Audio of it before the answer. Default: the profile's.",
+        ),
     ],
 );

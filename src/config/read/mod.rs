@@ -1,6 +1,7 @@
 //! Makes settings of checked files, one file here for each kind of file there.
 
 pub mod dialplan;
+mod invite;
 pub mod people;
 pub mod profile;
 pub mod queue;

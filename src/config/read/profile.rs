@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{Reading, To};
 use crate::auth::Algorithm;
 use crate::base::Duration;
+use crate::call::InvitePolicy;
 use crate::config::fields::Fields;
 use crate::config::keys::parts::{self, CODECS};
 use crate::config::settings::{ListenAddress, ProfileAuth, ProfileMode, SipProfile};
@@ -49,9 +50,10 @@ pub fn read(reading: &mut Reading<'_>, file: &Fields<'_>) {
     let srtp = srtp(reading, file, &listen);
     let codecs = codecs(reading, file);
     let profile_name: Arc<str> = name.clone().unwrap_or_else(|| Arc::from(""));
+    let invite = super::invite::read(reading, file, InvitePolicy::default());
     let mut trunks: Vec<Arc<Trunk>> = Vec::new();
     for fields in file.tables("trunk") {
-        if let Some(trunk) = super::trunk::read(reading, &fields, &profile_name, auth) {
+        if let Some(trunk) = super::trunk::read(reading, &fields, &profile_name, auth, invite) {
             for other in &trunks {
                 let shared = trunk
                     .from
@@ -98,6 +100,7 @@ pub fn read(reading: &mut Reading<'_>, file: &Fields<'_>) {
             .text("public-address")
             .and_then(|text| parts::public_address(text).ok()),
         registration,
+        invite,
         trunks,
         transfer: file.flag("transfer").unwrap_or(true),
         transfer_recall: match file.text("transfer-recall") {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::Reading;
 use crate::base::Duration;
 use crate::base::Network;
+use crate::call::InvitePolicy;
 use crate::config::fields::Fields;
 use crate::config::keys::parts;
 use crate::config::settings::ProfileAuth;
@@ -18,6 +19,7 @@ pub fn read(
     fields: &Fields<'_>,
     profile: &Arc<str>,
     auth: Option<ProfileAuth>,
+    invite: InvitePolicy,
 ) -> Option<Trunk> {
     let name = reading.name_of("trunk", fields);
     let proxy = fields.texts("proxy");
@@ -113,6 +115,7 @@ pub fn read(
             )
             .unwrap_or_default(),
         transfer: fields.flag("transfer").unwrap_or(false),
+        invite: super::invite::read(reading, fields, invite),
         options_ping: match fields.text("options-ping") {
             Some("off") => None,
             Some(_) => fields.duration("options-ping"),

@@ -10,5 +10,7 @@ pub mod name_addr;
 pub mod params;
 pub mod reason;
 pub mod refer;
+pub mod reliable;
+pub mod session_timer;
 pub mod uri;
 pub mod via;
