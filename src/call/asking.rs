@@ -79,11 +79,11 @@ impl Calls {
             return;
         }
         match what {
-            Asked::Reinvite => self.on_reinvite_response(ctx, key, client, flow, response),
+            Asked::Change => self.on_change_response(ctx, key, client, flow, response),
             Asked::Probe if status.is_final() => self.on_probe_response(ctx, key, Some(status)),
-            Asked::Reoffer => self.on_reoffer_response(ctx, key, client, response),
             Asked::Notify if status.is_final() => self.on_notify_response(ctx, key, Some(status)),
-            Asked::Probe | Asked::Notify | Asked::Bye => {}
+            Asked::Info if status.is_final() => self.info_over(key),
+            Asked::Probe | Asked::Notify | Asked::Bye | Asked::Prack | Asked::Info => {}
         }
     }
 
@@ -91,11 +91,11 @@ impl Calls {
     pub fn on_lost(&mut self, ctx: &mut Ctx<'_>, key: Key<Leg>, what: Asked, client: ClientKey) {
         self.pending.remove(&client);
         match what {
-            Asked::Reinvite => self.on_reinvite_lost(ctx, key),
+            Asked::Change => self.on_change_lost(ctx, key, client),
             Asked::Probe => self.on_probe_response(ctx, key, None),
-            Asked::Reoffer => self.on_reoffer_lost(ctx, key),
             Asked::Notify => self.on_notify_response(ctx, key, None),
-            Asked::Bye => {}
+            Asked::Info => self.info_over(key),
+            Asked::Bye | Asked::Prack => {}
         }
     }
 
@@ -134,9 +134,10 @@ impl Calls {
             .send_request(ctx.now, kept.flow, message, user, ctx.acts);
         self.pending.insert(next, Box::new(kept));
         if let Some(leg) = self.legs.get_mut(key)
-            && leg.asking == Some(client)
+            && let Some(asking) = leg.asking.as_mut()
+            && asking.client == client
         {
-            leg.asking = Some(next);
+            asking.client = next;
         }
         true
     }
@@ -174,10 +175,11 @@ impl Calls {
     }
 }
 
-/// A request once more: the same but for a new branch and the next number.
+/// A request once more: the same but for a new branch and the next number. What marks its call goes into the new branch too.
 pub(super) fn again(ctx: &mut Ctx<'_>, request: &Message, number: u32) -> Message {
     let via = request.top_via();
     let branch = ctx.tx.branch();
+    let branch = super::loops::marked_as(branch.as_ref(), via.branch().unwrap_or_default());
     let transport = String::from_utf8_lossy(via.transport).into_owned();
     let host = String::from_utf8_lossy(via.host);
     let host = if host.contains(':') {
@@ -186,7 +188,7 @@ pub(super) fn again(ctx: &mut Ctx<'_>, request: &Message, number: u32) -> Messag
         host.into_owned()
     };
     let port = via.port.map(|port| format!(":{port}")).unwrap_or_default();
-    let branch = String::from_utf8_lossy(branch.as_ref()).into_owned();
+    let branch = String::from_utf8_lossy(&branch).into_owned();
     let via = format!("SIP/2.0/{transport} {host}{port};branch={branch};rport");
     let cseq = format!("{number} {}", request.method());
     let message = edit::replace(request, Name::Via, via.as_bytes());

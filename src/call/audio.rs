@@ -73,7 +73,6 @@ impl Calls {
         }
         let local = match leg.audio.local.take() {
             Some(before) => LocalMedia {
-                version: before.version + 1,
                 port: leg.audio.port,
                 payloads,
                 direction,

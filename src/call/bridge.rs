@@ -1,6 +1,4 @@
-//! Two legs hear each other: early media, connecting the winner, ending the losers.
-
-use bytes::Bytes;
+//! Two legs hear each other: connecting the winner, ending the losers.
 
 use super::calls::{Call, CallOutput, Calls, Ctx};
 use super::cause::Cause;
@@ -10,52 +8,6 @@ use crate::event::{CallFact, Outcome};
 use crate::media::MediaCommand;
 
 impl Calls {
-    /// A leg that rings sends a description: its ringing tone or announcement. The first one of an unanswered call is passed to the
-    /// caller as early media (RFC 3960 §3.2); a queue's caller keeps its music.
-    pub(super) fn early_media(
-        &mut self,
-        ctx: &mut Ctx<'_>,
-        call_key: Key<Call>,
-        key: Key<Leg>,
-        body: Bytes,
-    ) {
-        let Ok(plan) = self.read_answer(key, body.clone()) else {
-            return;
-        };
-        let payloads = plan.payloads.clone();
-        let direction = plan.direction;
-        let Some(leg) = self.legs.get_mut(key) else {
-            return;
-        };
-        if leg.audio.heard.as_ref() == Some(&body) {
-            return;
-        }
-        leg.audio.heard = Some(body);
-        let (role, stream) = (leg.role, leg.audio.stream);
-        self.agree(ctx, key, plan);
-        let Some(call) = self.calls.get(call_key) else {
-            return;
-        };
-        let Some(a) = call.a else { return };
-        let Some(caller) = self.legs.get(a) else {
-            return;
-        };
-        if role != Role::Callee
-            || caller.state != LegState::Incoming
-            || caller.audio.offer.is_none()
-        {
-            return;
-        }
-        let Ok(sdp) = self.describe(ctx, a, payloads, direction.reversed()) else {
-            return;
-        };
-        self.tell(ctx, a, 183, Some(sdp));
-        let caller = self.legs.get(a).and_then(|leg| leg.audio.stream);
-        if let (Some(a), Some(b)) = (caller, stream) {
-            ctx.media(MediaCommand::Join { a, b });
-        }
-    }
-
     /// Lets the caller and an answered leg hear each other: answers the caller if that is still to be done, joins the streams. All
     /// other legs being called are cancelled with the Reason that says so. False when it cannot be done; then the leg has ended.
     pub fn connect(&mut self, ctx: &mut Ctx<'_>, call_key: Key<Call>, winner: Key<Leg>) -> bool {

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use super::asking::Pending;
 use super::cause::Cause;
+use super::due::Due;
 use super::leg::{Endpoint, Leg, LegState, Role};
+use super::loops::Cookie;
 use super::network::Network;
 use super::referral::Referral;
 use crate::base::{Arena, Duration, Entropy, Instant, Key, Map, Now, Ulid, WallTime};
@@ -38,14 +40,16 @@ pub enum User {
 /// What a request of ours in a leg's dialog is about.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
 pub enum Asked {
-    /// A re-INVITE with an offer.
-    Reinvite,
+    /// A re-INVITE, or an UPDATE that changes or refreshes the session.
+    Change,
+    /// A PRACK: its 2xx needs nothing more.
+    Prack,
+    /// An INFO that was passed on.
+    Info,
     /// An OPTIONS, to see whether the peer is still there.
     Probe,
     /// The end of the dialog: whatever is answered, the leg is gone.
     Bye,
-    /// A re-INVITE that brings two parties together.
-    Reoffer,
     /// A NOTIFY of how a transfer goes.
     Notify,
 }
@@ -61,6 +65,12 @@ pub struct Call {
     pub b: Option<Key<Leg>>,
     /// The leg of who asked for the transfer that is under way, or was: it is there, but in nobody's ear.
     pub transferor: Option<Key<Leg>>,
+    /// The leg whose early media the caller hears.
+    pub early: Option<Key<Leg>>,
+    /// Max-Breadth that the call came with, and the branches of its present fork (RFC 5393 §5.3.3).
+    pub breadth: (u16, u16),
+    /// What it asked for and on whose behalf, as a fingerprint (RFC 5393 §4.2).
+    pub cookie: Option<Cookie>,
     /// All legs that belong to it now.
     pub legs: Vec<Key<Leg>>,
     /// Its record so far.
@@ -258,17 +268,19 @@ pub struct Calls {
     /// The order in which they lapse: all are kept equally long.
     pub(super) late_acks_lapse: VecDeque<(Instant, ClientKey)>,
     pub(super) counts_due: BTreeMap<(Instant, Key<Call>), ()>,
-    /// When each answered leg is asked whether it is still there.
-    pub(super) probes: BTreeSet<(Instant, Key<Leg>)>,
     /// Who is told how a transfer goes, by the leg that asked for it.
     pub(super) referrals: BTreeMap<Key<Leg>, Referral>,
     /// When re-INVITEs of ours are tried again.
     pub(super) reoffers: BTreeSet<(Instant, Key<Leg>)>,
     /// When legs whose part is over get their BYE, unless they hang up first.
     pub(super) leaving: BTreeSet<(Instant, Key<Leg>)>,
+    /// What is due on legs.
+    pub(super) due: BTreeSet<(Instant, Key<Leg>, Due)>,
     pub(super) ports: Ports,
     pub(super) network: Network,
     pub(super) entropy: Entropy,
+    /// What makes our fingerprints of calls ours.
+    pub(super) secret: u64,
     pub(super) streams: u64,
     pub(super) workers: u16,
     /// Calls since the start.
@@ -281,6 +293,7 @@ impl Calls {
     /// No calls yet.
     pub fn new(network: Network, ports: Ports, workers: u16, mut entropy: Entropy) -> Self {
         let streams = entropy.u64() & 0xffff_ffff;
+        let secret = entropy.u64();
         Calls {
             calls: Arena::new(),
             legs: Arena::new(),
@@ -295,13 +308,14 @@ impl Calls {
             late_acks: Map::default(),
             late_acks_lapse: VecDeque::new(),
             counts_due: BTreeMap::new(),
-            probes: BTreeSet::new(),
             referrals: BTreeMap::new(),
             reoffers: BTreeSet::new(),
             leaving: BTreeSet::new(),
+            due: BTreeSet::new(),
             ports,
             network,
             entropy,
+            secret,
             streams,
             workers: workers.max(1),
             total: 0,
@@ -371,13 +385,12 @@ impl Calls {
         self.ports.in_use()
     }
 
-    /// ACKs kept for repetition, requests kept for a challenge, calls that wait for their last counts, and legs that are asked whether
-    /// they are there.
+    /// ACKs kept for repetition, requests kept for a challenge, calls that wait for their last counts, and what is due on legs.
     pub fn timers_len(&self) -> usize {
         self.late_acks.len()
             + self.pending.len()
             + self.counts_due.len()
-            + self.probes.len()
+            + self.due.len()
             + self.referrals.len()
             + self.reoffers.len()
             + self.leaving.len()
@@ -455,13 +468,13 @@ impl Calls {
     pub fn next_deadline(&self) -> Option<Instant> {
         let acks = self.late_acks_lapse.front().map(|(at, _)| *at);
         let counts = self.counts_due.keys().next().map(|(at, _)| *at);
-        let probes = self.probes.first().map(|(at, _)| *at);
+        let due = self.due.first().map(|(at, _, _)| *at);
         let reoffers = self.reoffers.first().map(|(at, _)| *at);
         let leaving = self.leaving.first().map(|(at, _)| *at);
         let referrals = self.referrals_due();
         acks.into_iter()
             .chain(counts)
-            .chain(probes)
+            .chain(due)
             .chain(reoffers)
             .chain(leaving)
             .chain(referrals)
@@ -471,10 +484,10 @@ impl Calls {
     /// Does what is due.
     pub fn on_time(&mut self, ctx: &mut Ctx<'_>) {
         let now = ctx.now.mono;
-        self.probe_due(ctx);
         self.reoffers_due(ctx);
         self.leave_due(ctx);
         self.lapse_referrals(ctx);
+        self.legs_due(ctx);
         while let Some(&(at, key)) = self.late_acks_lapse.front() {
             if at > now {
                 break;
@@ -499,9 +512,9 @@ impl Calls {
     /// Takes a leg out of its call and of all indexes, closes its stream and writes its part of the record.
     pub(super) fn detach(&mut self, ctx: &mut Ctx<'_>, key: Key<Leg>, status: u16) {
         self.close_audio(ctx, key);
-        self.end_probes(key);
         self.end_reoffer(key);
         self.leave_referral(ctx, key);
+        self.disarm_all(key);
         // a change that waits for the other leg gets its answer before the dialog is gone
         self.finish_changes(ctx, key);
         let Some(leg) = self.legs.get_mut(key) else {
@@ -524,6 +537,9 @@ impl Calls {
         }
         if call.transferor == Some(key) {
             call.transferor = None;
+        }
+        if call.early == Some(key) {
+            call.early = None;
         }
         call.record.legs.push(LegRecord {
             id: leg.id,
@@ -564,6 +580,7 @@ impl Calls {
             if let Some((server, _)) = leg.reinvite_unacked {
                 self.by_server.remove(&server);
             }
+            debug_assert!(leg.due.iter().all(Option::is_none), "disarmed by detach");
         }
     }
 
@@ -601,8 +618,9 @@ impl Calls {
         let key = self.by_tag.get(&tag).copied()?;
         let leg = self.legs.get(key)?;
         match &leg.dialog {
-            Some(dialog) => dialog.matches(message).then_some(key),
-            None => (leg.request.call_id() == message.call_id()).then_some(key),
+            // a forking proxy may have made several dialogs of our INVITE, and not all may be known to us yet
+            Some(dialog) if !leg.is_called_early() => dialog.matches(message).then_some(key),
+            _ => (leg.request.call_id() == message.call_id()).then_some(key),
         }
     }
 

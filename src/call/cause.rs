@@ -31,6 +31,8 @@ pub enum Cause {
     MediaLost,
     /// The peer does not answer in its dialog.
     PeerLost,
+    /// The session was not refreshed in time (RFC 4028 §10).
+    SessionExpired,
     /// An operator or program ended it.
     Operator,
     /// The server shuts down.
@@ -51,7 +53,7 @@ impl Cause {
             Cause::Congestion | Cause::Shutdown => 503,
             Cause::NotAcceptable => 488,
             Cause::CallerGone | Cause::AnsweredElsewhere | Cause::Operator => 487,
-            Cause::MediaLost | Cause::PeerLost => 408,
+            Cause::MediaLost | Cause::PeerLost | Cause::SessionExpired => 408,
             Cause::Status(code) => return code,
         };
         StatusCode::new(code).expect("a status from 400 to 699")
@@ -71,6 +73,7 @@ impl Cause {
             Cause::NotAcceptable => 88,
             Cause::AnsweredElsewhere => 26,
             Cause::MediaLost | Cause::PeerLost => 27,
+            Cause::SessionExpired => 102,
             Cause::Status(code) => match code.as_u16() {
                 404 | 485 | 604 => 1,
                 480 => 18,
@@ -110,6 +113,7 @@ impl Cause {
             Cause::AnsweredElsewhere => "answered elsewhere",
             Cause::MediaLost => "media lost",
             Cause::PeerLost => "peer lost",
+            Cause::SessionExpired => "session timer expired",
             Cause::Operator => "ended by operator",
             Cause::Shutdown => "server stops",
             Cause::Status(code) => code.default_reason(),

@@ -29,6 +29,8 @@ impl Calls {
                     ctx.tx.cancel(ctx.now, client, reasons, ctx.acts);
                 }
             }
+            // the 2xx is still held back: the caller hears of no answer at all
+            (LegState::Answered, _) if leg.waits_for_answer() => self.refuse_leg(ctx, key, cause),
             (LegState::Answered, Invite::Server { acked: false, .. }) => {
                 // no BYE before the ACK, or before we gave up waiting for it (RFC 3261 §15)
                 leg.bye_when_acked = Some(cause);
@@ -47,6 +49,7 @@ impl Calls {
     }
 
     pub(super) fn send_bye(&mut self, ctx: &mut Ctx<'_>, key: Key<Leg>, cause: Cause) {
+        self.settle(ctx, key, None);
         let Some(call) = self.legs.get(key).map(|leg| leg.call) else {
             return;
         };
@@ -155,6 +158,18 @@ impl Calls {
             .calls
             .get(call)
             .is_some_and(|call| call.legs.contains(&key));
+        if leg.is_answered() && leg.waits_for_answer() {
+            self.refuse_leg(ctx, key, Cause::CallerGone);
+            self.note_reason(ctx, call, request);
+            let cause = Cause::CallerGone;
+            ctx.event(CallEvent::LegEnded {
+                call,
+                leg: key,
+                role,
+                cause,
+            });
+            return;
+        }
         match leg.state {
             LegState::Incoming => {
                 // the caller ends its early dialog; its INVITE still wants an answer (RFC 3261 §15.1.2)
@@ -213,13 +228,22 @@ impl Calls {
             return;
         };
         let call = leg.call;
-        if leg.state != LegState::Incoming {
+        if !leg.waits_for_answer() {
             self.cancel_change(ctx, key, server);
             return;
         }
+        let event = match leg.state {
+            LegState::Answered => CallEvent::LegEnded {
+                call,
+                leg: key,
+                role: leg.role,
+                cause: Cause::CallerGone,
+            },
+            _ => CallEvent::CallerGone { call },
+        };
         self.refuse_leg(ctx, key, Cause::CallerGone);
         self.note_reason(ctx, call, request);
-        ctx.event(CallEvent::CallerGone { call });
+        ctx.event(event);
     }
 
     /// Keeps why a side ended, for the other legs that end with it.

@@ -46,14 +46,15 @@ impl Calls {
         others.spec.route = way.routes;
         let spec = others.spec.clone();
         leg.flow = way.flow;
-        let (call, tag, endpoint) = (leg.call, leg.tag, leg.endpoint.clone());
+        let (call, endpoint) = (leg.call, leg.endpoint.clone());
         let body = leg.audio.sent.clone().unwrap_or_default();
         ctx.event(CallEvent::FlowFailed {
             endpoint,
             flow: dead,
         });
         let call_id = self.entropy.token::<26>();
-        let message = self.invite(ctx, call, &spec, tag, &call_id, &body);
+        let breadth = self.breadth(call).unwrap_or(1);
+        let message = self.invite(ctx, call, key, &spec, breadth, &call_id, &body);
         let user = User::Invite(key);
         let client = ctx
             .tx
@@ -61,6 +62,7 @@ impl Calls {
         if let Some(leg) = self.legs.get_mut(key) {
             leg.request = message;
             leg.invite = Invite::Client { key: Some(client) };
+            leg.forget_early();
         }
         true
     }
@@ -104,6 +106,9 @@ impl Calls {
             leg.flow = way.flow;
             if let Some(dialog) = leg.dialog.as_mut() {
                 dialog.flow = way.flow;
+            }
+            for fork in &mut leg.forks {
+                fork.move_to(way.flow);
             }
             match leg.invite {
                 Invite::Client { key: Some(client) } => ctx.tx.move_client(client, way.flow),

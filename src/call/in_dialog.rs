@@ -1,9 +1,8 @@
 //! Requests in the dialog of a leg: which are served, and how.
 
-use super::calls::{CallEvent, Calls, Ctx};
+use super::calls::{Calls, Ctx};
 use super::incoming::ALLOW;
 use super::leg::{Invite, Leg, LegState};
-use crate::base::Key;
 use crate::sip::{Builder, Message, Method, Name, StatusCode};
 use crate::transaction::ServerKey;
 use crate::transport::Flow;
@@ -45,12 +44,26 @@ impl Calls {
         if is_ending || matches!(leg.state, LegState::Cancelling(_)) {
             return false;
         }
-        if let Some(dialog) = leg.dialog.as_mut() {
+        if leg.is_called_early() {
+            // each branch of a fork behind the party speaks in a dialog of its own
+            let known = leg.select(request.from_tag().unwrap_or_default());
+            if !known && *request.method() != Method::Bye {
+                return false;
+            }
+        }
+        if let Some(dialog) = leg.dialog.as_mut().filter(|dialog| dialog.matches(request)) {
             if dialog.receive(request, flow).is_err() {
                 self.reply(ctx, server, request, StatusCode::SERVER_INTERNAL_ERROR);
                 return true;
             }
             leg.flow = flow;
+        }
+        if let Some(unknown) = unknown_extensions(request) {
+            let response = Builder::response(request, StatusCode::BAD_EXTENSION, "")
+                .header(Name::Unsupported, unknown)
+                .finish();
+            ctx.tx.respond(ctx.now, server, response, ctx.acts);
+            return true;
         }
         match request.method() {
             Method::Bye => {
@@ -58,14 +71,11 @@ impl Calls {
                 self.on_bye(ctx, key, request);
             }
             Method::Invite | Method::Update => self.on_change(ctx, key, server, request.clone()),
-            Method::Info => {
-                self.reply(ctx, server, request, StatusCode::OK);
-                self.on_info(ctx, key, request);
-            }
-            Method::Options => self.reply(ctx, server, request, StatusCode::OK),
-            Method::Prack => self.reply(ctx, server, request, StatusCode::CALL_DOES_NOT_EXIST),
             Method::Refer => self.on_refer(ctx, key, server, request),
             Method::Subscribe if self.resubscribe(ctx, key, server, request).is_some() => {}
+            Method::Info => self.on_info(ctx, key, server, request),
+            Method::Options => self.reply(ctx, server, request, StatusCode::OK),
+            Method::Prack => self.on_prack(ctx, key, server, request),
             Method::Subscribe | Method::Notify => {
                 self.reply(ctx, server, request, StatusCode::BAD_EVENT);
             }
@@ -79,6 +89,7 @@ impl Calls {
         true
     }
 
+    /// A response without a body to a request in a dialog, with the headers that its status needs.
     pub(super) fn reply(
         &mut self,
         ctx: &mut Ctx<'_>,
@@ -90,41 +101,35 @@ impl Calls {
         if matches!(status.as_u16(), 200 | 405) && *request.method() != Method::Bye {
             builder = builder.header(Name::Allow, ALLOW);
         }
+        if status == StatusCode::SERVER_INTERNAL_ERROR {
+            let seconds = self.entropy.below(10).to_string();
+            builder = builder.header(Name::RetryAfter, seconds);
+        }
+        if status == StatusCode::UNSUPPORTED_MEDIA_TYPE {
+            builder = match request.method() {
+                Method::Info => builder.header(Name::Accept, super::info::ACCEPT),
+                _ => builder.header(Name::Accept, "application/sdp"),
+            };
+        }
         ctx.tx.respond(ctx.now, server, builder.finish(), ctx.acts);
     }
+}
 
-    /// Keys sent as INFO: `application/dtmf-relay` with `Signal=5`, or `application/dtmf` with the key alone.
-    fn on_info(&mut self, ctx: &mut Ctx<'_>, key: Key<Leg>, request: &Message) {
-        let Some(leg) = self.legs.get(key) else {
-            return;
-        };
-        let call = leg.call;
-        let is_caller = self.calls.get(call).is_some_and(|call| call.a == Some(key));
-        let kind = request.content_type().unwrap_or_default();
-        let Ok(body) = std::str::from_utf8(request.body()) else {
-            return;
-        };
-        let signal = if kind.starts_with(b"application/dtmf-relay") {
-            body.lines()
-                .filter_map(|line| line.split_once('='))
-                .find(|(name, _)| name.trim().eq_ignore_ascii_case("signal"))
-                .map(|(_, value)| value.trim())
-        } else if kind.starts_with(b"application/dtmf") {
-            Some(body.trim())
-        } else {
-            None
-        };
-        let digit = match signal {
-            Some("10") => Some('*'),
-            Some("11") => Some('#'),
-            Some(text) => text.chars().next().map(|char| char.to_ascii_uppercase()),
-            None => None,
-        };
-        if let Some(digit) = digit
-            && is_caller
-            && "0123456789*#ABCD".contains(digit)
-        {
-            ctx.event(CallEvent::Digit { call, digit });
-        }
-    }
+/// Extensions that a request may insist on.
+pub const EXTENSIONS: &[&str] = &["100rel", "outbound", "path", "timer"];
+
+/// Those that `request` insists on and that we do not have (RFC 3261 §8.2.2.3).
+pub fn unknown_extensions(request: &Message) -> Option<String> {
+    let known = |tag: &[u8]| {
+        EXTENSIONS
+            .iter()
+            .any(|known| tag.eq_ignore_ascii_case(known.as_bytes()))
+    };
+    let missing: Vec<String> = request
+        .headers(Name::Require)
+        .flat_map(crate::sip::split_commas)
+        .filter(|tag| !known(tag))
+        .map(|tag| String::from_utf8_lossy(tag).into_owned())
+        .collect();
+    (!missing.is_empty()).then(|| missing.join(", "))
 }

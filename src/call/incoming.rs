@@ -6,9 +6,14 @@ use bytes::Bytes;
 
 use super::calls::{Call, CallOutput, Calls, Ctx};
 use super::cause::Cause;
+use super::due::Due;
 use super::leg::{Audio, Endpoint, Invite, Leg, LegState, NewLeg, PeerLogin, Role};
+use super::loops::{BREADTH_MAX, Cookie, breadth_of};
+use super::policy::{InvitePolicy, Prack};
+use super::session_timer;
 use crate::base::{Key, id};
-use crate::dialog::{Dialog, Tag};
+use crate::dialog::offer_answer::{Event, Exchange};
+use crate::dialog::{Dialog, OfferAnswer, Tag};
 use crate::event::{CallFact, CallRecord, Direction, Outcome, Party};
 use crate::media::{self, Codec, Payload};
 use crate::sdp::SdpOffer;
@@ -17,7 +22,7 @@ use crate::transaction::ServerKey;
 use crate::transport::Flow;
 
 /// Methods that we serve in a dialog, for Allow.
-pub const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, INFO, REFER";
+pub const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, UPDATE, INFO, REFER";
 
 /// An INVITE that opens a call, its sender known.
 #[derive(Clone, Debug)]
@@ -40,6 +45,52 @@ pub struct Incoming {
     pub login: Option<PeerLogin>,
     /// The registered device that calls, if it is one.
     pub device: Option<u64>,
+    /// What it asks for and on whose behalf, as a fingerprint.
+    pub cookie: Option<Cookie>,
+}
+
+/// Why an INVITE opens no call: a status, and the header that the status needs.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Refusal {
+    /// The final status.
+    pub status: StatusCode,
+    /// For example Min-SE with 422.
+    pub header: Option<(Name, String)>,
+}
+
+impl From<StatusCode> for Refusal {
+    fn from(status: StatusCode) -> Self {
+        Refusal {
+            status,
+            header: None,
+        }
+    }
+}
+
+/// Are our rules for this peer and its own wishes compatible (RFC 3262 §3, RFC 4028 §9)?
+fn check_extensions(invite: &Message, policy: &InvitePolicy) -> Result<(), Refusal> {
+    let tagged = |name, status| Refusal {
+        status,
+        header: Some((name, "100rel".to_owned())),
+    };
+    let insists = invite.has_option_tag(Name::Require, "100rel");
+    let knows = insists || invite.has_option_tag(Name::Supported, "100rel");
+    match policy.prack {
+        Prack::Off if insists => {
+            return Err(tagged(Name::Unsupported, StatusCode::BAD_EXTENSION));
+        }
+        Prack::Required if !knows => {
+            return Err(tagged(Name::Require, StatusCode::EXTENSION_REQUIRED));
+        }
+        Prack::Off | Prack::Supported | Prack::Required => {}
+    }
+    match session_timer::too_small(invite, policy) {
+        Some(min) => Err(Refusal {
+            status: StatusCode::SESSION_INTERVAL_TOO_SMALL,
+            header: Some((Name::MinSe, min.to_string())),
+        }),
+        None => Ok(()),
+    }
 }
 
 /// The offer in a request or response, if its body is one.
@@ -59,10 +110,13 @@ impl Calls {
         &mut self,
         ctx: &mut Ctx<'_>,
         incoming: Incoming,
-    ) -> Result<Key<Call>, StatusCode> {
+    ) -> Result<Key<Call>, Refusal> {
         let bad = StatusCode::BAD_REQUEST;
+        let policy = self.network.policy(&incoming.endpoint, &incoming.flow);
+        check_extensions(&incoming.invite, &policy)?;
         let tag = Tag::new(&mut self.entropy);
         let dialog = Dialog::uas(&incoming.invite, tag, incoming.flow).ok_or(bad)?;
+        let mut offers = OfferAnswer::called();
         let mut audio = Audio::default();
         if let Some(body) = sdp_of(&incoming.invite) {
             audio.heard = Some(body.clone());
@@ -72,10 +126,16 @@ impl Calls {
                     .map_err(|refusal| StatusCode::new(refusal.status()).expect("a status"))?;
             }
             audio.offer = Some(offer);
+            let fits = offers.on(Event::Offered);
+            debug_assert!(fits.is_ok(), "the first offer of a dialog");
         } else if !incoming.invite.body().is_empty() {
-            return Err(StatusCode::UNSUPPORTED_MEDIA_TYPE);
+            return Err(StatusCode::UNSUPPORTED_MEDIA_TYPE.into());
         }
         let call = self.open_call(ctx, incoming.direction, incoming.from.clone(), incoming.to);
+        if let Some(open) = self.calls.get_mut(call) {
+            open.cookie = incoming.cookie;
+            open.breadth.0 = breadth_of(&incoming.invite);
+        }
         let mut leg = Leg::new(NewLeg {
             id: id::ulid(ctx.now.wall, &mut self.entropy),
             call,
@@ -89,9 +149,12 @@ impl Calls {
             },
             tag,
             flow: incoming.flow,
+            policy,
             started_at: ctx.now.wall,
         });
         leg.dialog = Some(dialog);
+        leg.offers = offers;
+        leg.allows.note(&incoming.invite);
         leg.request = incoming.invite;
         leg.audio = audio;
         leg.login = incoming.login;
@@ -146,6 +209,9 @@ impl Calls {
             a: None,
             b: None,
             transferor: None,
+            early: None,
+            breadth: (BREADTH_MAX, 1),
+            cookie: None,
             legs: Vec::with_capacity(2),
             record,
             closing_streams: Vec::new(),
@@ -203,14 +269,53 @@ impl Calls {
         let Some(leg) = self.legs.get_mut(key) else {
             return;
         };
-        let Invite::Server { key: server, .. } = leg.invite else {
-            return;
-        };
         if leg.state != LegState::Incoming || (leg.told == code && sdp.is_none()) {
             return;
         }
         leg.told = code;
         leg.rang |= code == 180;
+        if leg.reliable.is_open() {
+            leg.reliable.wait(code, sdp);
+        } else {
+            self.tell_now(ctx, key, code, sdp);
+        }
+    }
+
+    /// Sends a provisional response that nothing holds back.
+    pub(super) fn tell_now(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        key: Key<Leg>,
+        code: u16,
+        sdp: Option<Bytes>,
+    ) {
+        let mut sdp = sdp;
+        let Some(leg) = self.legs.get(key) else {
+            return;
+        };
+        let Invite::Server { key: server, .. } = leg.invite else {
+            return;
+        };
+        if leg.state != LegState::Incoming {
+            return;
+        }
+        let reliably = leg.is_told_reliably(sdp.is_some());
+        if reliably && leg.offers.exchange() == Exchange::Fresh {
+            // who calls without an offer gets ours in the first reliable response (RFC 3261 §13.2.1)
+            let ours = self.our_codecs(&leg.flow, true);
+            let Ok(body) = self.write_offer(ctx, key, ours, crate::sdp::Direction::SendRecv) else {
+                return;
+            };
+            if let Some(leg) = self.legs.get_mut(key) {
+                leg.audio.sent = Some(body.clone());
+                let fits = leg.offers.on(Event::Offer);
+                debug_assert!(fits.is_ok(), "nothing was offered before");
+            }
+            sdp = Some(body);
+        }
+        let Some(leg) = self.legs.get(key) else {
+            return;
+        };
         let status = StatusCode::new(code).expect("a provisional status");
         let contact = self
             .network
@@ -218,7 +323,12 @@ impl Calls {
         let builder = Builder::response(&leg.request, status, "")
             .to_tag(leg.tag.as_bytes())
             .copy(&leg.request, Name::RecordRoute)
-            .header(Name::Contact, contact);
+            .header(Name::Contact, contact)
+            .header(Name::Allow, ALLOW);
+        if reliably {
+            self.tell_reliably(ctx, key, builder, sdp);
+            return;
+        }
         let message = match sdp {
             Some(sdp) => builder.body("application/sdp", &sdp),
             None => builder.finish(),
@@ -264,23 +374,46 @@ impl Calls {
         direction: crate::sdp::Direction,
     ) -> Result<(), StatusCode> {
         let gone = StatusCode::CALL_DOES_NOT_EXIST;
-        let body = self.describe(ctx, key, payloads, direction)?;
-        let leg = self.legs.get_mut(key).ok_or(gone)?;
-        let Invite::Server { key: server, .. } = leg.invite else {
-            return Err(gone);
+        // a description that went reliably is not repeated: the exchange is over, or its answer is due in a PRACK
+        let exchange = self.legs.get(key).ok_or(gone)?.offers.exchange();
+        let body = match exchange {
+            Exchange::Stable | Exchange::Ours { .. } => None,
+            Exchange::Fresh | Exchange::Theirs { .. } => {
+                Some(self.describe(ctx, key, payloads, direction)?)
+            }
         };
+        let leg = self.legs.get_mut(key).ok_or(gone)?;
+        if !matches!(leg.invite, Invite::Server { .. }) {
+            return Err(gone);
+        }
+        let event = match exchange {
+            Exchange::Fresh => Some(Event::Offer),
+            Exchange::Theirs { .. } => Some(Event::Answer),
+            Exchange::Stable | Exchange::Ours { .. } => None,
+        };
+        if let Some(event) = event {
+            let fits = leg.offers.on(event);
+            debug_assert!(fits.is_ok(), "the 2xx completes the exchange");
+            leg.audio.answer_due_in_ack = event == Event::Offer;
+        }
         leg.state = LegState::Answered;
         leg.answered_at = Some(ctx.now.wall);
         let contact = self
             .network
             .contact(&leg.flow, user_of(&leg.request).as_ref());
-        let message = Builder::response(&leg.request, StatusCode::OK, "")
+        let mut builder = Builder::response(&leg.request, StatusCode::OK, "")
             .to_tag(leg.tag.as_bytes())
             .copy(&leg.request, Name::RecordRoute)
             .header(Name::Contact, contact)
             .header(Name::Allow, ALLOW)
-            .header(Name::Server, self.product.as_bytes())
-            .body("application/sdp", &body);
+            .header(Name::Server, self.product.as_bytes());
+        let request = leg.request.clone();
+        builder = self.grant_timer(ctx, key, &request, builder);
+        let message = match body {
+            Some(body) => builder.body("application/sdp", &body),
+            None => builder.finish(),
+        };
+        let leg = self.legs.get_mut(key).ok_or(gone)?;
         let (call_key, id) = (leg.call, leg.id);
         let (role, party) = (leg.role.as_str().into(), leg.party.clone());
         if let Some(call) = self.calls.get_mut(call_key) {
@@ -297,9 +430,23 @@ impl Calls {
                 party,
             });
         }
-        ctx.tx.respond(ctx.now, server, message, ctx.acts);
-        self.begin_probes(ctx, key);
+        match self.legs.get_mut(key) {
+            Some(leg) if leg.reliable.holds_answer() => leg.reliable.answer = Some(message),
+            _ => self.send_answer(ctx, key, message),
+        }
         Ok(())
+    }
+
+    /// The 2xx leaves.
+    pub(super) fn send_answer(&mut self, ctx: &mut Ctx<'_>, key: Key<Leg>, message: Message) {
+        self.disarm(key, Due::Provisional);
+        let Some(leg) = self.legs.get_mut(key) else {
+            return;
+        };
+        leg.reliable.finish();
+        if let Invite::Server { key: server, .. } = leg.invite {
+            ctx.tx.respond(ctx.now, server, message, ctx.acts);
+        }
     }
 
     /// Our description for the caller: the one already sent as early media, the answer to its offer, or our own offer.
@@ -315,26 +462,19 @@ impl Calls {
         if let (Some(sent), Some(_)) = (&leg.audio.sent, &leg.audio.plan) {
             return Ok(sent.clone());
         }
-        let local = self.open_audio(ctx, key, payloads, direction)?;
-        let leg = self.legs.get_mut(key).ok_or(gone)?;
-        match leg.audio.offer.take() {
+        match leg.audio.offer.clone() {
             Some(offer) => {
-                let (body, plan) = match media::answer(&offer, &local) {
-                    Ok(answer) => answer,
-                    Err(refusal) => {
-                        // early media that cannot be passed on leaves the offer to be answered later
-                        leg.audio.offer = Some(offer);
-                        return Err(StatusCode::new(refusal.status()).expect("a status"));
-                    }
-                };
+                // early media that cannot be passed on leaves the offer to be answered later
+                let (body, plan) = self.write_answer(ctx, key, &offer, payloads, direction)?;
+                let leg = self.legs.get_mut(key).ok_or(gone)?;
                 leg.audio.sent = Some(body.clone());
                 self.agree(ctx, key, plan);
                 Ok(body)
             }
             None => {
-                let body = media::offer(&local);
+                let body = self.write_offer(ctx, key, payloads, direction)?;
+                let leg = self.legs.get_mut(key).ok_or(gone)?;
                 leg.audio.sent = Some(body.clone());
-                leg.audio.answer_due_in_ack = true;
                 Ok(body)
             }
         }
@@ -357,6 +497,9 @@ impl Calls {
             builder = builder.header(Name::RetryAfter, "5");
         }
         ctx.tx.respond(ctx.now, server, builder.finish(), ctx.acts);
+        if let Some(leg) = self.legs.get_mut(key) {
+            leg.reliable.finish();
+        }
         self.detach(ctx, key, status.as_u16());
         self.remove_leg(key);
     }

@@ -6,9 +6,15 @@ use bytes::Bytes;
 
 use super::calls::Call;
 use super::cause::Cause;
+use super::change::Wanted;
+use super::due::DueTimes;
+use super::early::Fork;
 use super::flows::OtherFlows;
-use crate::base::{Instant, Key, Secret, Ulid, WallTime};
-use crate::dialog::{Dialog, Tag};
+use super::policy::InvitePolicy;
+use super::reliable::Reliable;
+use super::session_timer::Timer;
+use crate::base::{Key, Secret, Ulid, WallTime};
+use crate::dialog::{Dialog, OfferAnswer, Tag};
 use crate::event::Party;
 use crate::media::{LocalMedia, MediaPlan, StreamId};
 use crate::sdp::SdpOffer;
@@ -96,10 +102,85 @@ pub struct Crossing {
     pub server: ServerKey,
     /// Its request.
     pub request: Message,
-    /// The session description in it, as it came.
+    /// The session description in it, as it came and as an offer; none when the other leg shall make one.
+    pub offer: Option<(Bytes, SdpOffer)>,
+}
+
+/// Why we change, or refresh, the session of a leg.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Why {
+    /// The other party asked for it.
+    Cross,
+    /// The other party asked for an offer.
+    CrossLate,
+    /// What was changed here is not changed there: back to what was.
+    Restore,
+    /// So that the session does not expire (RFC 4028 §10).
+    Refresh,
+    /// Another party is at the other end now.
+    Reoffer,
+}
+
+/// A re-INVITE or UPDATE of ours that has no final answer.
+#[derive(Clone, Debug)]
+pub struct Asking {
+    /// Its transaction.
+    pub client: ClientKey,
+    /// It is an UPDATE.
+    pub update: bool,
+    /// Why we ask.
+    pub why: Why,
+    /// Our offer in it, as text.
+    pub offer: Option<Bytes>,
+    /// What that offer wants, where it wants a change.
+    pub(super) wanted: Option<Wanted>,
+    /// What our description was before that offer, should it be refused.
+    pub before: Option<LocalMedia>,
+}
+
+/// A change of ours that met one of the peer's and is tried again.
+#[derive(Clone, Debug)]
+pub struct Again {
+    /// Why we ask.
+    pub why: Why,
+    /// What it wants.
+    pub(super) wanted: Option<Wanted>,
+}
+
+/// An offer of the party in its 2xx to our re-INVITE, which our ACK must answer once the other party has.
+#[derive(Clone, Debug)]
+pub struct OwedAnswer {
+    /// The transaction of our re-INVITE.
+    pub client: ClientKey,
+    /// The number of our re-INVITE.
+    pub cseq: u32,
+    /// The offer as it came.
     pub body: Bytes,
-    /// The offer in it.
+    /// The offer.
     pub offer: SdpOffer,
+}
+
+/// What the party says that it serves (RFC 3261 §20.5).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Allows {
+    /// UPDATE.
+    pub update: bool,
+    /// INFO; `None`: it has not said.
+    pub info: Option<bool>,
+}
+
+impl Allows {
+    /// Reads Allow of a message, if it has one.
+    pub fn note(&mut self, message: &Message) {
+        if message.header(Name::Allow).is_none() {
+            return;
+        }
+        let serves = |method: &str| message.has_option_tag(Name::Allow, method);
+        *self = Allows {
+            update: serves("UPDATE"),
+            info: Some(serves("INFO")),
+        };
+    }
 }
 
 /// Audio of a leg.
@@ -117,10 +198,9 @@ pub struct Audio {
     pub heard: Option<Bytes>,
     /// The party's offer that has no answer yet.
     pub offer: Option<SdpOffer>,
-    /// Our offer in a re-INVITE that has no answer yet, as text.
-    pub asked: Option<Bytes>,
-    /// What `local` was before that offer, should it be refused.
-    pub before: Option<LocalMedia>,
+    /// The last description that left for the party in any message, and its version: the version rises when the text differs, and
+    /// only then (RFC 3264 §8).
+    pub issued: Option<(Bytes, u64)>,
     /// What is agreed.
     pub plan: Option<MediaPlan>,
     /// Packets of the party have been heard.
@@ -192,6 +272,26 @@ pub struct Leg {
     pub tag: Tag,
     /// Its dialog, once there is one.
     pub dialog: Option<Dialog>,
+    /// Who offers and who answers in it.
+    pub offers: OfferAnswer,
+    /// Our reliable provisional responses to the party.
+    pub reliable: Reliable,
+    /// RSeq of the party's last reliable provisional response in the dialog.
+    pub rseq: Option<u32>,
+    /// Further early dialogs that a fork behind the party has made of our INVITE; at most [`super::early::FORKS_MAX`].
+    pub forks: Vec<Fork>,
+    /// What the party serves.
+    pub allows: Allows,
+    /// How its INVITE usage is run.
+    pub policy: InvitePolicy,
+    /// Its session timer, while one runs.
+    pub timer: Option<Timer>,
+    /// Times that its INVITE was sent again with a longer session.
+    pub longer: u8,
+    /// The largest Min-SE that the party has named, in seconds.
+    pub min_se: u32,
+    /// INFO requests of ours that have no final response.
+    pub infos: u8,
     /// Where its peer was last heard.
     pub flow: Flow,
     /// The INVITE that opened it, as received or as sent.
@@ -207,7 +307,11 @@ pub struct Leg {
     /// Other flows of that device, until it answers.
     pub others: Option<Box<OtherFlows>>,
     /// Our re-INVITE or UPDATE that has no final answer.
-    pub asking: Option<ClientKey>,
+    pub asking: Option<Box<Asking>>,
+    /// What is tried again after glare.
+    pub again: Option<Box<Again>>,
+    /// The party's offer that our ACK must answer.
+    pub owed: Option<Box<OwedAnswer>>,
     /// The party's re-INVITE or UPDATE that waits for the other leg.
     pub crossing: Option<Box<Crossing>>,
     /// The party's re-INVITE answered by us with a 2xx that has no ACK yet, and its CSeq number, which the ACK will bear.
@@ -222,8 +326,8 @@ pub struct Leg {
     pub answered_at: Option<WallTime>,
     /// A 18x came from it or went to it.
     pub rang: bool,
-    /// When it is asked next whether it is still there.
-    pub probe_at: Option<Instant>,
+    /// What is due on it.
+    pub due: DueTimes,
     /// The status of the last provisional that we sent to the caller.
     pub told: u16,
     /// Its party has sent a REFER before.
@@ -243,6 +347,7 @@ pub(super) struct NewLeg {
     pub invite: Invite,
     pub tag: Tag,
     pub flow: Flow,
+    pub policy: InvitePolicy,
     pub started_at: WallTime,
 }
 
@@ -258,6 +363,16 @@ impl Leg {
             invite: new.invite,
             tag: new.tag,
             dialog: None,
+            offers: OfferAnswer::default(),
+            reliable: Reliable::default(),
+            rseq: None,
+            forks: Vec::new(),
+            allows: Allows::default(),
+            policy: new.policy,
+            timer: None,
+            min_se: 0,
+            longer: 0,
+            infos: 0,
             flow: new.flow,
             request: Message::empty(),
             audio: Audio::default(),
@@ -266,6 +381,8 @@ impl Leg {
             device: None,
             others: None,
             asking: None,
+            again: None,
+            owed: None,
             crossing: None,
             reinvite_unacked: None,
             bye_when_acked: None,
@@ -273,7 +390,7 @@ impl Leg {
             started_at: new.started_at,
             answered_at: None,
             rang: false,
-            probe_at: None,
+            due: Default::default(),
             told: 0,
             referred: false,
             reoffer: None,
@@ -291,6 +408,16 @@ impl Leg {
     /// True when the leg is up.
     pub fn is_answered(&self) -> bool {
         self.state == LegState::Answered
+    }
+
+    /// True while our INVITE to the party has no final answer.
+    pub(super) fn is_called_early(&self) -> bool {
+        matches!(self.invite, Invite::Client { .. }) && !self.is_answered()
+    }
+
+    /// True while the party waits for a final response to its INVITE: nothing was answered, or the 2xx is held back.
+    pub(super) fn waits_for_answer(&self) -> bool {
+        self.state == LegState::Incoming || self.reliable.answer.is_some()
     }
 
     /// The address in Call-ID terms, for records.

@@ -11,26 +11,36 @@ mod audio;
 mod bridge;
 mod calls;
 mod cause;
+mod change;
+mod describe;
+mod due;
+mod early;
 mod ending;
 mod flows;
 pub mod header_policy;
 mod in_dialog;
 mod incoming;
+mod info;
 mod leg;
+mod loops;
 mod network;
 mod outgoing;
 mod policy;
 mod probe;
 mod referral;
+mod reliable;
 mod renegotiate;
 mod reoffer;
+mod session_timer;
 mod transfer;
 
 pub use calls::{Asked, Call, CallEvent, CallOutput, Calls, Ctx, User};
 pub use cause::Cause;
 pub use flows::OtherFlows;
-pub use incoming::Incoming;
+pub use in_dialog::unknown_extensions;
+pub use incoming::{Incoming, Refusal};
 pub use leg::{Endpoint, Leg, LegSpec, LegState, PeerLogin, Role};
+pub use loops::{Cookie, is_loop};
 pub use network::{Network, ProfileFace};
 pub use policy::{
     EarlyMedia, InvitePolicy, Prack, Refresher, SESSION_EXPIRES, SESSION_MIN, SessionTimer,

@@ -6,10 +6,12 @@ use bytes::Bytes;
 
 use super::calls::{Call, CallEvent, CallOutput, Calls, Ctx, LateAck, User};
 use super::cause::Cause;
+use super::describe;
 use super::header_policy::{self, From, On};
 use super::incoming::{ALLOW, sdp_of};
 use super::leg::{Endpoint, Invite, Leg, LegSpec, LegState, NewLeg};
 use crate::base::{Duration, Key, id, limits};
+use crate::dialog::offer_answer::Event;
 use crate::dialog::{Dialog, Tag};
 use crate::event::CallFact;
 use crate::media::{self, MediaPlan, Payload};
@@ -20,6 +22,13 @@ use crate::transport::Flow;
 
 /// Max-Forwards of a call that begins here (RFC 3261 §8.1.1.6).
 const HOPS: u8 = 70;
+
+/// Further tries of an INVITE whose session was too short for the peer: one for the peer, one for a proxy before it.
+const LONGER_MAX: u8 = 2;
+
+/// Numbers that a branch of a fork, whose early dialog is forgotten when another wins, may have seen from us in PRACKs (guess: far more than
+/// anybody answers reliably).
+const FORK_GAP: u32 = 100;
 
 impl Calls {
     /// Calls a party for `call`. The offer holds what the caller offers, or our own codecs when it offers nothing yet.
@@ -32,7 +41,13 @@ impl Calls {
         let gone = StatusCode::CALL_DOES_NOT_EXIST;
         let payloads = match self.caller_offers(call_key) {
             Some(list) => self.allowed(&spec.flow, list),
-            None => self.our_codecs(&spec.flow, false),
+            // a caller that gets our offer in a reliable provisional response has settled on it before anybody answers
+            None => {
+                let settles_early = self
+                    .caller(call_key)
+                    .is_some_and(|caller| caller.is_told_reliably(false));
+                self.our_codecs(&spec.flow, settles_early)
+            }
         };
         if !payloads.iter().any(|payload| payload.codec.is_speech()) {
             return Err(StatusCode::NOT_ACCEPTABLE_HERE);
@@ -41,6 +56,10 @@ impl Calls {
         if call.ending || call.legs.len() >= limits::FORK_BRANCHES_MAX {
             return Err(gone);
         }
+        let breadth = self
+            .breadth(call_key)
+            .ok_or(StatusCode::MAX_BREADTH_EXCEEDED)?;
+        let policy = self.network.policy(&spec.endpoint, &spec.flow);
         let tag = Tag::new(&mut self.entropy);
         let mut leg = Leg::new(NewLeg {
             id: id::ulid(ctx.now.wall, &mut self.entropy),
@@ -52,22 +71,23 @@ impl Calls {
             invite: Invite::Client { key: None },
             tag,
             flow: spec.flow,
+            policy,
             started_at: ctx.now.wall,
         });
         leg.login = spec.login.clone();
         leg.device = spec.device;
+        leg.offers = super::early::offered();
         let key = self.legs.insert(leg);
         let direction = self.caller_direction(call_key);
-        let local = match self.open_audio(ctx, key, payloads, direction) {
-            Ok(local) => local,
+        let body = match self.write_offer(ctx, key, payloads, direction) {
+            Ok(body) => body,
             Err(status) => {
                 self.legs.remove(key);
                 return Err(status);
             }
         };
-        let body = media::offer(&local);
         let call_id = self.entropy.token::<26>();
-        let message = self.invite(ctx, call_key, &spec, tag, &call_id, &body);
+        let message = self.invite(ctx, call_key, key, &spec, breadth, &call_id, &body);
         let client = ctx.tx.send_request(
             ctx.now,
             spec.flow,
@@ -101,28 +121,34 @@ impl Calls {
         &self,
         ctx: &mut Ctx<'_>,
         call: Key<Call>,
+        key: Key<Leg>,
         spec: &LegSpec,
-        tag: Tag,
+        breadth: u16,
         call_id: &[u8],
         body: &[u8],
     ) -> Message {
         let branch = ctx.tx.branch();
+        let branch = match self.calls.get(call).and_then(|call| call.cookie) {
+            Some(cookie) => cookie.mark(branch.as_ref()),
+            None => branch.as_ref().to_vec(),
+        };
         let sent_by = self.network.sent_by(&spec.flow);
         let mut builder = Builder::request(&Method::Invite, &spec.request_uri)
-            .via(
-                spec.flow.transport.as_str(),
-                &sent_by,
-                branch.as_ref(),
-                true,
-            )
-            .header_fmt(Name::MaxForwards, format_args!("{}", self.hops_left(call)));
+            .via(spec.flow.transport.as_str(), &sent_by, &branch, true)
+            .header_fmt(Name::MaxForwards, format_args!("{}", self.hops_left(call)))
+            .header_fmt(Name::MaxBreadth, format_args!("{breadth}"));
+        let tag = self.legs.get(key).map(|leg| leg.tag);
         for route in &spec.route {
             builder = builder.header(Name::Route, route);
         }
         builder = builder
             .header_fmt(
                 Name::From,
-                format_args!("{};tag={}", spec.from, tag.as_str()),
+                format_args!(
+                    "{};tag={}",
+                    spec.from,
+                    tag.as_ref().map(Tag::as_str).unwrap_or_default()
+                ),
             )
             .header(Name::To, &spec.to)
             .header(Name::CallId, call_id)
@@ -133,6 +159,11 @@ impl Calls {
             )
             .header(Name::Allow, ALLOW)
             .header(Name::UserAgent, self.product.as_bytes());
+        if let Some(leg) = self.legs.get(key) {
+            for (name, value) in leg.proposal(true) {
+                builder = builder.header(name, value);
+            }
+        }
         for (name, value) in &spec.headers {
             builder = builder.header(*name, value);
         }
@@ -184,36 +215,13 @@ impl Calls {
             (LegState::Answered, 2) if ours => self.second_answer(ctx, key, client, flow, response),
             (LegState::Answered | LegState::Incoming, _) => {}
             (LegState::Calling | LegState::Ringing, _) if !ours => {}
-            (LegState::Calling | LegState::Ringing, 1) => self.progress(ctx, key, response),
+            (LegState::Calling | LegState::Ringing, 1) => {
+                self.progress(ctx, key, flow, response);
+            }
             (LegState::Calling | LegState::Ringing, 2) => {
                 self.answered(ctx, key, client, flow, response)
             }
             (LegState::Calling | LegState::Ringing, _) => self.refused(ctx, key, response),
-        }
-    }
-
-    /// A provisional response above 100.
-    fn progress(&mut self, ctx: &mut Ctx<'_>, key: Key<Leg>, response: &Message) {
-        let early = sdp_of(response);
-        let Some(leg) = self.legs.get_mut(key) else {
-            return;
-        };
-        let call = leg.call;
-        leg.state = LegState::Ringing;
-        let first = !std::mem::replace(&mut leg.rang, true);
-        if first {
-            let (id, party) = (leg.id, leg.party.clone());
-            if let Some(call) = self.calls.get(call) {
-                ctx.fact(CallFact::Ringing {
-                    call: call.id,
-                    leg: id,
-                    party,
-                });
-            }
-            ctx.event(CallEvent::Ringing { call, leg: key });
-        }
-        if let Some(body) = early {
-            self.early_media(ctx, call, key, body);
         }
     }
 
@@ -238,31 +246,41 @@ impl Calls {
         let Some(leg) = self.legs.get_mut(key) else {
             return;
         };
-        let Some(dialog) = Dialog::uac(&leg.request, response, flow) else {
+        if !leg.confirm(response, flow) {
             self.fail(ctx, key, StatusCode::SERVER_INTERNAL_ERROR, false);
             return;
-        };
+        }
         let cseq = leg.request.cseq().number;
-        leg.dialog = Some(dialog);
         leg.state = LegState::Answered;
         leg.others = None;
         leg.answered_at = Some(ctx.now.wall);
         leg.rang = true;
-        self.acknowledge(ctx, key, Some(client), cseq);
-        self.begin_probes(ctx, key);
-        let plan = match (
-            body,
-            self.legs.get(key).and_then(|leg| leg.audio.plan.clone()),
-        ) {
+        self.acknowledge(ctx, key, Some(client), cseq, None);
+        self.take_timer(ctx, key, response);
+        let Some(leg) = self.legs.get(key) else {
+            return;
+        };
+        // an answer that came reliably stands: what the 2xx repeats means nothing (RFC 3261 §13.2.1)
+        let settled = leg.offers.is_stable();
+        let plan = match (body, leg.audio.plan.clone()) {
+            (_, Some(plan)) if settled => Ok(plan),
             (Some(body), _) => {
                 if let Some(leg) = self.legs.get_mut(key) {
                     leg.audio.heard = Some(body.clone());
                 }
                 self.read_answer(key, body)
             }
+            // some gateways answer in 183 alone, unreliably
             (None, Some(plan)) => Ok(plan),
             (None, None) => Err("the answer carries no session description".to_owned()),
         };
+        if let Some(leg) = self.legs.get_mut(key)
+            && !settled
+            && plan.is_ok()
+        {
+            let fits = leg.offers.on(Event::Answered);
+            debug_assert!(fits.is_ok(), "our offer waits for its answer");
+        }
         let Some(leg) = self.legs.get(key) else {
             return;
         };
@@ -303,6 +321,7 @@ impl Calls {
         key: Key<Leg>,
         client: Option<ClientKey>,
         cseq: u32,
+        body: Option<Bytes>,
     ) {
         let Some(leg) = self.legs.get(key) else {
             return;
@@ -311,9 +330,11 @@ impl Calls {
         let flow = self.route(dialog, &leg.flow);
         let branch = ctx.tx.branch();
         let sent_by = self.network.sent_by(&flow);
-        let ack = dialog
-            .ack(cseq, flow.transport.as_str(), &sent_by, branch.as_ref())
-            .finish();
+        let builder = dialog.ack(cseq, flow.transport.as_str(), &sent_by, branch.as_ref());
+        let ack = match body {
+            Some(body) => builder.body("application/sdp", &body),
+            None => builder.finish(),
+        };
         ctx.acts.push(crate::transaction::Act::Send {
             flow,
             message: ack.clone(),
@@ -364,7 +385,8 @@ impl Calls {
         let Some(dialog) = Dialog::uac(&leg.request, response, flow) else {
             return;
         };
-        self.ack_and_bye(ctx, dialog, Cause::AnsweredElsewhere);
+        let number = leg.request.cseq().number;
+        self.ack_and_bye(ctx, dialog, number, Cause::AnsweredElsewhere);
     }
 
     /// A 2xx that crossed our CANCEL: ACK, then BYE with the Reason; no media is ever forwarded.
@@ -376,10 +398,6 @@ impl Calls {
         response: &Message,
         cause: Cause,
     ) {
-        let dialog = self
-            .legs
-            .get(key)
-            .and_then(|leg| Dialog::uac(&leg.request, response, flow));
         let client = self.legs.get(key).and_then(|leg| match leg.invite {
             Invite::Client { key } => key,
             Invite::Server { .. } => None,
@@ -388,30 +406,29 @@ impl Calls {
             .legs
             .get(key)
             .map_or(1, |leg| leg.request.cseq().number);
-        if let (Some(dialog), Some(leg)) = (dialog, self.legs.get_mut(key)) {
-            leg.dialog = Some(dialog);
-            self.acknowledge(ctx, key, client, cseq);
+        // the early dialog, if there is one: PRACKs have used numbers of it
+        if let Some(leg) = self.legs.get_mut(key)
+            && leg.confirm(response, flow)
+        {
+            self.acknowledge(ctx, key, client, cseq, None);
             self.send_bye(ctx, key, cause);
         }
         self.remove_leg(key);
     }
 
-    fn ack_and_bye(&mut self, ctx: &mut Ctx<'_>, mut dialog: Dialog, cause: Cause) {
+    fn ack_and_bye(&mut self, ctx: &mut Ctx<'_>, mut dialog: Dialog, number: u32, cause: Cause) {
         let flow = self.route(&dialog, &dialog.flow);
         let sent_by = self.network.sent_by(&flow);
         let branch = ctx.tx.branch();
         let ack = dialog
-            .ack(
-                dialog.local_cseq(),
-                flow.transport.as_str(),
-                &sent_by,
-                branch.as_ref(),
-            )
+            .ack(number, flow.transport.as_str(), &sent_by, branch.as_ref())
             .finish();
         ctx.acts
             .push(crate::transaction::Act::Send { flow, message: ack });
         let branch = ctx.tx.branch();
         let bye = dialog
+            // far above what PRACKs in an early dialog of this branch may have used
+            .skip(FORK_GAP)
             .request(
                 &Method::Bye,
                 flow.transport.as_str(),
@@ -433,6 +450,11 @@ impl Calls {
             return;
         }
         if status == StatusCode::FLOW_FAILED && self.try_next_flow(ctx, key) {
+            return;
+        }
+        if status == StatusCode::SESSION_INTERVAL_TOO_SMALL
+            && self.ask_for_longer_session(ctx, key, response)
+        {
             return;
         }
         if !matches!(status.as_u16(), 401 | 407) {
@@ -470,8 +492,10 @@ impl Calls {
             Some(srtp) if !srtp.savp && !srtp.required => srtp.savp = true,
             Some(_) | None => return false,
         }
-        local.version += 1;
-        let body = media::offer(local);
+        let Ok((body, ())) = describe::issue(&mut leg.audio, |local| Ok((media::offer(local), ())))
+        else {
+            return false;
+        };
         let number = leg.request.cseq().number.saturating_add(1);
         let message = super::asking::again(ctx, &edit::set_body(&leg.request, &body), number);
         leg.audio.sent = Some(body);
@@ -479,7 +503,7 @@ impl Calls {
         true
     }
 
-    /// Sends the INVITE of a leg once more, changed, after its refusal.
+    /// Sends the INVITE of a leg once more, changed, after its refusal; what responses to the first made is void.
     fn invite_again(&mut self, ctx: &mut Ctx<'_>, key: Key<Leg>, message: Message) {
         let Some(leg) = self.legs.get_mut(key) else {
             return;
@@ -494,6 +518,7 @@ impl Calls {
         leg.request = message;
         leg.invite = Invite::Client { key: Some(client) };
         leg.state = LegState::Calling;
+        leg.forget_early();
     }
 
     /// Answers a challenge with the leg's credentials; false when there are none or they have been refused.
@@ -516,6 +541,32 @@ impl Calls {
                 login.realm = super::asking::realm_of(response, login);
             }
         }
+        self.invite_again(ctx, key, message);
+        true
+    }
+
+    /// 422: the INVITE once more with a session that is long enough (RFC 4028 §7.4); false when that is no way.
+    fn ask_for_longer_session(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        key: Key<Leg>,
+        response: &Message,
+    ) -> bool {
+        let Some((expires, min)) = self.with_longer_session(key, response) else {
+            return false;
+        };
+        let Some(leg) = self.legs.get_mut(key) else {
+            return false;
+        };
+        if leg.longer >= LONGER_MAX {
+            return false;
+        }
+        leg.longer += 1;
+        let request = leg.request.clone();
+        let message = edit::replace(&request, Name::SessionExpires, expires.as_bytes());
+        let message = edit::replace(&message, Name::MinSe, min.as_bytes());
+        let number = request.cseq().number.saturating_add(1);
+        let message = super::asking::again(ctx, &message, number);
         self.invite_again(ctx, key, message);
         true
     }

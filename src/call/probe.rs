@@ -5,6 +5,7 @@
 
 use super::calls::{Asked, Calls, Ctx};
 use super::cause::Cause;
+use super::due::Due;
 use super::leg::{Leg, LegState};
 use crate::base::{Duration, Key};
 use crate::sip::{Method, Name, StatusCode};
@@ -15,38 +16,15 @@ const PROBE: Duration = Duration::from_secs(300);
 impl Calls {
     /// The leg is answered: it will be asked.
     pub(super) fn begin_probes(&mut self, ctx: &Ctx<'_>, key: Key<Leg>) {
-        if let Some(leg) = self.legs.get_mut(key) {
-            let at = ctx.now.mono + PROBE;
-            if let Some(before) = leg.probe_at.replace(at) {
-                self.probes.remove(&(before, key));
-            }
-            self.probes.insert((at, key));
-        }
+        self.arm(key, Due::Probe, ctx.now.mono + PROBE);
     }
 
-    /// The leg is over.
-    pub(super) fn end_probes(&mut self, key: Key<Leg>) {
-        if let Some(at) = self.legs.get_mut(key).and_then(|leg| leg.probe_at.take()) {
-            self.probes.remove(&(at, key));
-        }
-    }
-
-    /// Asks the legs that are due.
-    pub(super) fn probe_due(&mut self, ctx: &mut Ctx<'_>) {
-        while let Some(&(at, key)) = self.probes.first() {
-            if at > ctx.now.mono {
-                break;
-            }
-            self.probes.pop_first();
-            self.begin_probes(ctx, key);
-            self.probe(ctx, key);
-        }
-    }
-
-    fn probe(&mut self, ctx: &mut Ctx<'_>, key: Key<Leg>) {
+    /// Asks a leg that is due.
+    pub(super) fn probe(&mut self, ctx: &mut Ctx<'_>, key: Key<Leg>) {
         if !self.legs.get(key).is_some_and(Leg::is_answered) {
             return;
         }
+        self.begin_probes(ctx, key);
         self.ask(ctx, key, &Method::Options, Asked::Probe, |builder| {
             builder.header(Name::Accept, "application/sdp").finish()
         });

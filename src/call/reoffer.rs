@@ -3,16 +3,11 @@
 //! After a transfer, a pickup or a queue the parties of a bridge may have agreed with us on different codecs, or one may still be on
 //! hold. A party is then asked with a re-INVITE of ours, and the other one after it if their codecs still differ.
 
-use super::calls::{Asked, Calls, Ctx};
-use super::cause::Cause;
-use super::incoming::{ALLOW, sdp_of};
-use super::leg::{Invite, Leg};
+use super::calls::{Calls, Ctx};
+use super::leg::{Leg, Why};
 use crate::base::{Duration, Instant, Key};
-use crate::dialog::ends_dialog;
-use crate::media::{self, MediaCommand, Payload};
+use crate::media::{MediaCommand, Payload};
 use crate::sdp::Direction;
-use crate::sip::{Message, Method, Name};
-use crate::transaction::ClientKey;
 
 /// How often a party that is busy with another change is asked again before it is left as it is.
 const TRIES_MAX: u8 = 12;
@@ -163,15 +158,6 @@ impl Calls {
             self.end_reoffer(key);
             return;
         }
-        let unacked = matches!(leg.invite, Invite::Server { acked: false, .. });
-        if unacked
-            || leg.asking.is_some()
-            || leg.crossing.is_some()
-            || leg.reinvite_unacked.is_some()
-        {
-            self.ask_later(ctx, key, SOON);
-            return;
-        }
         let mut payloads = self.allowed(&leg.flow, reoffer.payloads.clone());
         if !payloads.iter().any(|payload| payload.codec.is_speech()) {
             // nothing in common: its own codecs, so that it is off hold all the same
@@ -182,99 +168,31 @@ impl Calls {
                 .map(|plan| plan.payloads.clone())
                 .unwrap_or_default();
         }
-        let before = leg.audio.local.clone();
-        let Ok(local) = self.open_audio(ctx, key, payloads, Direction::SendRecv) else {
-            self.end_reoffer(key);
-            return;
-        };
-        let ours = media::offer(&local);
-        let shown = self.shown_to(key);
-        let sent = self.ask(ctx, key, &Method::Invite, Asked::Reoffer, |mut builder| {
-            builder = builder.header(Name::Allow, ALLOW);
-            for (name, value) in shown {
-                builder = builder.header(name, value);
-            }
-            builder.body("application/sdp", &ours)
-        });
-        let Some(leg) = self.legs.get_mut(key) else {
-            return;
-        };
-        match sent {
-            Some(client) => {
-                leg.asking = Some(client);
-                leg.audio.before = before;
-                leg.audio.asked = Some(ours);
-            }
-            None => self.end_reoffer(key),
+        let wanted = Some((payloads, Direction::SendRecv));
+        if !self.begin_change(ctx, key, Why::Reoffer, wanted) {
+            self.ask_later(ctx, key, SOON);
         }
     }
 
-    /// The response to such a re-INVITE.
-    pub(super) fn on_reoffer_response(
+    /// Such a re-INVITE met one of the party's: it is tried again after this time.
+    pub(super) fn reoffer_met(&mut self, ctx: &mut Ctx<'_>, key: Key<Leg>, wait: Duration) {
+        self.ask_later(ctx, key, wait);
+    }
+
+    /// The party has answered such a re-INVITE, with these payloads.
+    pub(super) fn reoffer_answered(
         &mut self,
         ctx: &mut Ctx<'_>,
         key: Key<Leg>,
-        client: ClientKey,
-        response: &Message,
+        answered: Vec<Payload>,
     ) {
-        let Some(status) = response.status().filter(|status| status.is_final()) else {
-            return;
-        };
-        let Some(leg) = self
-            .legs
-            .get_mut(key)
-            .filter(|leg| leg.asking == Some(client))
-        else {
-            self.repeat_ack(ctx, client);
-            return;
-        };
-        leg.asking = None;
-        let asked = leg.audio.asked.take();
-        let before = leg.audio.before.take();
-        if !status.is_success() {
-            // a stream that was opened for this offer stays as it was described last
-            if before.is_some() {
-                leg.audio.local = before;
-            }
-            if status.as_u16() == 491 {
-                // RFC 3261 §14.1: who owns the Call-ID waits longer
-                let owner = matches!(leg.invite, Invite::Client { .. });
-                let wait = match owner {
-                    true => 2_100 + self.entropy.below(1_900),
-                    false => self.entropy.below(2_000),
-                };
-                self.ask_later(ctx, key, Duration::from_millis(wait));
-                return;
-            }
-            self.end_reoffer(key);
-            if ends_dialog(status) {
-                self.lose_leg(ctx, key, Cause::PeerLost);
-            }
-            return;
-        }
-        if let Some(dialog) = leg.dialog.as_mut() {
-            dialog.refresh_target(response);
-        }
-        self.acknowledge(ctx, key, Some(client), response.cseq().number);
-        let plan = sdp_of(response)
-            .ok_or_else(|| "no session description".to_owned())
-            .and_then(|body| {
-                if let Some(leg) = self.legs.get_mut(key) {
-                    leg.audio.heard = Some(body.clone());
-                }
-                self.read_answer(key, body)
-            });
         let reoffer = self.legs.get_mut(key).and_then(|leg| {
-            leg.audio.sent = asked;
             // one that came in meanwhile has a time of its own
             match &leg.reoffer {
                 Some(reoffer) if reoffer.at.is_none() => leg.reoffer.take(),
                 _ => None,
             }
         });
-        let Ok(plan) = plan else { return };
-        let answered = plan.payloads.clone();
-        self.agree(ctx, key, plan);
         let Some(other) = self.other_party(key) else {
             return;
         };
@@ -309,15 +227,6 @@ impl Calls {
         if !settled && common && ours.iter().any(|codec| !theirs.contains(codec)) {
             self.align(ctx, first, second);
         }
-    }
-
-    /// No answer came at all.
-    pub(super) fn on_reoffer_lost(&mut self, ctx: &mut Ctx<'_>, key: Key<Leg>) {
-        if let Some(leg) = self.legs.get_mut(key) {
-            leg.asking = None;
-        }
-        self.end_reoffer(key);
-        self.lose_leg(ctx, key, Cause::PeerLost);
     }
 
     /// The leg at the other end of the bridge.

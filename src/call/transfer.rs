@@ -232,6 +232,7 @@ impl Calls {
 
     /// Takes a leg out of its call without ending it.
     fn leave_call(&mut self, ctx: &mut Ctx<'_>, key: Key<Leg>) {
+        self.finish_changes(ctx, key);
         let Some(leg) = self.legs.get(key) else {
             return;
         };
@@ -243,7 +244,12 @@ impl Calls {
             return;
         };
         call.legs.retain(|other| *other != key);
-        for place in [&mut call.a, &mut call.b, &mut call.transferor] {
+        for place in [
+            &mut call.a,
+            &mut call.b,
+            &mut call.early,
+            &mut call.transferor,
+        ] {
             if *place == Some(key) {
                 *place = None;
             }
@@ -329,10 +335,10 @@ impl Calls {
             let leg = self.legs.get(key)?;
             let same = leg.request.call_id() == &replaces.call_id[..];
             let known = match (&leg.dialog, leg.invite) {
-                (Some(dialog), _) => dialog.remote_tag == theirs,
-                (None, Invite::Server { .. }) => leg.request.from_tag() == Some(theirs),
+                (Some(dialog), _) if !leg.is_called_early() => dialog.remote_tag == theirs,
+                (_, Invite::Server { .. }) => leg.request.from_tag() == Some(theirs),
                 // an early dialog of a leg that we called: whatever tag it rings under
-                (None, Invite::Client { .. }) => true,
+                (_, Invite::Client { .. }) => true,
             };
             (same && known).then_some(key)
         };

@@ -63,6 +63,17 @@ fn copied(bytes: &[u8]) -> Bytes {
     Bytes::copy_from_slice(bytes)
 }
 
+/// The route set of who sent the request that `response` answers (RFC 3261 §12.1.2).
+fn route_set_of(response: &Message) -> Vec<Bytes> {
+    let mut route_set: Vec<Bytes> = response
+        .headers(Name::RecordRoute)
+        .flat_map(crate::sip::split_commas)
+        .map(copied)
+        .collect();
+    route_set.reverse();
+    route_set
+}
+
 fn contact_of(message: &Message) -> Option<Bytes> {
     message
         .contacts()
@@ -96,12 +107,6 @@ impl Dialog {
     /// The dialog that `response` to our `invite` makes (RFC 3261 §12.1.2). A 2xx without Contact keeps the request-URI as
     /// target: some phones send one and a call is better than none.
     pub fn uac(invite: &Message, response: &Message, flow: Flow) -> Option<Dialog> {
-        let mut route_set: Vec<Bytes> = response
-            .headers(Name::RecordRoute)
-            .flat_map(crate::sip::split_commas)
-            .map(copied)
-            .collect();
-        route_set.reverse();
         Some(Dialog {
             call_id: copied(invite.call_id()),
             local_tag: Tag::from_bytes(invite.from_tag()?)?,
@@ -110,10 +115,21 @@ impl Dialog {
             remote: copied(response.header(Name::To)?),
             local_cseq: invite.cseq().number,
             remote_cseq: None,
-            route_set,
+            route_set: route_set_of(response),
             remote_target: contact_of(response).unwrap_or_else(|| copied(invite.uri_bytes())),
             flow,
         })
+    }
+
+    /// The 2xx to our INVITE confirms this early dialog: its route set and target are those of the 2xx from now on, its sequence
+    /// numbers go on (RFC 3261 §12.1.2, §13.2.2.4).
+    pub fn confirm(&mut self, response: &Message, flow: Flow) {
+        self.route_set = route_set_of(response);
+        if let Some(remote) = response.header(Name::To) {
+            self.remote = copied(remote);
+        }
+        self.flow = flow;
+        self.refresh_target(response);
     }
 
     /// True when `message`, sent by the peer, carries this dialog's identifiers. A request has our tag in To, a response in From.
@@ -169,6 +185,12 @@ impl Dialog {
     pub fn next_cseq(&mut self) -> u32 {
         self.local_cseq = self.local_cseq.saturating_add(1);
         self.local_cseq
+    }
+
+    /// Leaves out this many numbers before the next request.
+    pub fn skip(&mut self, numbers: u32) -> &mut Self {
+        self.local_cseq = self.local_cseq.saturating_add(numbers);
+        self
     }
 
     /// Begins a new request of ours in this dialog (RFC 3261 §12.2.1.1): Via, Max-Forwards, Route, From, To, Call-ID, CSeq. The

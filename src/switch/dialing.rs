@@ -101,6 +101,7 @@ impl Switch {
             let Some(wave) = self.fork(call).and_then(|fork| fork.waves.pop_front()) else {
                 return false;
             };
+            self.calls.spread(call, wave.len());
             for branch in wave {
                 self.try_ways(now, call, branch, false);
             }

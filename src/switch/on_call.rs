@@ -78,6 +78,11 @@ impl Switch {
                 .and_then(|trunk| super::faces::login_of(trunk, &self.trunks)),
             Endpoint::Extension(_) | Endpoint::Unknown => None,
         };
+        let cookie = self.calls.cookie(&facts.context, &facts.from, &facts.to);
+        if crate::call::is_loop(&request, cookie) {
+            self.answer(now, key, &request, StatusCode::LOOP_DETECTED);
+            return;
+        }
         let incoming = Incoming {
             server: key,
             flow,
@@ -88,6 +93,7 @@ impl Switch {
             direction,
             login,
             device,
+            cookie: Some(cookie),
         };
         match self.with_calls(now, |calls, ctx| calls.incoming(ctx, incoming)) {
             Ok(call) => {
@@ -96,7 +102,10 @@ impl Switch {
                 self.routings.insert(call, Routing::new(Some(run)));
                 self.drive(now, call, StepInput::Begin, fx);
             }
-            Err(status) => self.answer(now, key, &request, status),
+            Err(refusal) => {
+                let (status, header) = (refusal.status, refusal.header);
+                self.answer_with(now, key, &request, status, header);
+            }
         }
     }
 
@@ -508,6 +517,7 @@ impl Switch {
         let by = match (role, cause) {
             (_, Cause::MediaLost) => "system: media lost",
             (_, Cause::PeerLost) => "system: peer lost",
+            (_, Cause::SessionExpired) => "system: session timer expired",
             (_, Cause::Congestion) => "system: no audio port",
             (Role::Caller, _) => "caller",
             (Role::Callee, _) => "callee",

@@ -12,7 +12,8 @@ use crate::transaction::{Act, ServerKey};
 use crate::transport::{ConnectionId, Flow, Transport, guard, via};
 
 /// Methods that we serve at all.
-pub(super) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, INFO, REFER, REGISTER";
+pub(super) const ALLOW: &str =
+    "INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, UPDATE, INFO, REFER, REGISTER";
 
 impl Switch {
     pub(super) fn on_bytes(&mut self, now: Now, flow: Flow, bytes: Bytes, fx: &mut Effects) {
@@ -175,7 +176,7 @@ impl Switch {
             self.answer_stranger(now, key, flow, &request, StatusCode::TOO_MANY_HOPS);
             return;
         }
-        if let Some(unsupported) = self.unsupported(&request) {
+        if let Some(unsupported) = crate::call::unknown_extensions(&request) {
             // once, like every challenge: nobody has proved anything yet
             let tag = super::source::stateless_tag(&request);
             let response = Builder::response(&request, StatusCode::BAD_EXTENSION, "")
@@ -205,19 +206,6 @@ impl Switch {
             }
             Method::Other(_) => self.answer(now, key, &request, StatusCode::NOT_IMPLEMENTED),
         }
-    }
-
-    /// Extensions that the request insists on and that we do not have (RFC 3261 §8.2.2.3).
-    fn unsupported(&self, request: &Message) -> Option<String> {
-        let mut missing = Vec::new();
-        for value in request.headers(Name::Require) {
-            for tag in crate::sip::split_commas(value) {
-                if !tag.eq_ignore_ascii_case(b"outbound") && !tag.eq_ignore_ascii_case(b"path") {
-                    missing.push(String::from_utf8_lossy(tag).into_owned());
-                }
-            }
-        }
-        (!missing.is_empty()).then(|| missing.join(", "))
     }
 
     fn on_options(&mut self, now: Now, key: ServerKey, request: &Message) {

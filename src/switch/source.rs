@@ -306,8 +306,23 @@ impl Switch {
         request: &Message,
         status: StatusCode,
     ) {
+        self.answer_with(now, key, request, status, None);
+    }
+
+    /// The same with a header that the status needs.
+    pub(super) fn answer_with(
+        &mut self,
+        now: Now,
+        key: ServerKey,
+        request: &Message,
+        status: StatusCode,
+        header: Option<(Name, String)>,
+    ) {
         let tag = self.entropy.token::<8>();
         let mut builder = Builder::response(request, status, "").to_tag(&tag);
+        if let Some((name, value)) = header {
+            builder = builder.header(name, value);
+        }
         if status == StatusCode::SERVICE_UNAVAILABLE {
             builder = builder.header(Name::RetryAfter, "5");
         }

@@ -1,7 +1,7 @@
 //! Reads how INVITE usages are run: `prack`, `session-timer` and `early-media` of a profile or trunk.
 
 use super::Reading;
-use crate::call::{EarlyMedia, InvitePolicy, Prack, Refresher, SessionTimer};
+use crate::call::{EarlyMedia, InvitePolicy, Prack, Refresher, SESSION_MIN, SessionTimer};
 use crate::config::fields::Fields;
 
 /// Reads the three keys; what is absent is as in `default`.
@@ -44,7 +44,7 @@ fn timer(reading: &mut Reading<'_>, table: &Fields<'_>) -> SessionTimer {
     let expires = table
         .duration("expires")
         .unwrap_or(default.expires.max(min));
-    if expires < min {
+    if expires < min && expires >= SESSION_MIN {
         let message =
             "`expires` is shorter than `min`: our own calls would be refused by our own rule";
         reading.error(table.source, table.span("expires"), message);
