@@ -66,6 +66,7 @@ impl Ladder<'_> {
     /// Draws the whole trace.
     pub fn draw(&self, trace: &Trace) -> String {
         let mut out = String::new();
+        let mut streams = Streams::default();
         let _ = write!(out, "{:>9} ", "ms");
         for name in self.columns {
             let _ = write!(out, "{name:<WIDTH$}");
@@ -90,7 +91,9 @@ impl Ladder<'_> {
                     path,
                     bytes,
                 } => Some(format!("* to nobody at {}: {}", path.remote, label(bytes))),
-                Happening::MediaOrder(order) if self.media => Some(format!("* {}", told(order))),
+                Happening::MediaOrder(order) if self.media => {
+                    Some(format!("* {}", told(order, &mut streams)))
+                }
                 Happening::Event(event) if self.facts => {
                     Some(format!("* {}", event.get("fact").unwrap_or(event)))
                 }
@@ -148,32 +151,50 @@ impl Ladder<'_> {
     }
 }
 
-fn told(order: &MediaOrder) -> String {
+/// Streams by the order in which they appear: their own numbers begin anywhere.
+#[derive(Default)]
+struct Streams(Vec<u64>);
+
+impl Streams {
+    fn name(&mut self, stream: u64) -> String {
+        let place = self.0.iter().position(|known| *known == stream);
+        let place = place.unwrap_or_else(|| {
+            self.0.push(stream);
+            self.0.len() - 1
+        });
+        format!("stream {}", place + 1)
+    }
+}
+
+fn told(order: &MediaOrder, streams: &mut Streams) -> String {
+    let mut name = |stream: &u64| streams.name(*stream);
     match order {
-        MediaOrder::Open { stream, .. } => format!("media: open {stream}"),
+        MediaOrder::Open { stream, .. } => format!("media: open {}", name(stream)),
         MediaOrder::Agree {
             stream,
             remote,
             due,
         } => format!(
-            "media: agree {stream} with {}{}",
+            "media: agree {} with {}{}",
+            name(stream),
             remote.map_or("nobody".to_string(), |r| r.to_string()),
             if *due { "" } else { ", nothing due" }
         ),
-        MediaOrder::Join { a, b } => format!("media: join {a} and {b}"),
-        MediaOrder::Part { stream } => format!("media: part {stream}"),
+        MediaOrder::Join { a, b } => format!("media: join {} and {}", name(a), name(b)),
+        MediaOrder::Part { stream } => format!("media: part {}", name(stream)),
         MediaOrder::Play {
             stream,
             files,
             repeat,
             ..
         } => format!(
-            "media: play {} to {stream}{}",
+            "media: play {} to {}{}",
             files.join(", "),
+            name(stream),
             if *repeat { " over and over" } else { "" }
         ),
-        MediaOrder::Stop { stream } => format!("media: stop {stream}"),
-        MediaOrder::Echo { stream } => format!("media: echo {stream}"),
-        MediaOrder::Close { stream } => format!("media: close {stream}"),
+        MediaOrder::Stop { stream } => format!("media: stop {}", name(stream)),
+        MediaOrder::Echo { stream } => format!("media: echo {}", name(stream)),
+        MediaOrder::Close { stream } => format!("media: close {}", name(stream)),
     }
 }
