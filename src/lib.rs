@@ -31,6 +31,7 @@ pub mod registrar;
 pub mod acd;
 pub mod call;
 pub mod dialplan;
+pub mod notifier;
 pub mod trunk;
 
 // rank 6

@@ -24,6 +24,7 @@ const RANKS: &[(&str, u8)] = &[
     ("call", 5),
     ("dialplan", 5),
     ("acd", 5),
+    ("notifier", 5),
     ("outbound", 5),
     ("trunk", 5),
     ("cluster", 5),

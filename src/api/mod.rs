@@ -9,6 +9,7 @@ mod events;
 mod gate;
 mod health;
 mod idempotency;
+mod messages;
 mod operate;
 mod page;
 mod problem;
@@ -68,6 +69,7 @@ fn resources() -> OpenApiRouter<Handle> {
         .routes(routes!(agents::status))
         .routes(routes!(agents::end_wrap))
         .routes(routes!(agents::why))
+        .routes(routes!(messages::set))
         .routes(routes!(work::list))
         .routes(routes!(work::one))
         .routes(routes!(work::why))

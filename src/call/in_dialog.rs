@@ -125,10 +125,12 @@ pub fn unknown_extensions(request: &Message) -> Option<String> {
             .iter()
             .any(|known| tag.eq_ignore_ascii_case(known.as_bytes()))
     };
+    let subscribes = *request.method() == Method::Subscribe;
     let missing: Vec<String> = request
         .headers(Name::Require)
         .flat_map(crate::sip::split_commas)
-        .filter(|tag| !known(tag))
+        // lists are the subscriber's to ask for (RFC 4662 §4.1)
+        .filter(|tag| !known(tag) && !(subscribes && tag.eq_ignore_ascii_case(b"eventlist")))
         .map(|tag| String::from_utf8_lossy(tag).into_owned())
         .collect();
     (!missing.is_empty()).then(|| missing.join(", "))

@@ -32,6 +32,7 @@ mod reliable;
 mod renegotiate;
 mod reoffer;
 mod session_timer;
+mod sight;
 mod transfer;
 
 pub use calls::{Asked, Call, CallEvent, CallOutput, Calls, Ctx, User};
@@ -45,4 +46,5 @@ pub use network::{Network, ProfileFace};
 pub use policy::{
     EarlyMedia, InvitePolicy, Prack, Refresher, SESSION_EXPIRES, SESSION_MIN, SessionTimer,
 };
+pub use sight::{Sight, Stage};
 pub use transfer::Sides;

@@ -33,6 +33,8 @@ pub enum Object {
     Trunk,
     /// A user.
     User,
+    /// A list of extensions.
+    List,
     /// A queue.
     Queue,
     /// A context of the dialplan.
@@ -67,6 +69,7 @@ impl fmt::Display for Change {
             Object::Profile => "profile",
             Object::Trunk => "trunk",
             Object::User => "user",
+            Object::List => "list",
             Object::Queue => "queue",
             Object::Context => "context",
             Object::Menu => "menu",
@@ -140,6 +143,14 @@ pub fn diff(old: &Settings, new: &Settings) -> Vec<Change> {
             old.was.clone_from(&new.was);
             old == **new
         },
+        |_, _| false,
+        &mut out,
+    );
+    objects(
+        Object::List,
+        old.directory.lists().map(|list| (&list.name, list)),
+        new.directory.lists().map(|list| (&list.name, None, list)),
+        |old, new| old == new,
         |_, _| false,
         &mut out,
     );

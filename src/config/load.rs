@@ -35,6 +35,7 @@ pub fn load_with(
         bare_secrets: Vec::new(),
         model: Default::default(),
         users: Vec::new(),
+        lists: Vec::new(),
         profiles: Vec::new(),
         queues: Vec::new(),
         defined: Default::default(),
@@ -80,6 +81,7 @@ pub fn load_with(
         None => read::server::read(&mut reading, None),
     };
     reading.model.zone = server.server.time_zone.clone();
+    read::people::check_lists(&mut reading);
     references::check(&mut reading, directory);
     let dialplan = Dialplan::compile(std::mem::take(&mut reading.model));
     // With errors about, half of the warnings would only be their echo.
@@ -102,7 +104,7 @@ pub fn load_with(
         log: server.log,
         profiles: reading.profiles,
         dialplan: Arc::new(dialplan),
-        directory: Arc::new(Directory::new(reading.users)),
+        directory: Arc::new(Directory::new(reading.users).with_lists(reading.lists)),
         queues: reading.queues,
         warnings: problems,
     })

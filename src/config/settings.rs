@@ -250,6 +250,8 @@ pub struct SipProfile {
     pub registration: Arc<Policy>,
     /// Reliable provisionals, session timers, early media.
     pub invite: InvitePolicy,
+    /// Devices that register are told of waiting messages unasked. Default: false.
+    pub unsolicited_mwi: bool,
     /// Networks behind it, in file order.
     pub trunks: Vec<Arc<Trunk>>,
     /// Whether its phones may transfer calls with REFER. Default: true.

@@ -9,5 +9,5 @@ mod state;
 mod tag;
 
 pub use offer_answer::OfferAnswer;
-pub use state::{Dialog, OutOfOrder, RemoteParty, ends_dialog};
+pub use state::{Dialog, DialogRecord, OutOfOrder, RemoteParty, ends_dialog};
 pub use tag::Tag;

@@ -1,6 +1,7 @@
 //! The state of one dialog: identifiers, sequence numbers, route set, remote target (RFC 3261 §12).
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use super::tag::Tag;
 use crate::sip::{Builder, Message, Method, Name, NameAddr, StatusCode, Uri};
@@ -26,6 +27,30 @@ pub struct Dialog {
     remote_target: Bytes,
     /// The flow on which the peer was last heard.
     pub flow: Flow,
+}
+
+/// A dialog as it is kept over a restart; the flow, which names things of this process, is its keeper's.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct DialogRecord {
+    /// Call-ID.
+    pub call_id: String,
+    /// Our tag.
+    pub local_tag: String,
+    /// The peer's tag.
+    pub remote_tag: String,
+    /// Our From or To value without tag.
+    pub local: String,
+    /// The peer's value with its tag.
+    pub remote: String,
+    /// The number that our last request may have had: the next one is higher.
+    pub local_cseq: u32,
+    /// The number of the peer's last request.
+    pub remote_cseq: Option<u32>,
+    /// Route values in the order of use.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub route_set: Vec<String>,
+    /// URI of the peer's Contact.
+    pub remote_target: String,
 }
 
 /// A request that is older than one already seen in its dialog (RFC 3261 §12.2.2): answer 500.
@@ -158,6 +183,49 @@ impl Dialog {
         if let Some(target) = contact_of(message) {
             self.remote_target = target;
         }
+    }
+
+    /// What must be kept to go on with the dialog after a restart. `local_cseq` is at least the number of our last request.
+    pub fn record(&self, local_cseq: u32) -> DialogRecord {
+        let text = |bytes: &Bytes| String::from_utf8_lossy(bytes).into_owned();
+        DialogRecord {
+            call_id: text(&self.call_id),
+            local_tag: self.local_tag.as_str().to_owned(),
+            remote_tag: text(&self.remote_tag),
+            local: text(&self.local),
+            remote: text(&self.remote),
+            local_cseq: local_cseq.max(self.local_cseq),
+            remote_cseq: self.remote_cseq,
+            route_set: self.route_set.iter().map(text).collect(),
+            remote_target: text(&self.remote_target),
+        }
+    }
+
+    /// The dialog of a record, on this flow; `None` when the record's tag is none of ours.
+    pub fn restored(record: &DialogRecord, flow: Flow) -> Option<Dialog> {
+        let bytes = |text: &String| copied(text.as_bytes());
+        Some(Dialog {
+            call_id: bytes(&record.call_id),
+            local_tag: Tag::from_bytes(record.local_tag.as_bytes())?,
+            remote_tag: bytes(&record.remote_tag),
+            local: bytes(&record.local),
+            remote: bytes(&record.remote),
+            local_cseq: record.local_cseq,
+            remote_cseq: record.remote_cseq,
+            route_set: record.route_set.iter().map(bytes).collect(),
+            remote_target: bytes(&record.remote_target),
+            flow,
+        })
+    }
+
+    /// The number of the peer's last request, if it has sent any.
+    pub fn remote_cseq(&self) -> Option<u32> {
+        self.remote_cseq
+    }
+
+    /// URI of the peer's Contact, as it was last heard.
+    pub fn remote_target(&self) -> &[u8] {
+        &self.remote_target
     }
 
     /// Where the next request of the dialog goes.

@@ -4,6 +4,7 @@
 //! conversion between E.164 and what a carrier writes (`NumberFormat`). It does not know who is registered (registrar), who
 //! works in a queue (acd), or what a role may do.
 
+pub mod list;
 pub mod number;
 pub mod place;
 pub mod user;
@@ -11,6 +12,7 @@ pub mod user;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+pub use list::List;
 pub use number::{NumberFormat, e164};
 pub use place::Place;
 pub use user::{Device, Role, User};
@@ -21,6 +23,7 @@ pub struct Directory {
     users: Vec<Arc<User>>,
     by_extension: BTreeMap<Arc<str>, usize>,
     by_number: BTreeMap<Arc<str>, usize>,
+    lists: Vec<Arc<List>>,
 }
 
 impl Directory {
@@ -38,7 +41,25 @@ impl Directory {
             users,
             by_extension,
             by_number,
+            lists: Vec::new(),
         }
+    }
+
+    /// The same people, with lists of them.
+    #[must_use]
+    pub fn with_lists(mut self, lists: Vec<Arc<List>>) -> Self {
+        self.lists = lists;
+        self
+    }
+
+    /// The list with this name.
+    pub fn list(&self, name: &str) -> Option<&Arc<List>> {
+        self.lists.iter().find(|list| &*list.name == name)
+    }
+
+    /// All lists, in the order of the files.
+    pub fn lists(&self) -> impl ExactSizeIterator<Item = &Arc<List>> {
+        self.lists.iter()
     }
 
     /// The user with this extension (case-sensitive, like the user part of a SIP URI, RFC 3261 §19.1.4).

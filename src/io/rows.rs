@@ -25,6 +25,9 @@ pub fn of_record(record: &Record) -> Option<Row> {
         | Record::Bound(_)
         | Record::Unbound { .. }
         | Record::GruuKey(_)
+        | Record::Subscribed(_)
+        | Record::Unsubscribed { .. }
+        | Record::Messages { .. }
         | Record::CallAnswered { .. }
         | Record::Alive { .. }
         | Record::Acd(_)

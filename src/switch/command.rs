@@ -85,6 +85,15 @@ pub enum Command {
         /// Its extension.
         extension: Arc<str>,
     },
+    /// Says how many messages wait in a voicemail box.
+    SetMessages {
+        /// Whose box.
+        extension: Arc<str>,
+        /// Not heard yet.
+        new: u32,
+        /// Heard and kept.
+        old: u32,
+    },
     /// No new calls from now on.
     Drain,
     /// Ends all calls, for the server stops: their parties get BYE and their records an end.

@@ -16,6 +16,7 @@ use crate::call::{Call, CallOutput, Calls, Ctx, Leg, User};
 use crate::config::Settings;
 use crate::event::CallRecord;
 use crate::media::Ports;
+use crate::notifier::Notifier;
 use crate::proxy::{Proxy, TokenKey};
 use crate::registrar::Registrar;
 use crate::transaction::{Act, Transactions};
@@ -73,6 +74,7 @@ pub struct Switch {
     pub(super) calls: Calls,
     pub(super) proxy: Proxy,
     pub(super) acd: Acd,
+    pub(super) notifier: Notifier,
     pub(super) trunks: Trunks,
     /// Legs whose gateway has said nothing yet.
     pub(super) silences: BTreeMap<Key<Leg>, TimerId>,
@@ -128,6 +130,7 @@ impl Switch {
             calls: Calls::new(network, ports, boot.media_workers, entropy.fork()),
             acd: Acd::new(entropy.fork()),
             registrar: Registrar::new(super::faces::policies(&settings), entropy.fork()),
+            notifier: Notifier::new(entropy.fork()),
             trunks: Trunks::new(entropy.fork()),
             silences: BTreeMap::new(),
             held: VecDeque::new(),
@@ -202,6 +205,7 @@ impl Switch {
             self.calls.next_deadline(),
             self.proxy.next_deadline(),
             self.acd.next_deadline(),
+            self.notifier.next_deadline(),
             self.trunks.next_deadline(),
             self.timers.next_deadline(),
         ]
@@ -222,7 +226,10 @@ impl Switch {
                 + counts.invite_clients
                 + counts.non_invite_clients
                 + self.proxy.len(),
-            timers: counts.timers + self.calls.timers_len() + self.timers.len(),
+            timers: counts.timers
+                + self.calls.timers_len()
+                + self.notifier.open_requests()
+                + self.timers.len(),
             ports: self.calls.ports_in_use(),
             offers: self.offers.len(),
             work_items: self.acd.open_items(),
@@ -244,7 +251,7 @@ impl Switch {
                 self.on_call_output(now, output, fx);
             } else if let Some(order) = self.orders.pop_front() {
                 self.tell_acd(now, order, fx);
-            } else if !self.report_live() {
+            } else if !self.report_live(now) && !self.notify_next(now, fx) {
                 break;
             }
         }
@@ -304,12 +311,13 @@ impl Switch {
     }
 
     /// Tells the ACD of extensions whose number of live calls changed; false when there are none.
-    fn report_live(&mut self) -> bool {
+    fn report_live(&mut self, now: Now) -> bool {
         let touched = self.calls.take_touched();
         if touched.is_empty() {
             return false;
         }
         for extension in touched {
+            self.calls_changed(now, &extension);
             let (_, own) = self.calls.live_on(&extension);
             if self.acd.knows_agent(&extension) {
                 self.orders.push_back(AcdCommand::Live {
@@ -343,6 +351,7 @@ impl Switch {
             .push_back(AcdCommand::Configure(self.settings.acd()));
         self.configure_trunks(now, fx);
         self.configure_registrar(now, fx);
+        self.revise_subscriptions(now);
         self.work_off(now, fx);
         self.report_all_devices(now);
         self.publish(

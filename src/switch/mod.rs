@@ -15,9 +15,11 @@ mod input;
 mod on_call;
 mod on_command;
 mod on_message;
+mod on_page;
 mod on_proxy;
 mod on_queue;
 mod on_register;
+mod on_subscribe;
 mod on_time;
 mod on_transfer;
 mod record;
@@ -26,12 +28,13 @@ mod routing;
 mod source;
 mod trunks;
 mod view;
+mod watching;
 
 pub use command::{Answer, Command, Refusal, Reply};
 pub use core::{Boot, Residue, Switch};
 pub use effect::{Effect, Effects, Level};
 pub use input::Input;
-pub use record::{BindingRecord, Event, Fact, Record};
+pub use record::{BindingRecord, Event, Fact, Record, SubscribedRecord};
 pub use view::{
     CallView, LegView, QueueDetail, RegistrationView, StatusView, TrunkView, WaitingView,
     WorkDetail,

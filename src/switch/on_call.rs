@@ -430,7 +430,10 @@ impl Switch {
         match output {
             CallOutput::Media(command) => fx.push(super::effect::Effect::Media(command)),
             CallOutput::Event(event) => self.on_call_event(now, event, fx),
-            CallOutput::Fact(fact) => self.publish(now, Fact::Call(fact), fx),
+            CallOutput::Fact(fact) => {
+                self.watch_fact(now, &fact);
+                self.publish(now, Fact::Call(fact), fx);
+            }
             CallOutput::Opened(record) => Self::journal(fx, Record::CallOpened(record)),
             CallOutput::Answered { id, at } => Self::journal(fx, Record::CallAnswered { id, at }),
             CallOutput::Closed(record) => Self::journal(fx, Record::CallClosed(record)),

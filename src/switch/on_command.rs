@@ -138,6 +138,18 @@ impl Switch {
                 self.known_agent(&extension)?;
                 Ok(Answer::Decisions(self.acd.why_agent(&extension)))
             }
+            Command::SetMessages {
+                extension,
+                new,
+                old,
+            } => {
+                let messages = crate::notifier::Messages { new, old };
+                if self.set_messages(now, &extension, messages, fx) {
+                    Ok(Answer::Done)
+                } else {
+                    Err(Refusal::not_found("extension", &extension))
+                }
+            }
             Command::Drain => {
                 if self.state == State::Ready {
                     self.state = State::Draining;

@@ -12,8 +12,7 @@ use crate::transaction::{Act, ServerKey};
 use crate::transport::{ConnectionId, Flow, Transport, guard, via};
 
 /// Methods that we serve at all.
-pub(super) const ALLOW: &str =
-    "INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, UPDATE, INFO, REFER, REGISTER";
+pub(super) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, UPDATE, INFO, REFER, REGISTER, SUBSCRIBE, PUBLISH, MESSAGE";
 
 impl Switch {
     pub(super) fn on_bytes(&mut self, now: Now, flow: Flow, bytes: Bytes, fx: &mut Effects) {
@@ -120,7 +119,7 @@ impl Switch {
                 User::Proxy(ticket) => self.with_proxy(now, |proxy, ctx| {
                     proxy.on_response(ctx, ticket, key, &message);
                 }),
-                User::Notify(_) => {}
+                User::Notify(sent) => self.on_notified(now, sent, Some(&message), fx),
                 User::Nobody => {}
             },
             Act::StrayResponse { .. } => {}
@@ -128,6 +127,11 @@ impl Switch {
                 key,
                 user: User::Proxy(ticket),
             } => self.with_proxy(now, |proxy, ctx| proxy.on_lost(ctx, ticket, key, true)),
+            // a way that is closed is no silence: the subscriber may come back on another
+            Act::Failed {
+                user: User::Notify(sent),
+                ..
+            } => self.on_notify_failed(now, sent, fx),
             Act::Timeout { key, user, .. } | Act::Failed { key, user, .. } => match user {
                 User::Invite(leg) => {
                     self.with_calls(now, |calls, ctx| calls.on_invite_lost(ctx, leg));
@@ -140,7 +144,7 @@ impl Switch {
                 User::Proxy(ticket) => {
                     self.with_proxy(now, |proxy, ctx| proxy.on_lost(ctx, ticket, key, false));
                 }
-                User::Notify(_) => {}
+                User::Notify(sent) => self.on_notified(now, sent, None, fx),
                 User::Nobody => {}
             },
             Act::NoAck { key } => {
@@ -161,13 +165,20 @@ impl Switch {
             self.answer_stranger(now, key, flow, &request, StatusCode::SERVICE_UNAVAILABLE);
             return;
         }
+        if *request.method() == Method::Subscribe && self.notifier.knows(&request) {
+            self.on_subscribe(now, key, flow, &request, fx);
+            return;
+        }
         if self.passed_on(now, key, flow, &request) {
             return;
         }
         if request.to_tag().is_some() && *request.method() != Method::Register {
             let known =
                 self.with_calls(now, |calls, ctx| calls.in_dialog(ctx, key, flow, &request));
-            if !known {
+            if !known && *request.method() == Method::Subscribe {
+                // no subscription of ours: 481, or 489 with what there is
+                self.on_subscribe(now, key, flow, &request, fx);
+            } else if !known {
                 self.answer_stranger(now, key, flow, &request, StatusCode::CALL_DOES_NOT_EXIST);
             }
             return;
@@ -190,9 +201,9 @@ impl Switch {
             Method::Register => self.on_register(now, key, flow, &request, fx),
             Method::Invite => self.on_invite(now, key, flow, request, fx),
             Method::Options => self.on_options(now, key, &request),
-            Method::Subscribe | Method::Publish => {
-                self.answer(now, key, &request, StatusCode::BAD_EVENT);
-            }
+            Method::Subscribe => self.on_subscribe(now, key, flow, &request, fx),
+            Method::Publish => self.on_publish(now, key, flow, &request),
+            Method::Message => self.on_page(now, key, flow, &request, fx),
             Method::Bye | Method::Update | Method::Info | Method::Prack | Method::Notify => {
                 self.answer(now, key, &request, StatusCode::CALL_DOES_NOT_EXIST);
             }
@@ -200,9 +211,6 @@ impl Switch {
             // what is to be called is decided by a person's own call, never by a request from nowhere (RFC 3515 §4.1)
             Method::Refer => {
                 self.answer_stranger(now, key, flow, &request, StatusCode::FORBIDDEN);
-            }
-            Method::Message => {
-                self.answer(now, key, &request, StatusCode::METHOD_NOT_ALLOWED);
             }
             Method::Other(_) => self.answer(now, key, &request, StatusCode::NOT_IMPLEMENTED),
         }

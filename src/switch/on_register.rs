@@ -76,6 +76,7 @@ impl Switch {
         fx: &mut Effects,
     ) {
         for change in changes {
+            self.watch_binding(now, &change, fx);
             match change.change {
                 Change::Added | Change::Refreshed | Change::Moved => {
                     let record = self.binding_record(now, &change.aor, &change.binding);

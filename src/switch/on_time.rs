@@ -30,6 +30,14 @@ impl Switch {
             self.on_trunks_due(now, fx);
             self.work_off(now, fx);
         }
+        if self
+            .notifier
+            .next_deadline()
+            .is_some_and(|at| at <= now.mono)
+        {
+            self.on_notifier_due(now, fx);
+            self.work_off(now, fx);
+        }
         while let Some(timer) = self.timers.pop_due(now.mono) {
             match timer {
                 SwitchTimer::Ring(call) => self.on_ring_timeout(now, call, fx),

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::acd::{AcdEvent, AcdRecord};
 use crate::base::{Secret, Text, Ulid, WallTime};
 use crate::event::{CallFact, CallRecord, RegistrationFact, TrunkFact};
+use crate::notifier::{Messages, SubscriptionRecord};
 
 /// A published fact with its place in the order of all facts.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -91,6 +92,22 @@ fn is_zero(number: &u64) -> bool {
     *number == 0
 }
 
+/// A subscription as the journal keeps it.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct SubscribedRecord {
+    /// Its dialog, what it watches, its time.
+    #[serde(flatten)]
+    pub subscription: SubscriptionRecord,
+    /// Name of the profile that it came through.
+    pub profile: Arc<str>,
+    /// Name of its transport.
+    pub transport: Arc<str>,
+    /// Our address.
+    pub local: SocketAddr,
+    /// The subscriber's address.
+    pub remote: SocketAddr,
+}
+
 /// One entry of the journal.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -109,6 +126,20 @@ pub enum Record {
     },
     /// The key that seals temporary GRUUs, in hexadecimal digits: they last as long as the registrations do.
     GruuKey(Secret),
+    /// A subscription began, was refreshed, or has used up the numbers that it had.
+    Subscribed(Box<SubscribedRecord>),
+    /// A subscription is over.
+    Unsubscribed {
+        /// Our tag in its dialog.
+        tag: Arc<str>,
+    },
+    /// What waits in a voicemail box.
+    Messages {
+        /// The extension.
+        extension: Arc<str>,
+        /// How many.
+        messages: Messages,
+    },
     /// A call began: written before its first INVITE is forwarded. Closed by `CallClosed`, or by reconciliation.
     CallOpened(Box<CallRecord>),
     /// The caller was answered: written before the 200 leaves.

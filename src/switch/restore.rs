@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::core::{State, Switch};
 use super::effect::{Effect, Effects, Level};
-use super::record::{BindingRecord, Fact, Record};
+use super::record::{BindingRecord, Fact, Record, SubscribedRecord};
 use crate::acd::{AcdCommand, AcdRecord, Withdrawal};
 use crate::base::{Now, WallTime};
 use crate::event::{CallRecord, Outcome};
@@ -29,6 +29,14 @@ impl Switch {
                 if let Some(key) = super::on_register::gruu_key(&key) {
                     self.registrar.set_gruu_key(key);
                 }
+            }
+            Record::Subscribed(record) => self.restore_subscription(now, *record),
+            Record::Unsubscribed { tag } => self.notifier.restore_gone(&tag),
+            Record::Messages {
+                extension,
+                messages,
+            } => {
+                self.notifier.set_messages(now, &extension, messages);
             }
             Record::CallOpened(record) => {
                 self.open_records.insert(record.id, *record);
@@ -124,6 +132,26 @@ impl Switch {
         self.registrar.restore(now, aor, binding);
     }
 
+    fn restore_subscription(&mut self, now: Now, record: SubscribedRecord) {
+        let profile = self
+            .settings
+            .profiles
+            .iter()
+            .position(|profile| profile.name == record.profile);
+        let transport = Transport::parse(record.transport.as_bytes());
+        let (Some(profile), Some(transport)) = (profile, transport) else {
+            return;
+        };
+        let flow = Flow {
+            profile: ProfileId(u16::try_from(profile).unwrap_or(u16::MAX)),
+            transport,
+            local: record.local,
+            remote: record.remote,
+            connection: None,
+        };
+        self.notifier.restore(now, &record.subscription, flow);
+    }
+
     /// The journal is read. What was open is closed at the last sign of life, then calls are taken.
     pub(super) fn on_ready(&mut self, now: Now, fx: &mut Effects) {
         if self.state != State::Starting {
@@ -144,6 +172,10 @@ impl Switch {
         }
         self.report_all_devices(now);
         self.configure_trunks(now, fx);
+        // phones are shown at once what they watched before: they need not ask again
+        self.revise_subscriptions(now);
+        self.know_subscribers(now);
+        self.notifier.resume(now);
         self.work_off(now, fx);
         self.publish(
             now,
@@ -183,6 +215,16 @@ impl Switch {
         );
         for (aor, binding) in self.registrar.all() {
             records.push(Record::Bound(self.binding_record(now, aor, binding)));
+        }
+        for (subscription, flow) in self.notifier.records(now) {
+            let record = self.subscribed_record(subscription, flow);
+            records.push(Record::Subscribed(Box::new(record)));
+        }
+        for (extension, messages) in self.notifier.all_messages() {
+            records.push(Record::Messages {
+                extension: extension.clone(),
+                messages,
+            });
         }
         records.extend(self.acd.snapshot().into_iter().map(Record::Acd));
         for (_, call) in self.calls.all() {

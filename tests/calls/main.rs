@@ -3,8 +3,11 @@
 
 mod basic;
 mod edges;
+mod pages;
 mod parties;
 mod queues;
 mod raw;
 mod stage;
 mod transfer;
+mod watch_bench;
+mod watching;

@@ -82,7 +82,32 @@ const USER: Keys = Keys::of(
     ],
 );
 
-const KEYS: &[Key] = &[key("user", Kind::Tables(&USER), "People.")];
+const LIST: Keys = Keys::of(
+    "a list",
+    &[
+        key(
+            "name",
+            EXTENSION,
+            "What phones subscribe to instead of each member: the user part of a SIP URI, different from all extensions.",
+        )
+        .required(),
+        key(
+            "members",
+            Kind::List(&EXTENSION),
+            "Extensions whose lamps and presence it shows, in order; at most 50.",
+        )
+        .required(),
+    ],
+);
+
+const KEYS: &[Key] = &[
+    key("user", Kind::Tables(&USER), "People."),
+    key(
+        "list",
+        Kind::Tables(&LIST),
+        "Extensions that a console watches as one (RFC 4662).",
+    ),
+];
 
 /// People.
 pub const FILE: Keys = Keys::of("a directory file", KEYS);

@@ -103,6 +103,7 @@ const KEYS: &[Key] = &[
     key("srtp", Kind::OneOf(&["off", "optional", "required", "dtls"]), "Encryption of audio with keys in the SDP: never, where the peer can, or always.").default("\"off\""),
     key("transfer", Kind::Flag, "Whether its phones may transfer calls with REFER.").default("true"),
     key("transfer-recall", Kind::Either(&[Kind::OneOf(&["off"]), Kind::Duration(s(5), s(180))]), "How long a transferor that has hung up is rung when its transfer reached nobody.").default("\"30s\""),
+    key("unsolicited-mwi", Kind::Flag, "Tells every device that registers how many messages wait, although it did not subscribe.").default("false"),
     key("public-address", PUBLIC_ADDRESS, "Instead of the server's."),
     key("registration", Kind::Table(&REGISTRATION), "How devices register, and how they are watched."),
     key("prack", PRACK, "Reliable provisional responses: never, where they help, or always.").default("\"supported\""),

@@ -21,7 +21,7 @@ use super::settings::{QueueSettings, SipProfile};
 use super::tree::{Node, Value};
 use crate::base::Secret;
 use crate::dialplan::Model;
-use crate::directory::{Place, User};
+use crate::directory::{List, Place, User};
 
 /// What a name must lead to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,6 +65,7 @@ pub struct Reading<'a> {
     pub bare_secrets: Vec<Problem>,
     pub model: Model,
     pub users: Vec<Arc<User>>,
+    pub lists: Vec<Arc<List>>,
     pub profiles: Vec<Arc<SipProfile>>,
     pub queues: Vec<Arc<QueueSettings>>,
     /// Where each named thing was first defined.

@@ -2,17 +2,73 @@
 
 use std::sync::Arc;
 
-use super::Reading;
+use super::{Reading, To};
 use crate::auth::Stored;
 use crate::base::Secret;
 use crate::config::fields::Fields;
-use crate::directory::{Device, Role, User, e164};
+use crate::directory::{Device, List, Role, User, e164};
+
+/// Most members of a list: the state of all of them must fit into a few messages.
+const MEMBERS_MAX: usize = 50;
 
 /// Reads one file.
 pub fn read(reading: &mut Reading<'_>, file: &Fields<'_>) {
     for fields in file.tables("user") {
         if let Some(user) = user(reading, &fields) {
             reading.users.push(Arc::new(user));
+        }
+    }
+    for fields in file.tables("list") {
+        list(reading, &fields);
+    }
+}
+
+fn list(reading: &mut Reading<'_>, fields: &Fields<'_>) {
+    let Some(name) = fields.shared("name") else {
+        return;
+    };
+    if !reading.define("list", &name, fields.source, fields.span("name")) {
+        return;
+    }
+    let mut members: Vec<Arc<str>> = Vec::new();
+    for (member, span) in fields.texts("members") {
+        if members.iter().any(|other| **other == *member) {
+            let message = format!("`{member}` is twice on the list `{name}`");
+            reading.warning(fields.source, span, message);
+            continue;
+        }
+        reading.refer(To::Extension, member, fields.source, span);
+        members.push(Arc::from(member));
+    }
+    if members.is_empty() && fields.node("members").is_some() {
+        let message = format!("nobody is on the list `{name}`");
+        reading.warning(fields.source, fields.span("members"), message);
+    }
+    if members.len() > MEMBERS_MAX {
+        let message = format!(
+            "the list `{name}` has {} members, at most {MEMBERS_MAX} fit",
+            members.len()
+        );
+        let help = "make two lists of it".to_owned();
+        reading
+            .error(fields.source, fields.span("members"), message)
+            .help = Some(help);
+    }
+    reading.lists.push(Arc::new(List {
+        name,
+        members: Arc::from(members),
+        place: fields.place(),
+    }));
+}
+
+/// A list and an extension of the same name could not be told apart.
+pub fn check_lists(reading: &mut Reading<'_>) {
+    for list in reading.lists.clone() {
+        if reading.definition("extension", &list.name).is_some()
+            && let Some((source, span)) = reading.definition("list", &list.name)
+        {
+            let message = format!("the list `{}` has the name of an extension", list.name);
+            reading.error(&source, span, message);
         }
     }
 }

@@ -96,6 +96,7 @@ pub fn read(reading: &mut Reading<'_>, file: &Fields<'_>) {
         insecure,
         codecs,
         srtp,
+        unsolicited_mwi: file.flag("unsolicited-mwi").unwrap_or(false),
         public_address: file
             .text("public-address")
             .and_then(|text| parts::public_address(text).ok()),
