@@ -15,7 +15,7 @@ use strowger::base::{Duration, Entropy, Instant, Now, Secret};
 use strowger::registrar::{AddressOfRecord, RegisterOutcome, Registrar};
 use strowger::sip::{Builder, Challenge, Message, Method, Name, StatusCode};
 use strowger::transaction::{Act, Transactions};
-use strowger::transport::{Flow, Guard, GuardSettings, ProfileId, Transport, guard, via};
+use strowger::transport::{Flow, Guard, GuardSettings, ProfileId, Transport, via};
 
 /// Time between two registrations.
 const STEP: Duration = Duration::from_micros(500);
@@ -107,7 +107,9 @@ impl Server {
                     .to_tag(&tag)
                     .header(name, value)
                     .finish();
-                let fits = guard::fits(size, response.bytes().len());
+                let fits = self
+                    .guard
+                    .may_answer(self.now, source.ip(), response.bytes().len());
                 self.layer
                     .answer_once(key, fits.then_some(response), &mut self.acts);
             }

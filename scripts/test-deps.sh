@@ -10,6 +10,7 @@ test_needs=(
   sipp:sip-tester      # carriers and odd flows
   baresip:baresip-core # phones
   setpriv:util-linux   # a phone dies with its test
+  tcpdump:tcpdump      # reads the capture files that the server writes
 )
 prompts_needs=(espeak-ng:espeak-ng sox:sox python3:python3)
 bench_needs=("${test_needs[@]}" python3:python3 kamailio:kamailio rtpengine:rtpengine-daemon tcpdump:tcpdump)

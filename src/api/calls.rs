@@ -5,7 +5,8 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{Path, Query, State};
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -14,6 +15,7 @@ use super::problem::Problem;
 use crate::base::Ulid;
 use crate::event::CallRecord;
 use crate::io::handle::Handle;
+use crate::io::trace::ladder::Ladder;
 use crate::switch::{Answer, CallView, Command};
 
 pub(super) fn ulid(text: &str) -> Result<Ulid, Problem> {
@@ -95,6 +97,28 @@ pub(super) async fn hangup(
 ) -> Result<StatusCode, Problem> {
     handle.call(Command::Hangup { id: ulid(&id)? }).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// The ladder of a call: messages, audio and what the server did, also after the call's end as long as it is in memory.
+#[utoipa::path(get, path = "/calls/{id}/ladder", params(("id" = String, Path)),
+    responses((status = 200, body = Ladder), (status = 404, body = Problem), (status = 409, body = Problem)))]
+pub(super) async fn ladder(
+    State(handle): State<Handle>,
+    Path(id): Path<String>,
+) -> Result<Json<Ladder>, Problem> {
+    Ok(Json(handle.ladder(ulid(&id)?).await?))
+}
+
+/// The messages of a call as a capture file for tcpdump and the like.
+#[utoipa::path(get, path = "/calls/{id}/pcap", params(("id" = String, Path)),
+    responses((status = 200, body = Vec<u8>, content_type = "application/vnd.tcpdump.pcap"), (status = 404, body = Problem), (status = 409, body = Problem)))]
+pub(super) async fn pcap(
+    State(handle): State<Handle>,
+    Path(id): Path<String>,
+) -> Result<impl IntoResponse, Problem> {
+    let file = handle.pcap(ulid(&id)?).await?;
+    let kind = [(header::CONTENT_TYPE, "application/vnd.tcpdump.pcap")];
+    Ok((kind, file))
 }
 
 fn parsed(json: &str) -> Result<CallRecord, Problem> {

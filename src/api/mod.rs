@@ -4,6 +4,7 @@
 //! with a stable `code`. It keeps no state of calls or agents: every answer is asked of the switch when it is needed.
 
 mod agents;
+mod bans;
 mod calls;
 mod events;
 mod gate;
@@ -59,6 +60,10 @@ fn resources() -> OpenApiRouter<Handle> {
         .routes(routes!(calls::list, calls::originate))
         .routes(routes!(calls::one))
         .routes(routes!(calls::hangup))
+        .routes(routes!(calls::ladder))
+        .routes(routes!(calls::pcap))
+        .routes(routes!(bans::list, bans::begin))
+        .routes(routes!(bans::end))
         .routes(routes!(calls::records))
         .routes(routes!(calls::record))
         .routes(routes!(queues::list))

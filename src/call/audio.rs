@@ -59,7 +59,12 @@ impl Calls {
             // the call first: a leg that outlives it gets no port, which nobody would give back
             let call = self.calls.get(leg.call).ok_or(busy)?;
             let worker = (call.id.0 as u16) % self.workers;
-            let port = self.ports.take(ctx.now).ok_or(busy)?;
+            let Some(port) = self.ports.take(ctx.now) else {
+                if let Some(line) = self.ports.complaint(ctx.now) {
+                    ctx.out.push(CallOutput::Warn(line));
+                }
+                return Err(busy);
+            };
             self.streams = self.streams.wrapping_add(1);
             let stream = StreamId::new(worker, self.streams);
             leg.audio.stream = Some(stream);

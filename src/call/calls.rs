@@ -380,6 +380,11 @@ impl Calls {
         self.legs.len()
     }
 
+    /// The RTP ports.
+    pub fn ports(&self) -> &Ports {
+        &self.ports
+    }
+
     /// RTP ports in use.
     pub fn ports_in_use(&self) -> usize {
         self.ports.in_use()

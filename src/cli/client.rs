@@ -1,5 +1,6 @@
 //! The calls that ask a running server through its API.
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -11,9 +12,11 @@ use serde_json::{Value, json};
 use super::check::load;
 use super::tables::{self, Kind};
 use super::words::{list, plain, text};
-use super::{ConfigArgs, FAULT, WRONG, complain, say, why};
+use super::{ConfigArgs, FAULT, WRONG, complain, ladder, say, why};
 use crate::base::Ulid;
 
+/// Largest capture file that is fetched: as much as the memory for ladders may hold.
+const FILE_BYTES_MAX: u64 = 4 << 30;
 /// Longest time for one answer.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -50,6 +53,24 @@ pub enum Question {
     Registrations,
     /// `GET /trunks`
     Trunks,
+    /// `GET /calls/{id}/ladder`
+    Ladder {
+        /// The call.
+        id: String,
+        /// With the text of every message.
+        messages: bool,
+    },
+    /// `GET /bans`
+    Bans,
+    /// `POST /bans`
+    Ban {
+        /// Whom.
+        source: IpAddr,
+        /// For how long.
+        length: Duration,
+    },
+    /// `DELETE /bans/{source}`
+    LiftBan(IpAddr),
     /// `GET /work/{id}/why` or `GET /agents/{extension}/why`
     Why(String),
 }
@@ -63,7 +84,10 @@ impl Question {
             Question::Agents => ("agents", Kind::Agents),
             Question::Registrations => ("registrations", Kind::Registrations),
             Question::Trunks => ("trunks", Kind::Trunks),
-            Question::Queues | Question::Why(_) => ("queues", Kind::Queues),
+            Question::Bans | Question::Ban { .. } | Question::LiftBan(_) => ("bans", Kind::Bans),
+            Question::Queues | Question::Why(_) | Question::Ladder { .. } => {
+                ("queues", Kind::Queues)
+            }
         }
     }
 }
@@ -106,10 +130,26 @@ fn answer(client: &Client, question: &Question, as_json: bool) -> Result<String,
     if let Question::Why(subject) = question {
         return answer_why(client, subject, as_json);
     }
+    if let Question::Ladder { id, messages } = question {
+        let drawn = client.get(&format!("calls/{}/ladder", segment(id)))?;
+        return Ok(if as_json {
+            drawn.to_string()
+        } else {
+            ladder::draw(&drawn, *messages)
+        });
+    }
     let (path, kind) = question.path_and_kind();
     let value = match question {
         Question::Reload => client.post(path)?,
         Question::Status => client.get(path)?,
+        Question::Ban { source, length } => {
+            let order = json!({ "source": source, "seconds": length.as_secs() });
+            json!({ "items": [client.post_json(path, &order)?] })
+        }
+        Question::LiftBan(source) => {
+            client.delete(&format!("{path}/{}", segment(&source.to_string())))?;
+            client.whole_list(path)?
+        }
         _ => client.whole_list(path)?,
     };
     Ok(if as_json {
@@ -219,6 +259,39 @@ impl Client {
         self.taken(request.send_empty())
     }
 
+    fn post_json(&self, path: &str, order: &Value) -> Result<Value, Failure> {
+        let url = format!("{}/api/v1/{path}", self.base);
+        let request = self.agent.post(&url).header("Authorization", &self.bearer);
+        self.taken(request.send_json(order))
+    }
+
+    fn delete(&self, path: &str) -> Result<Value, Failure> {
+        let url = format!("{}/api/v1/{path}", self.base);
+        let request = self
+            .agent
+            .delete(&url)
+            .header("Authorization", &self.bearer);
+        self.taken(request.call())
+    }
+
+    /// What is no JSON, as it is.
+    fn file(&self, path: &str) -> Result<Vec<u8>, Failure> {
+        let url = format!("{}/api/v1/{path}", self.base);
+        let request = self.agent.get(&url).header("Authorization", &self.bearer);
+        match request.call() {
+            Ok(mut response) if response.status().is_success() => response
+                .body_mut()
+                .with_config()
+                .limit(FILE_BYTES_MAX)
+                .read_to_vec()
+                .map_err(|error| Failure::wrong(format!("the file was cut short: {error}"))),
+            other => match self.taken(other) {
+                Ok(_) => Err(Failure::wrong("the server sent no file")),
+                Err(failure) => Err(failure),
+            },
+        }
+    }
+
     /// A list with all its pages as one.
     fn whole_list(&self, path: &str) -> Result<Value, Failure> {
         let mut whole = self.get(&format!("{path}?limit=1000"))?;
@@ -246,6 +319,9 @@ impl Client {
             ))
         })?;
         let parsed = serde_json::from_str(&body);
+        if status == 204 {
+            return Ok(Value::Null);
+        }
         if (200..300).contains(&status) {
             return parsed.map_err(|_| {
                 Failure::wrong(format!(
@@ -260,6 +336,13 @@ impl Client {
             &self.token_from,
         ))
     }
+}
+
+/// Fetches the capture file of a call and writes it.
+pub(super) fn fetch_pcap(server: &ServerArgs, id: &str) -> Result<Vec<u8>, (String, u8)> {
+    Client::of(server)
+        .and_then(|client| client.file(&format!("calls/{}/pcap", segment(id))))
+        .map_err(|failure| (failure.message, failure.exit))
 }
 
 /// What a refused request is told. RFC 9457: `detail` says what is wrong, `title` what kind of thing.

@@ -5,6 +5,7 @@
 
 mod check;
 mod client;
+mod ladder;
 mod passwd;
 mod route;
 mod run;
@@ -110,9 +111,42 @@ enum Command {
     /// Show the state of the running server
     #[command(after_help = "Example: strowger status --json")]
     Status(ServerArgs),
-    /// Show the calls
-    #[command(after_help = "Example: strowger calls")]
-    Calls(ServerArgs),
+    /// Show the calls, or what happened in one
+    #[command(
+        after_help = "Examples: strowger calls\n          strowger calls 01J9Z3… --ladder\n          strowger calls 01J9Z3… --pcap call.pcap"
+    )]
+    Calls {
+        #[command(flatten)]
+        server: ServerArgs,
+        /// Id of a call, also of one that is over
+        id: Option<String>,
+        /// The messages and audio of the call in order (this is what an id alone shows)
+        #[arg(long, requires = "id")]
+        ladder: bool,
+        /// With the text of every message
+        #[arg(long, requires = "id")]
+        messages: bool,
+        /// Write the messages of the call to a capture file
+        #[arg(long, value_name = "FILE", requires = "id")]
+        pcap: Option<PathBuf>,
+    },
+    /// Show, begin or end bans of sources
+    #[command(
+        after_help = "Examples: strowger bans\n          strowger bans --add 192.0.2.7 --for 7d\n          strowger bans --lift 192.0.2.7"
+    )]
+    Bans {
+        #[command(flatten)]
+        server: ServerArgs,
+        /// Ban this address
+        #[arg(long, value_name = "ADDRESS", conflicts_with = "lift")]
+        add: Option<std::net::IpAddr>,
+        /// For how long
+        #[arg(long = "for", value_name = "TIME", default_value = "1d", value_parser = crate::config::parse_duration)]
+        length: crate::base::Duration,
+        /// End the ban of this address
+        #[arg(long, value_name = "ADDRESS")]
+        lift: Option<std::net::IpAddr>,
+    },
     /// Show the queues
     #[command(after_help = "Example: strowger queues")]
     Queues(ServerArgs),
@@ -159,7 +193,36 @@ pub fn main() -> ExitCode {
         }
         Command::Reload(server) => client::ask(&server, &Question::Reload),
         Command::Status(server) => client::ask(&server, &Question::Status),
-        Command::Calls(server) => client::ask(&server, &Question::Calls),
+        Command::Calls {
+            server,
+            id: None,
+            ladder: _,
+            messages: _,
+            pcap: _,
+        } => client::ask(&server, &Question::Calls),
+        Command::Calls {
+            server,
+            id: Some(id),
+            ladder: _,
+            messages,
+            pcap,
+        } => match pcap {
+            Some(file) => ladder::write_pcap(&server, &id, &file),
+            None => client::ask(&server, &Question::Ladder { id, messages }),
+        },
+        Command::Bans {
+            server,
+            add,
+            length,
+            lift,
+        } => {
+            let question = match (add, lift) {
+                (Some(source), _) => Question::Ban { source, length },
+                (None, Some(source)) => Question::LiftBan(source),
+                (None, None) => Question::Bans,
+            };
+            client::ask(&server, &question)
+        }
         Command::Queues(server) => client::ask(&server, &Question::Queues),
         Command::Agents(server) => client::ask(&server, &Question::Agents),
         Command::Registrations(server) => client::ask(&server, &Question::Registrations),

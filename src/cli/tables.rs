@@ -16,6 +16,7 @@ pub enum Kind {
     Agents,
     Registrations,
     Trunks,
+    Bans,
     Reload,
 }
 
@@ -52,6 +53,9 @@ pub fn render(kind: Kind, answer: &Value, now: Timestamp) -> String {
             answer,
             |binding| registrations(binding, now),
         ),
+        Kind::Bans => table(&["source", "ends in", "because of"], answer, |ban| {
+            bans(ban, now)
+        }),
         Kind::Trunks => table(
             &[
                 "trunk",
@@ -101,6 +105,18 @@ fn table<const N: usize>(
         padded.join("  ").trim_end().to_owned()
     };
     lines().map(line).collect::<Vec<_>>().join("\n")
+}
+
+fn bans(ban: &Value, now: Timestamp) -> [String; 3] {
+    [
+        text(ban, "source").unwrap_or(EMPTY).to_owned(),
+        ahead(ban, "until", now).unwrap_or_else(|| EMPTY.to_owned()),
+        match text(ban, "by") {
+            Some("failures") => "wrong passwords".to_owned(),
+            Some("operator") => "an operator".to_owned(),
+            other => other.unwrap_or(EMPTY).to_owned(),
+        },
+    ]
 }
 
 /// `1001`, or `+442071838750 via acme`.

@@ -5,7 +5,9 @@ use serde_json::json;
 use super::*;
 use crate::base::{Ulid, WallTime};
 use crate::event::{Direction, Party};
-use crate::switch::{CallView, LegView, RegistrationView, StatusView, TrunkView};
+use crate::switch::{
+    BanView, CallView, GuardView, LegView, RegistrationView, StatusView, TrunkView,
+};
 use crate::trunk::{GatewayView, RegistrationView as TrunkRegistrationView};
 
 fn now() -> Timestamp {
@@ -44,6 +46,7 @@ fn an_empty_list_is_none() {
         Kind::Agents,
         Kind::Registrations,
         Kind::Trunks,
+        Kind::Bans,
     ] {
         assert_eq!(render(kind, &page::<u8>(&[]), now()), "none", "{kind:?}");
     }
@@ -163,6 +166,20 @@ fn a_trunk_says_where_it_is_registered_and_which_gateway_is_ill() {
 }
 
 #[test]
+fn a_ban_is_shown_with_its_end_and_its_reason() {
+    let ban = |last, secs: i64, by| BanView {
+        source: [192, 0, 2, last].into(),
+        until: before(-secs),
+        by,
+    };
+    insta::assert_snapshot!(shown(Kind::Bans, &[ban(7, 90, "failures"), ban(8, 86_400, "operator")]), @r"
+    source     ends in     because of
+    192.0.2.7  1 min 30 s  wrong passwords
+    192.0.2.8  1 d 0 h     an operator
+    ");
+}
+
+#[test]
 fn the_status_is_a_few_lines() {
     let status = StatusView {
         version: "0.1.0",
@@ -174,6 +191,10 @@ fn the_status_is_a_few_lines() {
         registrations: 1,
         transactions: 0,
         ports: 8,
+        ports_resting: 0,
+        ports_all: 5_000,
+        ports_missing: 0,
+        guard: GuardView::default(),
         timers: 12,
         calls_total: 9,
         waiting: 1,

@@ -212,7 +212,11 @@ fn sections(old: &Settings, new: &Settings, out: &mut Vec<Change>) {
     section("http", old.http != new.http, true);
     section("store", old.store != new.store, true);
     section("media", old.media != new.media, true);
-    section("log", old.log != new.log, old.log.format != new.log.format);
+    let restart =
+        old.log.format != new.log.format || old.log.ladder_memory != new.log.ladder_memory;
+    section("log", old.log != new.log, restart);
+    section("hep", old.hep != new.hep, true);
+    section("guard", old.guard != new.guard, false);
 }
 
 fn objects<'a, T: 'a>(

@@ -102,6 +102,8 @@ pub fn load_with(
         store: server.store,
         media: server.media,
         log: server.log,
+        hep: server.hep,
+        guard: server.guard,
         profiles: reading.profiles,
         dialplan: Arc::new(dialplan),
         directory: Arc::new(Directory::new(reading.users).with_lists(reading.lists)),

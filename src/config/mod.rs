@@ -27,11 +27,11 @@ pub use load::{load, load_with};
 pub use problem::{Problem, Severity};
 pub use schema::{names as schema_names, schema};
 pub use settings::{
-    HttpSettings, JournalMode, ListenAddress, LogFormat, LogSettings, MediaSettings, ProfileAuth,
-    ProfileMode, PublicAddress, QueueSettings, RtpPorts, ServerSettings, Settings, SipProfile,
+    HepSettings, HttpSettings, JournalMode, ListenAddress, LogFormat, LogSettings, MediaSettings,
+    ProfileAuth, ProfileMode, PublicAddress, QueueSettings, RtpPorts, ServerSettings, Settings, SipProfile,
     StoreSettings,
 };
 pub use trunk::{CallerIdHeader, Trunk, TrunkCredentials, TrunkRegister};
-pub use units::show as show_duration;
+pub use units::{duration as parse_duration, show as show_duration};
 
 use crate::base::Duration;

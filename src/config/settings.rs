@@ -8,13 +8,13 @@ use super::problem::Problem;
 use super::trunk::Trunk;
 use crate::acd;
 use crate::auth::Algorithm;
-use crate::base::Duration;
+use crate::base::{Duration, Secret};
 use crate::call::InvitePolicy;
 use crate::dialplan::{Dialplan, Steps};
 use crate::directory::{Directory, Place};
 use crate::media::{Codec, SrtpPolicy};
 use crate::registrar::Policy;
-use crate::transport::Transport;
+use crate::transport::{GuardSettings, Transport};
 
 /// Everything that the files say. Cheap to clone: what is large is behind `Arc`.
 #[derive(Debug, Clone)]
@@ -31,6 +31,10 @@ pub struct Settings {
     pub media: MediaSettings,
     /// `[log]`
     pub log: LogSettings,
+    /// `[hep]`
+    pub hep: Option<HepSettings>,
+    /// `[guard]`
+    pub guard: GuardSettings,
     /// `sip-profiles/*.toml`, in the order of the file names; after a reload in the places of before
     /// ([`Settings::take_over_from`]).
     pub profiles: Vec<Arc<SipProfile>>,
@@ -172,6 +176,19 @@ pub struct LogSettings {
     pub level: Arc<str>,
     /// Default: text.
     pub format: LogFormat,
+    /// Bytes for recent messages, from which ladders are drawn; 0 keeps none. Default 64 MiB, at most 4 GiB.
+    pub ladder_memory: usize,
+}
+
+/// `[hep]`: copies of all messages to a capture server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HepSettings {
+    /// Where it listens, over UDP.
+    pub server: SocketAddr,
+    /// Number of this server there. Default 1.
+    pub capture_id: u32,
+    /// What it wants to see.
+    pub password: Option<Secret>,
 }
 
 /// How log lines look.

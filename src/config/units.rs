@@ -42,6 +42,24 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     Ok(total)
 }
 
+/// Parses a size in bytes: a whole number with `B`, `KiB`, `MiB` or `GiB`; `0` needs no unit.
+pub fn size(text: &str) -> Result<usize, String> {
+    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let wrong = || format!("`{text}` is not a size");
+    let (number, unit) = text.split_at_checked(digits).ok_or_else(wrong)?;
+    let number: usize = number.parse().map_err(|_| wrong())?;
+    let unit: usize = match unit {
+        "" if number == 0 => 1,
+        "" => return Err(format!("`{text}` has no unit")),
+        "B" => 1,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        unit => return Err(format!("`{unit}` is not a unit of size")),
+    };
+    number.checked_mul(unit).ok_or_else(wrong)
+}
+
 /// A duration as one writes it in a file.
 pub fn show(duration: Duration) -> String {
     let mut millis = duration.as_millis();

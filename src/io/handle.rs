@@ -11,9 +11,15 @@ use tokio::sync::{broadcast, oneshot};
 use super::inbox::Inbox;
 use super::media::PromptStore;
 use super::metrics::{self, Metrics};
+use super::queue_figures;
 use super::reload::{self, Reloaded};
 use super::tcp::Streams;
+use super::trace::ladder::Ladder;
+use super::trace::{self, Trace};
+use super::traffic::Traffic;
+use crate::base::Ulid;
 use crate::config::{Problem, Settings};
+use crate::event::CallRecord;
 use crate::store::Sqlite;
 use crate::store::journal::JournalCounters;
 use crate::switch::{Answer, Command, Event, Input, Refusal, Reply, StatusView};
@@ -57,6 +63,8 @@ pub(super) struct Parts {
     pub(super) sqlite: Arc<Sqlite>,
     pub(super) journal: Arc<JournalCounters>,
     pub(super) metrics: Arc<Metrics>,
+    pub(super) traffic: Arc<Traffic>,
+    pub(super) trace: Option<Arc<Trace>>,
     pub(super) settings: Mutex<Arc<Settings>>,
     pub(super) streams: Streams,
     pub(super) prompts: Arc<PromptStore>,
@@ -161,7 +169,17 @@ impl Handle {
     /// The text of `/metrics`.
     pub async fn metrics(&self) -> String {
         let status = self.status().await;
+        let queues = match self.call(Command::Queues).await {
+            Ok(Answer::Queues(queues)) => queues,
+            _ => Vec::new(),
+        };
         let parts = &self.parts;
+        let names: Vec<Arc<str>> = self
+            .settings()
+            .profiles
+            .iter()
+            .map(|profile| profile.name.clone())
+            .collect();
         let waiting = parts.inbox.waiting();
         metrics::text(
             &parts.metrics,
@@ -169,7 +187,54 @@ impl Handle {
             &parts.sqlite.counters(),
             waiting,
             status.as_ref(),
+            |page| {
+                parts.traffic.show(page, &names);
+                queue_figures::show(page, &queues);
+            },
         )
+    }
+
+    /// The record of a call so far, or of one that is over.
+    async fn record(&self, id: Ulid) -> Result<CallRecord, Refusal> {
+        if let Ok(Answer::Record(record)) = self.call(Command::Record { id }).await {
+            return Ok(*record);
+        }
+        let text = id.to_string();
+        let wanted = text.clone();
+        let json = self
+            .ask(move |sqlite| {
+                sqlite.wait_written(PATIENCE);
+                sqlite.call(&wanted)
+            })
+            .await?;
+        json.and_then(|json| serde_json::from_str(&json).ok())
+            .ok_or_else(|| Refusal::not_found("call", &text))
+    }
+
+    /// Looks into the ring of recent messages, on a thread that may take its time.
+    async fn traced<T: Send + 'static>(
+        &self,
+        id: Ulid,
+        look: fn(&Trace, &CallRecord) -> T,
+    ) -> Result<T, Refusal> {
+        let Some(trace) = self.parts.trace.clone() else {
+            let what = "no messages are kept: `ladder-memory` of [log] is 0";
+            return Err(Refusal::conflict("no_ladders", what));
+        };
+        let record = self.record(id).await?;
+        tokio::task::spawn_blocking(move || look(&trace, &record))
+            .await
+            .map_err(|_| Refusal::unavailable("ladder", "the ladder cannot be drawn; see the log"))
+    }
+
+    /// The ladder of a call, also after its end, as long as it is in memory.
+    pub async fn ladder(&self, id: Ulid) -> Result<Ladder, Refusal> {
+        self.traced(id, trace::ladder::draw).await
+    }
+
+    /// The messages of a call as a capture file.
+    pub async fn pcap(&self, id: Ulid) -> Result<Vec<u8>, Refusal> {
+        self.traced(id, trace::pcap::file).await
     }
 
     /// Reads the configuration again and applies what changed. On any error nothing is changed, and all problems are given.

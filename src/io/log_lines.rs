@@ -159,12 +159,7 @@ fn of_acd(fact: &AcdEvent) {
             why,
             waited_ms,
         } => {
-            let why = match why {
-                LeaveWhy::Overflow => "an overflow rule matched",
-                LeaveWhy::TimedOut => "the longest wait was over",
-                LeaveWhy::Full => "the queue was full",
-                LeaveWhy::NoSuchQueue => "there is no such queue",
-            };
+            let why = why_left(*why);
             tracing::info!(
                 "work item {item}: left {queue} after {}, {why}",
                 waited(*waited_ms)
@@ -184,8 +179,18 @@ fn of_acd(fact: &AcdEvent) {
     }
 }
 
+/// Why a work item left its queue by rule.
+pub(super) fn why_left(why: LeaveWhy) -> &'static str {
+    match why {
+        LeaveWhy::Overflow => "an overflow rule matched",
+        LeaveWhy::TimedOut => "the longest wait was over",
+        LeaveWhy::Full => "the queue was full",
+        LeaveWhy::NoSuchQueue => "there is no such queue",
+    }
+}
+
 /// What came of an AgentOffer; `None` when the agent had no part in that.
-fn words(result: OfferResult) -> Option<&'static str> {
+pub(super) fn words(result: OfferResult) -> Option<&'static str> {
     match result {
         OfferResult::Rona => Some("let it ring"),
         OfferResult::Declined => Some("declined"),

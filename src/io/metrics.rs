@@ -4,13 +4,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use prometheus_client::encoding::EncodeMetric;
 use prometheus_client::encoding::text::encode;
-use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::counter::{ConstCounter, Counter};
+use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::store::journal::JournalCounters;
 use crate::store::sqlite::SqliteCounters;
-use crate::switch::StatusView;
+use crate::switch::{GuardView, StatusView};
 
 /// What the shell counts. All rise only, unless they say otherwise.
 #[derive(Default, Debug)]
@@ -55,6 +56,10 @@ pub struct Metrics {
     pub stream_messages_in: AtomicU64,
     /// Messages sent on streams.
     pub stream_messages_out: AtomicU64,
+    /// Copies of messages sent to the capture server.
+    pub hep_sent: AtomicU64,
+    /// Copies of messages that could not be sent to it.
+    pub hep_dropped: AtomicU64,
     /// Names looked up.
     pub lookups: AtomicU64,
     /// Look-ups that found nothing or took too long.
@@ -66,13 +71,14 @@ pub(crate) fn count(counter: &AtomicU64) {
     counter.fetch_add(1, Ordering::Relaxed);
 }
 
-/// The text of `/metrics` (OpenMetrics). `status` is absent when the switch did not answer in time.
+/// The text of `/metrics` (OpenMetrics). `status` is absent when the switch did not answer in time; `others` add their own.
 pub fn text(
     metrics: &Metrics,
     journal: &JournalCounters,
     sqlite: &SqliteCounters,
     inbox_waiting: usize,
     status: Option<&StatusView>,
+    others: impl FnOnce(&mut Registry),
 ) -> String {
     let mut page = Page(Registry::with_prefix("strowger"));
     page.shell(metrics, inbox_waiting);
@@ -81,6 +87,7 @@ pub fn text(
     if let Some(status) = status {
         page.switch(status);
     }
+    others(&mut page.0);
     let mut out = String::new();
     match encode(&mut out, &page.0) {
         Ok(()) => out,
@@ -200,6 +207,16 @@ impl Page {
             "Panics of the switch; each costs one input",
             &m.panics,
         );
+        self.counter(
+            "hep_sent",
+            "Copies of messages sent to the capture server",
+            &m.hep_sent,
+        );
+        self.counter(
+            "hep_dropped",
+            "Copies of messages that could not be sent to the capture server",
+            &m.hep_dropped,
+        );
         self.counter("dns_lookups", "Names looked up", &m.lookups);
         self.counter(
             "dns_lookups_failed",
@@ -277,6 +294,18 @@ impl Page {
             status.transactions as u64,
         );
         self.gauge("rtp_ports", "RTP ports in use", status.ports as u64);
+        self.gauge(
+            "rtp_ports_resting",
+            "RTP ports that rest after a call",
+            status.ports_resting as u64,
+        );
+        self.gauge("rtp_ports_all", "RTP ports", status.ports_all as u64);
+        self.add(
+            "rtp_ports_missing",
+            "Calls refused because no RTP port was free",
+            ConstCounter::new(status.ports_missing),
+        );
+        self.guard(&status.guard);
         self.gauge("timers", "Armed timers", status.timers as u64);
         self.gauge(
             "waiting",
@@ -306,6 +335,54 @@ impl Page {
     }
 }
 
+impl Page {
+    fn guard(&mut self, guard: &GuardView) {
+        let family: Family<[(&'static str, &'static str); 1], Counter> = Family::default();
+        for (reason, count) in [
+            ("over-rate", guard.over_rate),
+            ("banned", guard.banned),
+            ("over-total", guard.over_total),
+            ("scanner", guard.scanner),
+            ("malformed", guard.malformed),
+            ("amplification", guard.unanswered),
+        ] {
+            family.get_or_create(&[("reason", reason)]).inc_by(count);
+        }
+        self.add(
+            "guard_dropped",
+            "Messages that the guard dropped, by reason",
+            family,
+        );
+        self.add(
+            "guard_bans",
+            "Bans begun",
+            ConstCounter::new(guard.bans_begun),
+        );
+        self.gauge(
+            "guard_banned_sources",
+            "Sources banned now",
+            guard.bans as u64,
+        );
+        let family: Family<[(&'static str, &'static str); 1], Counter> = Family::default();
+        for (reason, count) in [
+            ("overload", guard.overload_refused),
+            ("account-rate", guard.over_account),
+        ] {
+            family.get_or_create(&[("reason", reason)]).inc_by(count);
+        }
+        self.add(
+            "guard_refused",
+            "Requests refused with 503, by reason",
+            family,
+        );
+        self.gauge(
+            "overload",
+            "0: none, 1: registrations and the like are refused, 2: new calls as well",
+            u64::from(guard.overload),
+        );
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -321,6 +398,7 @@ mod tests {
             &SqliteCounters::default(),
             3,
             None,
+            |_| {},
         );
         for line in [
             "strowger_sip_datagrams_in_total 42",

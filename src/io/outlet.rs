@@ -15,6 +15,7 @@ use super::log_lines;
 use super::metrics::{Metrics, count};
 use super::rows;
 use super::udp::UdpPorts;
+use super::witness::Witness;
 use crate::base::{Duration, Instant, Now};
 use crate::media::MediaCommand;
 use crate::store::{Journal, Sqlite};
@@ -65,6 +66,7 @@ pub struct Outlet<W> {
     events: broadcast::Sender<Arc<Event>>,
     world: W,
     metrics: Arc<Metrics>,
+    witness: Witness,
     /// Set while the journal refuses: when to try again.
     retry_at: Option<Instant>,
     unwritten: VecDeque<Record>,
@@ -85,9 +87,21 @@ impl<W: World> Outlet<W> {
             events,
             world,
             metrics,
+            witness: Witness::default(),
             retry_at: None,
             unwritten: VecDeque::new(),
         }
+    }
+
+    /// With somebody who sees all that goes out.
+    pub fn seen_by(mut self, witness: Witness) -> Self {
+        self.witness = witness;
+        self
+    }
+
+    /// Who sees all that goes out.
+    pub fn witness(&self) -> &Witness {
+        &self.witness
     }
 
     /// When the shard must call [`Outlet::retry`]; `None` while all is well.
@@ -120,7 +134,7 @@ impl<W: World> Outlet<W> {
             self.hold_answers(list, ends);
         }
         for effect in list.drain(..) {
-            self.carry_out(effect, ports, again);
+            self.carry_out(now, effect, ports, again);
         }
         ports.flush(&self.metrics, |flow, error| {
             tracing::debug!(%flow, %error, "a datagram could not be sent");
@@ -196,29 +210,43 @@ impl<W: World> Outlet<W> {
         *list = keep;
     }
 
-    fn carry_out(&mut self, effect: Effect, ports: &mut UdpPorts, again: &mut VecDeque<Input>) {
+    fn carry_out(
+        &mut self,
+        now: Now,
+        effect: Effect,
+        ports: &mut UdpPorts,
+        again: &mut VecDeque<Input>,
+    ) {
         match effect {
-            Effect::Send { flow, bytes } => match flow.transport {
-                Transport::Udp => {
-                    if !ports.queue(flow, bytes) {
-                        tracing::warn!(%flow, "no port for this flow");
-                        again.push_back(Input::SendFailed { flow });
+            Effect::Send { flow, bytes } => {
+                self.witness.sent(now, flow, &bytes);
+                match flow.transport {
+                    Transport::Udp => {
+                        if !ports.queue(flow, bytes) {
+                            tracing::warn!(%flow, "no port for this flow");
+                            again.push_back(Input::SendFailed { flow });
+                        }
+                    }
+                    Transport::Tcp | Transport::Tls | Transport::Ws | Transport::Wss => {
+                        self.world.stream(flow, bytes);
                     }
                 }
-                Transport::Tcp | Transport::Tls | Transport::Ws | Transport::Wss => {
-                    self.world.stream(flow, bytes);
-                }
-            },
+            }
             Effect::CloseConnection(connection) => self.world.close(connection),
-            Effect::Media(command) => self.world.media(command),
+            Effect::Media(command) => {
+                self.witness.ordered(now, &command);
+                self.world.media(command);
+            }
             Effect::Journal(record) => {
                 log_lines::of_record(&record);
+                self.witness.kept(&record);
                 if let Some(row) = rows::of_record(&record) {
                     self.sqlite.write(row);
                 }
             }
             Effect::Event(event) => {
                 log_lines::of_event(&event);
+                self.witness.published(&event);
                 self.sqlite.write(rows::of_event(&event));
                 // Nobody listening is no fault.
                 let _ = self.events.send(event);

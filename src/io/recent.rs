@@ -37,6 +37,11 @@ impl Recent {
         self.inputs.push_back((now, input.clone()));
     }
 
+    /// The newest input.
+    pub fn last(&self) -> Option<&Input> {
+        self.inputs.back().map(|(_, input)| input)
+    }
+
     /// Writes what is remembered to `dir/panic-MILLISECONDS.txt` (mode 0600: it holds messages), oldest first, one input to a line;
     /// the last one is the input at which the core fell. `None` when there are enough such files.
     pub fn dump(&self, dir: &Path, what: &str) -> io::Result<Option<PathBuf>> {

@@ -17,6 +17,7 @@ use super::batch::raise_file_limit;
 use super::clock::Clock;
 use super::connection::Limits;
 use super::handle::{Handle, Parts, Replies};
+use super::hep::Hep;
 use super::inbox::{Letter, inbox};
 use super::media::{PromptStore, Workers};
 use super::metrics::Metrics;
@@ -25,7 +26,10 @@ use super::reload::addresses;
 use super::resolve::NameService;
 use super::shard::{Core, End, Shard};
 use super::tcp::Streams;
+use super::trace::Trace;
+use super::traffic::Traffic;
 use super::udp::{UdpPort, UdpPorts};
+use super::witness::Witness;
 use super::world::Outside;
 use super::{data_dir, entropy, logging, rows};
 use crate::base::map::seed_hashing;
@@ -191,13 +195,27 @@ fn start(
         replies: replies.clone(),
     };
     let journal_counters = journal.counters();
+    let traffic = Arc::new(Traffic::default());
+    let ladder_memory = settings.log.ladder_memory;
+    let trace = (ladder_memory > 0).then(|| Arc::new(Trace::new(ladder_memory)));
+    let hep = match &settings.hep {
+        Some(hep) => Some(Hep::start(hep, metrics.clone()).map_err(|error| {
+            Fault::operator(format!("no copies can be sent to {}: {error}", hep.server))
+        })?),
+        None => None,
+    };
     let outlet = Outlet::new(
         journal,
         sqlite.clone(),
         events.clone(),
         world,
         metrics.clone(),
-    );
+    )
+    .seen_by(Witness {
+        traffic: Some(traffic.clone()),
+        trace: trace.clone(),
+        hep,
+    });
     let shard = Shard::new(
         core,
         clock,
@@ -226,6 +244,8 @@ fn start(
             sqlite: sqlite.clone(),
             journal: journal_counters,
             metrics,
+            traffic,
+            trace,
             settings: Mutex::new(settings.clone()),
             streams: streams.clone(),
             prompts: prompts.clone(),

@@ -14,9 +14,10 @@ use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::batch::{Poller, Received, Receiver};
+use super::batch::{BATCH, Poller, Received, Receiver};
 use super::clock::Clock;
 use super::inbox::{Inbox, Letter, Letters};
+use super::load::LoadGauge;
 use super::metrics::count;
 use super::outlet::{Outlet, World};
 use super::recent::Recent;
@@ -72,6 +73,10 @@ pub struct Shard<C, W> {
     ends: Vec<usize>,
     again: VecDeque<Input>,
     recent: Recent,
+    load: LoadGauge,
+    /// Messages of this turn: read, and turned away by the guard.
+    read: usize,
+    turned_away: usize,
     panics: VecDeque<Instant>,
     compacting: bool,
     stopping: bool,
@@ -106,6 +111,9 @@ impl<C: Core, W: World> Shard<C, W> {
             ends: Vec::new(),
             again: VecDeque::new(),
             recent: Recent::default(),
+            load: LoadGauge::default(),
+            read: 0,
+            turned_away: 0,
             panics: VecDeque::new(),
             compacting: false,
             stopping: false,
@@ -154,11 +162,8 @@ impl<C: Core, W: World> Shard<C, W> {
 
     fn sleep(&mut self, ready: &mut Vec<u64>) -> std::io::Result<()> {
         let deadline = self.next_deadline().map(on_grid);
-        let retry = self.outlet.retry_at();
-        let until = match (deadline, retry) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        };
+        let others = [self.outlet.retry_at(), self.load.looks_again()];
+        let until = others.into_iter().chain([deadline]).flatten().min();
         let now = self.clock.now();
         let mut timeout = until.map(|until| until.since(now.mono));
         if !self.again.is_empty() || self.stopping || !self.letters.may_sleep() {
@@ -175,13 +180,16 @@ impl<C: Core, W: World> Shard<C, W> {
         for input in std::mem::take(&mut self.again) {
             self.step(now, input);
         }
-        self.read_ports(now, ready);
-        for _ in 0..LETTERS_PER_BATCH {
-            let Some(letter) = self.letters.take() else {
-                break;
-            };
+        (self.read, self.turned_away) = (0, 0);
+        let mut full = self.read_ports(now, ready);
+        let mut letters = 0;
+        while letters < LETTERS_PER_BATCH
+            && let Some(letter) = self.letters.take()
+        {
+            letters += 1;
             self.open_letter(now, letter);
         }
+        full |= letters == LETTERS_PER_BATCH;
         if self.next_deadline().is_some_and(|due| due <= now.mono) {
             self.step(now, Input::Tick);
         }
@@ -191,12 +199,16 @@ impl<C: Core, W: World> Shard<C, W> {
         let inputs = self.ends.len() as u64;
         self.flush(now);
         if inputs > 0 {
+            let ended = self.clock.now().mono;
+            self.gauge(now, ended, full);
             let metrics = self.outlet.metrics();
             count(&metrics.batches);
             metrics.inputs.fetch_add(inputs, Ordering::Relaxed);
-            let busy = self.clock.now().mono - now.mono;
+            let busy = ended - now.mono;
             let nanos = u64::try_from(busy.as_nanos()).unwrap_or(u64::MAX);
             metrics.busy_nanos.fetch_add(nanos, Ordering::Relaxed);
+        } else if self.load.looks_again().is_some() {
+            self.gauge(now, now.mono, false);
         }
         if self
             .outlet
@@ -207,7 +219,17 @@ impl<C: Core, W: World> Shard<C, W> {
         }
     }
 
-    fn read_ports(&mut self, now: Now, ready: &[u64]) {
+    /// Tells the core when the shard began to lag, or keeps up again. Flushes what follows from it with the next batch.
+    fn gauge(&mut self, now: Now, ended: Instant, full: bool) {
+        let flood = self.turned_away * 2 > self.read;
+        if let Some(level) = self.load.turn(now.mono, ended, full && !flood) {
+            self.again.push_back(Input::Load { level });
+        }
+    }
+
+    /// Reads one batch of each port that is ready; true when there may be more.
+    fn read_ports(&mut self, now: Now, ready: &[u64]) -> bool {
+        let mut full = false;
         let metrics = self.outlet.metrics().clone();
         for &token in ready {
             let Some(index) = self.ports.list.iter().position(|p| p.token == token) else {
@@ -221,13 +243,17 @@ impl<C: Core, W: World> Shard<C, W> {
                 &metrics,
                 |flow, bytes| inputs.push(Input::Received { flow, bytes }),
             );
-            if let Err(error) = result {
-                tracing::warn!(%error, local = %port.socket.local(), "receiving failed");
+            match result {
+                Ok(read) => full |= read >= BATCH,
+                Err(error) => {
+                    tracing::warn!(%error, local = %port.socket.local(), "receiving failed");
+                }
             }
             for input in inputs {
                 self.step(now, input);
             }
         }
+        full
     }
 
     fn open_letter(&mut self, now: Now, letter: Letter) {
@@ -267,11 +293,18 @@ impl<C: Core, W: World> Shard<C, W> {
     fn step(&mut self, now: Now, input: Input) {
         self.recent.note(now, &input);
         let before = self.effects.list.len();
+        self.effects.turned_away = false;
         let (core, effects) = (&mut self.core, &mut self.effects);
         let result = catch_unwind(AssertUnwindSafe(|| core.handle(now, input, effects)));
         if let Err(panic) = result {
             self.effects.list.truncate(before);
             self.fell(now, &*panic);
+        }
+        if let Some(input) = self.recent.last() {
+            let turned_away = self.effects.turned_away;
+            self.read += usize::from(matches!(input, Input::Received { .. }));
+            self.turned_away += usize::from(turned_away);
+            self.outlet.witness().came(now, input, turned_away);
         }
         self.ends.push(self.effects.list.len());
     }

@@ -21,7 +21,12 @@ pub struct Ports {
     in_use: usize,
     rest: Duration,
     entropy: Entropy,
+    missing: u64,
+    complained: Option<Instant>,
 }
+
+/// How long nothing more is said of missing ports.
+const QUIET: Duration = Duration::from_secs(60);
 
 impl Ports {
     /// Pairs wholly within `range`. `quarantine` is how long a freed pair rests (default `base::limits::PORT_QUARANTINE`), so that
@@ -43,6 +48,8 @@ impl Ports {
             in_use: 0,
             rest: quarantine,
             entropy,
+            missing: 0,
+            complained: None,
         }
     }
 
@@ -57,6 +64,7 @@ impl Ports {
             self.free.push(index);
         }
         if self.free.is_empty() {
+            self.missing += 1;
             return None;
         }
         let pick = self.entropy.below(self.free.len() as u64) as usize;
@@ -86,6 +94,30 @@ impl Ports {
     /// Pairs in use: zero when no call is left.
     pub fn in_use(&self) -> usize {
         self.in_use
+    }
+
+    /// Pairs that rest. Some of them may be free again by now.
+    pub fn resting(&self) -> usize {
+        self.resting.len()
+    }
+
+    /// How often none was free.
+    pub fn missing(&self) -> u64 {
+        self.missing
+    }
+
+    /// What to tell the operator when none is free; at most once a minute.
+    pub fn complaint(&mut self, now: Now) -> Option<String> {
+        if self.complained.is_some_and(|at| now.mono.since(at) < QUIET) {
+            return None;
+        }
+        self.complained = Some(now.mono);
+        Some(format!(
+            "no RTP port is free, a call is refused: {} pairs are in use and {} rest of {}; widen `rtp-ports` of [server]",
+            self.in_use,
+            self.resting.len(),
+            self.places.len()
+        ))
     }
 
     /// Pairs in all.
@@ -137,6 +169,27 @@ mod tests {
         assert_eq!(ports.in_use(), 0);
         assert_eq!(ports.take(at(14)), None);
         assert_eq!(ports.take(at(15)), Some(port));
+    }
+
+    #[test]
+    fn missing_ports_are_counted_and_told_once_a_minute() {
+        let mut ports = ports(20_000..=20_003);
+        let first = ports.take(at(0)).expect("a pair");
+        ports.take(at(0));
+        ports.give_back(at(1), first);
+        assert_eq!(ports.missing(), 0);
+        for second in 1..=4 {
+            assert_eq!(ports.take(at(second)), None);
+        }
+        assert_eq!(ports.missing(), 4);
+        assert_eq!(ports.resting(), 1);
+        let told = ports.complaint(at(1)).expect("a line");
+        assert!(
+            told.contains("1 pairs are in use and 1 rest of 2"),
+            "{told}"
+        );
+        assert_eq!(ports.complaint(at(60)), None);
+        assert!(ports.complaint(at(61)).is_some());
     }
 
     #[test]

@@ -1,13 +1,17 @@
 //! What people and programs ask of a running switch, and what it answers. The API and the command line are built on this.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::view::{CallView, QueueDetail, RegistrationView, StatusView, TrunkView, WorkDetail};
+use super::view::{
+    BanView, CallView, QueueDetail, RegistrationView, StatusView, TrunkView, WorkDetail,
+};
 use crate::acd;
 use crate::base::Ulid;
+use crate::event::CallRecord;
 
 /// A question or an order.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -25,6 +29,25 @@ pub enum Command {
     Call {
         /// Its id.
         id: Ulid,
+    },
+    /// The record of a live call so far, with the legs that are up.
+    Record {
+        /// Its id.
+        id: Ulid,
+    },
+    /// Sources that are banned.
+    Bans,
+    /// Bans a source.
+    Ban {
+        /// Its address; of IPv6 the whole /64.
+        source: IpAddr,
+        /// For how long, in seconds.
+        seconds: u64,
+    },
+    /// Ends a ban.
+    LiftBan {
+        /// Its address.
+        source: IpAddr,
     },
     /// Rings `from`'s devices and, when they answer, calls `to` on their behalf.
     Originate {
@@ -119,6 +142,10 @@ pub enum Answer {
     Calls(Vec<CallView>),
     /// To [`Command::Call`] and [`Command::Originate`].
     Call(Box<CallView>),
+    /// To [`Command::Record`].
+    Record(Box<CallRecord>),
+    /// To [`Command::Bans`], and with the new one alone to [`Command::Ban`].
+    Bans(Vec<BanView>),
     /// To [`Command::Queues`].
     Queues(Vec<acd::QueueView>),
     /// To [`Command::Queue`].

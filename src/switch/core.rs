@@ -5,7 +5,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::effect::{Effect, Effects, Level};
-use super::input::Input;
+use super::input::{Input, LoadLevel};
+use super::on_guard::TurnedAway;
 use super::record::{Event, Fact, Record};
 use super::routing::{OfferState, Routing, SwitchTimer};
 use super::source::Failures;
@@ -20,7 +21,7 @@ use crate::notifier::Notifier;
 use crate::proxy::{Proxy, TokenKey};
 use crate::registrar::Registrar;
 use crate::transaction::{Act, Transactions};
-use crate::transport::{Guard, GuardSettings};
+use crate::transport::{Accounts, Guard};
 use crate::trunk::Trunks;
 
 /// What the shell knows that no configuration says.
@@ -68,6 +69,9 @@ pub struct Switch {
     pub(super) entropy: Entropy,
     pub(super) guard: Guard,
     pub(super) failures: Failures,
+    pub(super) accounts: Accounts,
+    pub(super) turned_away: TurnedAway,
+    pub(super) load: LoadLevel,
     pub(super) nonces: Nonces,
     pub(super) tx: Transactions<User>,
     pub(super) registrar: Registrar,
@@ -122,8 +126,11 @@ impl Switch {
         let network = super::faces::network(&settings, boot.primary);
         let mut switch = Switch {
             primary: boot.primary,
-            guard: Guard::new(GuardSettings::default()),
+            guard: Guard::new(settings.guard.clone()),
             failures: Failures::default(),
+            accounts: Accounts::default(),
+            turned_away: TurnedAway::default(),
+            load: LoadLevel::default(),
             nonces: Nonces::new(secret),
             proxy: Proxy::new(TokenKey::new(token_secret)),
             tx: Transactions::new(entropy.fork()),
@@ -193,6 +200,7 @@ impl Switch {
             }
             Input::Ready => self.on_ready(now, fx),
             Input::StoreHealth { ok } => self.on_store_health(ok, fx),
+            Input::Load { level } => self.on_load(level, fx),
         }
         self.work_off(now, fx);
     }

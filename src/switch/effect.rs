@@ -71,6 +71,8 @@ pub enum Level {
 pub struct Effects {
     /// The effects so far.
     pub list: Vec<Effect>,
+    /// The last input was turned away by the guard, or is no SIP: nobody needs to remember it.
+    pub turned_away: bool,
 }
 
 impl Effects {

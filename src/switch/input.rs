@@ -11,6 +11,18 @@ use crate::config::Settings;
 use crate::media::MediaEvent;
 use crate::transport::{ConnectionId, Flow, Located};
 
+/// How far the shard is behind.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+pub enum LoadLevel {
+    /// It keeps up.
+    #[default]
+    Easy,
+    /// It lags: registrations, subscriptions and pings are asked to come later.
+    High,
+    /// It goes on lagging: new calls are asked to come later as well.
+    Severe,
+}
+
 /// One input. `Switch::handle` takes it with the time at which the shell saw it.
 #[derive(Clone, Debug)]
 pub enum Input {
@@ -57,6 +69,11 @@ pub enum Input {
     Restore(Box<Record>),
     /// The journal has been read: close what was left open, then take calls.
     Ready,
+    /// The shard cannot, or can again, keep up with what comes.
+    Load {
+        /// How bad it is.
+        level: LoadLevel,
+    },
     /// The journal can, or cannot, be written.
     StoreHealth {
         /// True when it can.

@@ -14,6 +14,7 @@ mod holding;
 mod input;
 mod on_call;
 mod on_command;
+mod on_guard;
 mod on_message;
 mod on_page;
 mod on_proxy;
@@ -33,9 +34,9 @@ mod watching;
 pub use command::{Answer, Command, Refusal, Reply};
 pub use core::{Boot, Residue, Switch};
 pub use effect::{Effect, Effects, Level};
-pub use input::Input;
+pub use input::{Input, LoadLevel};
 pub use record::{BindingRecord, Event, Fact, Record, SubscribedRecord};
 pub use view::{
-    CallView, LegView, QueueDetail, RegistrationView, StatusView, TrunkView, WaitingView,
-    WorkDetail,
+    BanView, CallView, GuardView, LegView, QueueDetail, RegistrationView, StatusView, TrunkView,
+    WaitingView, WorkDetail,
 };

@@ -20,7 +20,7 @@ pub(super) const STOPS: &str = "system: the server stops";
 impl Switch {
     pub(super) fn on_command(&mut self, now: Now, command: Command, fx: &mut Effects) -> Reply {
         match command {
-            Command::Status => Ok(Answer::Status(Box::new(self.status()))),
+            Command::Status => Ok(Answer::Status(Box::new(self.status(now)))),
             Command::Registrations => Ok(Answer::Registrations(self.registrations(now))),
             Command::Trunks => Ok(Answer::Trunks(self.trunk_views(now))),
             Command::Calls => Ok(Answer::Calls(
@@ -36,6 +36,10 @@ impl Switch {
                     .ok_or_else(|| Refusal::not_found("call", &id.to_string()))?;
                 self.view_of(key)
             }
+            Command::Record { id } => self.record_so_far(now, id),
+            Command::Bans => Ok(Answer::Bans(self.ban_views(now))),
+            Command::Ban { source, seconds } => self.ban(now, source, seconds),
+            Command::LiftBan { source } => self.lift_ban(now, source),
             Command::Originate { from, to } => {
                 let key = self.originate(now, &from, &to)?;
                 self.view_of(key)
@@ -163,14 +167,14 @@ impl Switch {
                     // carriers send their calls elsewhere at once
                     self.with_trunks(now, fx, |trunks, out| trunks.stop(now, out));
                 }
-                Ok(Answer::Status(Box::new(self.status())))
+                Ok(Answer::Status(Box::new(self.status(now))))
             }
             Command::EndCalls => {
                 let calls: Vec<Key<Call>> = self.calls.all().map(|(key, _)| key).collect();
                 for key in calls {
                     self.end_call(now, key, Cause::Shutdown, STOPS);
                 }
-                Ok(Answer::Status(Box::new(self.status())))
+                Ok(Answer::Status(Box::new(self.status(now))))
             }
         }
     }
@@ -212,7 +216,7 @@ impl Switch {
             .ok_or_else(|| Refusal::not_found("call", "that just ended"))
     }
 
-    fn status(&self) -> StatusView {
+    fn status(&self, now: Now) -> StatusView {
         let residue = self.residue();
         StatusView {
             version: env!("CARGO_PKG_VERSION"),
@@ -229,6 +233,10 @@ impl Switch {
             registrations: self.registrar.len(),
             transactions: residue.transactions,
             ports: residue.ports,
+            ports_resting: self.calls.ports().resting(),
+            ports_all: self.calls.ports().capacity(),
+            ports_missing: self.calls.ports().missing(),
+            guard: self.guard_view(now),
             timers: residue.timers,
             calls_total: self.calls.total,
             waiting: self

@@ -9,7 +9,7 @@ use crate::base::Now;
 use crate::call::{Endpoint, User};
 use crate::sip::{Builder, Message, Method, Name, StatusCode};
 use crate::transaction::{Act, ServerKey};
-use crate::transport::{ConnectionId, Flow, Transport, guard, via};
+use crate::transport::{ConnectionId, Flow, Transport, scanner, via};
 
 /// Methods that we serve at all.
 pub(super) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, UPDATE, INFO, REFER, REGISTER, SUBSCRIBE, PUBLISH, MESSAGE";
@@ -19,20 +19,25 @@ impl Switch {
         let size = bytes.len();
         let source = flow.remote.ip().to_canonical();
         if !self.guard.admit(now, source, size).is_admitted() {
+            fx.turned_away = true;
             return;
         }
         let message = match Message::parse(bytes.clone()) {
             Ok(message) => message,
             Err(error) => {
-                self.on_malformed(flow, &bytes, &error, fx);
+                fx.turned_away = true;
+                self.turned_away.malformed += 1;
+                self.on_malformed(now, flow, &bytes, &error, fx);
                 return;
             }
         };
         if message.is_request() {
             if message
                 .header(Name::UserAgent)
-                .is_some_and(guard::is_scanner)
+                .is_some_and(scanner::is_scanner)
             {
+                fx.turned_away = true;
+                self.turned_away.scanner += 1;
                 return;
             }
             let message = via::stamp(message, flow.remote);
@@ -45,6 +50,7 @@ impl Switch {
     /// 400 when the sender can be told, and never more bytes than it sent (RFC 3261 §21.4.1).
     fn on_malformed(
         &mut self,
+        now: Now,
         flow: Flow,
         bytes: &Bytes,
         error: &crate::sip::ParseError,
@@ -58,13 +64,12 @@ impl Switch {
             .finish()
             .bytes()
             .clone();
-        if flow.transport == Transport::Udp && !guard::fits(bytes.len(), response.len()) {
+        let stranger = flow.transport == Transport::Udp
+            && !self.guard.is_proven(now, flow.remote.ip().to_canonical());
+        if stranger && response.len() > bytes.len() {
             return;
         }
-        fx.push(Effect::Send {
-            flow,
-            bytes: response,
-        });
+        self.send(now, flow, response, fx);
     }
 
     pub(super) fn on_connection_closed(
@@ -80,10 +85,11 @@ impl Switch {
 
     pub(super) fn on_act(&mut self, now: Now, act: Act<User>, fx: &mut Effects) {
         match act {
-            Act::Send { flow, message } => fx.push(Effect::Send {
+            Act::Send { flow, message } if message.is_request() => fx.push(Effect::Send {
                 flow,
                 bytes: message.bytes().clone(),
             }),
+            Act::Send { flow, message } => self.send(now, flow, message.bytes().clone(), fx),
             Act::Request { key, flow, message } => self.on_request(now, key, flow, message, fx),
             Act::Ack { flow, message } => {
                 if self.pass_ack_on(now, flow, &message) {
@@ -183,6 +189,9 @@ impl Switch {
             }
             return;
         }
+        if self.comes_later(key, &request) {
+            return;
+        }
         if request.max_forwards() == Some(0) && *request.method() != Method::Register {
             self.answer_stranger(now, key, flow, &request, StatusCode::TOO_MANY_HOPS);
             return;
@@ -200,7 +209,7 @@ impl Switch {
         match request.method() {
             Method::Register => self.on_register(now, key, flow, &request, fx),
             Method::Invite => self.on_invite(now, key, flow, request, fx),
-            Method::Options => self.on_options(now, key, &request),
+            Method::Options => self.on_options(now, key, flow, &request),
             Method::Subscribe => self.on_subscribe(now, key, flow, &request, fx),
             Method::Publish => self.on_publish(now, key, flow, &request),
             Method::Message => self.on_page(now, key, flow, &request, fx),
@@ -216,18 +225,25 @@ impl Switch {
         }
     }
 
-    fn on_options(&mut self, now: Now, key: ServerKey, request: &Message) {
+    fn on_options(&mut self, now: Now, key: ServerKey, flow: Flow, request: &Message) {
         let status = if self.takes_calls() {
             StatusCode::OK
         } else {
             StatusCode::SERVICE_UNAVAILABLE
         };
         let tag = self.entropy.token::<8>();
-        let response = Builder::response(request, status, "")
-            .to_tag(&tag)
+        let answer = || Builder::response(request, status, "").to_tag(&tag);
+        let mut response = answer()
             .header(Name::Allow, ALLOW)
             .header(Name::Accept, "application/sdp")
             .finish();
+        // what a stranger asks is answered with no more bytes than it took to ask: monitors look at the status
+        if response.bytes().len() > request.bytes().len()
+            && flow.transport == Transport::Udp
+            && !self.guard.is_proven(now, flow.remote.ip().to_canonical())
+        {
+            response = answer().finish();
+        }
         self.with_tx(|tx, acts| tx.respond(now, key, response, acts));
     }
 

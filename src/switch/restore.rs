@@ -170,6 +170,7 @@ impl Switch {
                 cause: Withdrawal::ProcessRestart,
             });
         }
+        self.know_bindings(now);
         self.report_all_devices(now);
         self.configure_trunks(now, fx);
         // phones are shown at once what they watched before: they need not ask again

@@ -195,6 +195,13 @@ impl Switch {
             Outcome::Granted { username } => {
                 self.guard.succeeded(now, ip);
                 self.failures.right(ip, &username);
+                let rate = self.guard.settings().account_rate;
+                if !self.accounts.admit(now.mono, &username, rate) {
+                    self.tell(now, ip, &username, || {
+                        format!("{username} sends more than {rate} requests a second; see `account-rate` of [guard]")
+                    });
+                    return self.refuse(now, key, flow, request, StatusCode::SERVICE_UNAVAILABLE);
+                }
                 let from = request.from().uri.user_text().unwrap_or_default();
                 if from != username {
                     return self.refuse(now, key, flow, request, StatusCode::FORBIDDEN);

@@ -64,11 +64,11 @@ impl Switch {
             .map(|trunk| trunk.machine())
             .collect();
         self.with_trunks(now, fx, |trunks, out| trunks.configure(now, machines, out));
-        self.exempt_trunks();
+        self.configure_guard();
     }
 
-    /// Carriers are neither limited nor banned: all their calls come from a few addresses.
-    fn exempt_trunks(&mut self) {
+    /// Tells the guard its settings. Carriers are neither limited nor banned: all their calls come from a few addresses.
+    fn configure_guard(&mut self) {
         let configured = self.settings.trunks().flat_map(|trunk| &trunk.from);
         let mut exempt: Vec<_> = configured
             .map(|network| (network.address(), network.prefix()))
@@ -80,11 +80,12 @@ impl Switch {
         for address in self.trunks.addresses() {
             exempt.push((address, if address.is_ipv4() { 32 } else { 128 }));
         }
+        exempt.extend(&self.settings.guard.exempt);
         exempt.sort_unstable();
         exempt.dedup();
         self.guard.configure(GuardSettings {
             exempt,
-            ..GuardSettings::default()
+            ..self.settings.guard.clone()
         });
     }
 
@@ -99,7 +100,7 @@ impl Switch {
         self.with_trunks(now, fx, |trunks, out| {
             trunks.located(now, query, places, ttl, out);
         });
-        self.exempt_trunks();
+        self.configure_guard();
     }
 
     pub(super) fn on_trunks_due(&mut self, now: Now, fx: &mut Effects) {

@@ -1,5 +1,6 @@
 //! What the switch shows of itself: plain data, made on request, stored nowhere.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -32,6 +33,14 @@ pub struct StatusView {
     pub transactions: usize,
     /// RTP ports in use.
     pub ports: usize,
+    /// RTP ports that rest after a call before they are given out again.
+    pub ports_resting: usize,
+    /// RTP ports in all.
+    pub ports_all: usize,
+    /// Times that none was free.
+    pub ports_missing: u64,
+    /// What the guard turned away since the start, and how the load is.
+    pub guard: GuardView,
     /// Armed timers.
     pub timers: usize,
     /// Calls since the start.
@@ -42,6 +51,46 @@ pub struct StatusView {
     pub store_ok: bool,
     /// True while the server stops and its registrations at carriers are being taken back.
     pub unregistering: bool,
+}
+
+/// What the guard has turned away since the start, in messages unless it says otherwise.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, ToSchema)]
+pub struct GuardView {
+    /// Their source was over its rate.
+    pub over_rate: u64,
+    /// All strangers together were over their rate.
+    pub over_total: u64,
+    /// Their source was banned.
+    pub banned: u64,
+    /// They came from tools that look for open servers.
+    pub scanner: u64,
+    /// They were no SIP.
+    pub malformed: u64,
+    /// Answers not sent, because they were larger than what the stranger had sent.
+    pub unanswered: u64,
+    /// Requests refused because their user sent too many.
+    pub over_account: u64,
+    /// Requests refused because the server was overloaded.
+    pub overload_refused: u64,
+    /// Bans begun.
+    pub bans_begun: u64,
+    /// Sources banned now.
+    pub bans: usize,
+    /// 0: the server keeps up, 1: registrations and the like are asked to come later, 2: new calls as well.
+    pub overload: u8,
+}
+
+/// A source that is banned.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, ToSchema)]
+pub struct BanView {
+    /// The address; of IPv6 the first of its /64.
+    #[schema(value_type = String)]
+    pub source: IpAddr,
+    /// When the ban ends.
+    #[schema(value_type = String)]
+    pub until: WallTime,
+    /// `failures` (wrong passwords) or `operator`.
+    pub by: &'static str,
 }
 
 /// One binding of an address of record.

@@ -3,7 +3,7 @@
 use super::house;
 
 /// File, text to replace (empty: the value is appended), replacement, problems.
-type Case = (
+pub type Case = (
     &'static str,
     &'static str,
     &'static str,
@@ -12,8 +12,13 @@ type Case = (
 
 #[test]
 fn every_bad_value_is_refused_with_its_place_and_a_way_out() {
+    check(CASES);
+}
+
+/// Every case is found as it is told.
+pub fn check(cases: &[Case]) {
     let mut wrong = Vec::new();
-    for (path, old, new, expected) in CASES {
+    for (path, old, new, expected) in cases {
         let mut house = house();
         house.change(path, old, new);
         let found: Vec<String> = house.problems().iter().map(ToString::to_string).collect();

@@ -1,5 +1,6 @@
 //! Configuration as operators meet it: the shipped example, the wording of problems, routes, differences, and the interpreter on read files.
 
+mod bad_guard;
 mod bad_values;
 mod diff;
 mod route;

@@ -10,6 +10,7 @@ mod basic_calls;
 mod crash;
 mod devices;
 mod dialplan;
+mod observe;
 mod operate;
 mod protocol;
 mod queue;

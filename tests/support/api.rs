@@ -102,6 +102,14 @@ impl Api {
         read(request.send_json(body), path)
     }
 
+    pub fn try_delete(&self, path: &str) -> Answer {
+        let request = self
+            .agent
+            .delete(format!("{}/api/v1{path}", self.base))
+            .header("Authorization", format!("Bearer {}", self.token));
+        read(request.call(), path)
+    }
+
     /// PUT of a path below `/api/v1`; any 2xx will do.
     #[track_caller]
     pub fn put(&self, path: &str, body: &Value) -> Value {

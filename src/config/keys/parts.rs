@@ -6,6 +6,7 @@ use super::{Form, Kind};
 use crate::base::Duration;
 use crate::config::network::Network;
 use crate::config::settings::{ListenAddress, PublicAddress, RtpPorts};
+use crate::config::units::size;
 use crate::dialplan::hours::Span;
 use crate::dialplan::template::is_variable_name;
 use crate::dialplan::{Condition, Pattern, Template};
@@ -149,6 +150,34 @@ pub const SOCKET: Kind = Kind::Form(&Form {
         text.parse::<SocketAddr>()
             .map(|_| ())
             .map_err(|_| format!("`{text}` is not an address and a port"))
+    },
+});
+
+/// Where a capture server listens.
+pub const CAPTURE_SERVER: Kind = Kind::Form(&Form {
+    what: "`udp:`, an address and a port",
+    example: "udp:192.0.2.10:9060",
+    check: |text| capture_server(text).map(|_| ()),
+});
+
+/// Parses [`CAPTURE_SERVER`].
+pub fn capture_server(text: &str) -> Result<SocketAddr, String> {
+    match text.split_once(':') {
+        Some(("udp", address)) => address
+            .parse()
+            .map_err(|_| format!("`{address}` is not an address and a port")),
+        Some(("tcp" | "tls", _)) => Err("copies go over UDP only".to_owned()),
+        _ => Err(format!("`{text}` does not begin with `udp:`")),
+    }
+}
+
+/// Memory, at most 4 GiB.
+pub const MEMORY: Kind = Kind::Form(&Form {
+    what: "a size",
+    example: "64MiB",
+    check: |text| match size(text)? {
+        0..=0x1_0000_0000 => Ok(()),
+        _ => Err(format!("`{text}` is more than 4GiB")),
     },
 });
 

@@ -1,6 +1,6 @@
 //! The keys of `strowger.toml`.
 
-use super::parts::{PORTS, PUBLIC_ADDRESS, SOCKET, ZONE, s};
+use super::parts::{CAPTURE_SERVER, MEMORY, NETWORK, PORTS, PUBLIC_ADDRESS, SOCKET, ZONE, s};
 use super::{Form, Key, Keys, Kind, key};
 
 const DOMAIN: Kind = Kind::Form(&Form {
@@ -122,6 +122,83 @@ const LOG: Keys = Keys::of(
             "For people, or for programs.",
         )
         .default("\"text\""),
+        key(
+            "ladder-memory",
+            MEMORY,
+            "Memory for recent messages, from which the ladders of calls are drawn; `0` keeps none. Taken as it is needed.",
+        )
+        .default("\"64MiB\""),
+    ],
+);
+
+const HEP: Keys = Keys::of(
+    "[hep]",
+    &[
+        key("server", CAPTURE_SERVER, "The capture server.").required(),
+        key(
+            "capture-id",
+            Kind::Integer(0, u32::MAX as i64),
+            "Number of this server there.",
+        )
+        .default("1"),
+        key(
+            "password",
+            Kind::Secret,
+            "What the capture server wants to see.",
+        ),
+    ],
+);
+
+const GUARD: Keys = Keys::of(
+    "[guard]",
+    &[
+        key(
+            "rate",
+            Kind::Integer(1, 1_000_000),
+            "Messages a second from one source that has proved nothing.",
+        )
+        .default("1000"),
+        key(
+            "proven-rate",
+            Kind::Integer(1, 10_000_000),
+            "Messages a second from one source from which somebody was authenticated in the last five minutes.",
+        )
+        .default("50000"),
+        key(
+            "total-rate",
+            Kind::Integer(1, 10_000_000),
+            "Messages a second from all sources together that have proved nothing.",
+        )
+        .default("30000"),
+        key(
+            "account-rate",
+            Kind::Integer(1, 1_000_000),
+            "Requests a second of one user, whatever they come from.",
+        )
+        .default("1000"),
+        key(
+            "failures",
+            Kind::Integer(3, 100_000),
+            "Wrong passwords from one source before it is banned; ten times as many once somebody there was authenticated.",
+        )
+        .default("20"),
+        key(
+            "ban",
+            Kind::Duration(s(1), s(86_400)),
+            "Length of the first ban; each later one is twice as long.",
+        )
+        .default("\"10s\""),
+        key(
+            "ban-max",
+            Kind::Duration(s(1), s(7 * 86_400)),
+            "Longest ban that wrong passwords lead to.",
+        )
+        .default("\"15m\""),
+        key(
+            "exempt",
+            Kind::OneOrMore(&NETWORK),
+            "Addresses that are never limited nor banned, besides those of trunks: your own proxies and load balancers.",
+        ),
     ],
 );
 
@@ -132,6 +209,12 @@ const KEYS: &[Key] = &[
     key("media", Kind::Table(&MEDIA), "Audio."),
     key("cluster", Kind::NotYet, "More than one node."),
     key("log", Kind::Table(&LOG), "The server's log."),
+    key(
+        "hep",
+        Kind::Table(&HEP),
+        "Copies of all messages to a capture server.",
+    ),
+    key("guard", Kind::Table(&GUARD), "What strangers may cost."),
 ];
 
 /// `strowger.toml`

@@ -3,13 +3,16 @@
 use std::net::SocketAddr;
 
 use super::Reading;
-use crate::base::Duration;
+use crate::base::{Duration, Network};
 use crate::config::fields::Fields;
 use crate::config::keys::parts;
+
 use crate::config::settings::{
-    HttpSettings, JournalMode, LogFormat, LogSettings, MediaSettings, RtpPorts, ServerSettings,
-    StoreSettings,
+    HepSettings, HttpSettings, JournalMode, LogFormat, LogSettings, MediaSettings, RtpPorts,
+    ServerSettings, StoreSettings,
 };
+use crate::config::units;
+use crate::transport::GuardSettings;
 
 /// What `strowger.toml` holds.
 pub struct ServerFile {
@@ -18,6 +21,8 @@ pub struct ServerFile {
     pub store: StoreSettings,
     pub media: MediaSettings,
     pub log: LogSettings,
+    pub hep: Option<HepSettings>,
+    pub guard: GuardSettings,
 }
 
 /// Reads it; what is absent has its default.
@@ -36,6 +41,13 @@ pub fn read(reading: &mut Reading<'_>, file: Option<Fields<'_>>) -> ServerFile {
         None => data_dir.join("strowger.db"),
     };
     reading.zone = time_zone.as_str().into();
+    let hep = section("hep").and_then(|hep| {
+        Some(HepSettings {
+            server: parts::capture_server(hep.text("server")?).ok()?,
+            capture_id: hep.integer("capture-id").unwrap_or(1),
+            password: reading.secret(&hep, "password"),
+        })
+    });
     ServerFile {
         server: ServerSettings {
             domain: text(server, "domain").unwrap_or_default().into(),
@@ -94,6 +106,31 @@ pub fn read(reading: &mut Reading<'_>, file: Option<Fields<'_>>) -> ServerFile {
                     )
                 })
                 .unwrap_or_default(),
+            ladder_memory: text(section("log"), "ladder-memory")
+                .and_then(|text| units::size(&text).ok())
+                .unwrap_or(64 << 20),
         },
+        hep,
+        guard: section("guard").map_or_else(GuardSettings::default, guard),
+    }
+}
+
+fn guard(guard: Fields<'_>) -> GuardSettings {
+    let usual = GuardSettings::default();
+    GuardSettings {
+        rate: guard.integer("rate").unwrap_or(usual.rate),
+        proven_rate: guard.integer("proven-rate").unwrap_or(usual.proven_rate),
+        total_rate: guard.integer("total-rate").unwrap_or(usual.total_rate),
+        account_rate: guard.integer("account-rate").unwrap_or(usual.account_rate),
+        failures_max: guard.integer("failures").unwrap_or(usual.failures_max),
+        ban: guard.duration("ban").unwrap_or(usual.ban),
+        ban_max: guard.duration("ban-max").unwrap_or(usual.ban_max),
+        exempt: guard
+            .texts("exempt")
+            .into_iter()
+            .filter_map(|(text, _)| Network::parse(text).ok())
+            .map(|network| (network.address(), network.prefix()))
+            .collect(),
+        ..usual
     }
 }

@@ -1,0 +1,93 @@
+//! Facts about a call as remarks in its ladder: what no message says.
+
+use crate::acd::AcdEvent;
+use crate::base::Ulid;
+use crate::event::CallFact;
+use crate::io::log_lines;
+
+/// The call that a fact is about.
+pub fn call_of(fact: &CallFact) -> Ulid {
+    match fact {
+        CallFact::Started { call, .. }
+        | CallFact::Ringing { call, .. }
+        | CallFact::Answered { call, .. }
+        | CallFact::Bridged { call, .. }
+        | CallFact::Held { call, .. }
+        | CallFact::Resumed { call, .. }
+        | CallFact::OneWayAudio { call, .. }
+        | CallFact::LegEnded { call, .. }
+        | CallFact::Ended { call, .. } => *call,
+    }
+}
+
+/// The leg, and what happened.
+pub fn of_call(fact: &CallFact) -> Option<(Option<Ulid>, String)> {
+    Some(match fact {
+        CallFact::Started { from, to, .. } => {
+            (None, format!("call from {} to {}", from.number, to.number))
+        }
+        CallFact::Bridged { .. } => (None, "bridged".to_owned()),
+        CallFact::Held { leg, .. } => (Some(*leg), "holds".to_owned()),
+        CallFact::Resumed { leg, .. } => (Some(*leg), "resumes".to_owned()),
+        CallFact::OneWayAudio { leg, detail, .. } => {
+            (Some(*leg), format!("one-way audio: {detail}"))
+        }
+        CallFact::Ended { ended_by, .. } => (None, format!("call ended by {ended_by}")),
+        // the messages say it
+        _ => return None,
+    })
+}
+
+/// The call that a fact about queues names.
+pub fn named_call(fact: &AcdEvent) -> Option<Ulid> {
+    match fact {
+        AcdEvent::Queued { call, .. } | AcdEvent::Connected { call, .. } => Some(*call),
+        _ => None,
+    }
+}
+
+/// The work item that a fact is about.
+pub fn item_of(fact: &AcdEvent) -> Option<Ulid> {
+    match fact {
+        AcdEvent::Queued { item, .. }
+        | AcdEvent::AgentOffered { item, .. }
+        | AcdEvent::AgentOfferEnded { item, .. }
+        | AcdEvent::AgentAnswered { item, .. }
+        | AcdEvent::Connected { item, .. }
+        | AcdEvent::Abandoned { item, .. }
+        | AcdEvent::Left { item, .. }
+        | AcdEvent::Withdrawn { item, .. }
+        | AcdEvent::SegmentEnded { item, .. } => Some(*item),
+        _ => None,
+    }
+}
+
+/// What happened in the queue.
+pub fn of_queue(fact: &AcdEvent) -> Option<String> {
+    Some(match fact {
+        AcdEvent::Queued {
+            queue, position, ..
+        } => format!("queue {queue}, place {position}"),
+        AcdEvent::AgentOffered {
+            agent, waited_ms, ..
+        } => format!(
+            "agent offer to {agent} after {:.1} s",
+            *waited_ms as f64 / 1e3
+        ),
+        AcdEvent::AgentOfferEnded { agent, result, .. } => match log_lines::words(*result) {
+            Some(how) => format!("agent offer to {agent} ended: {agent} {how}"),
+            None => format!("agent offer to {agent} taken back"),
+        },
+        AcdEvent::AgentAnswered { agent, .. } => format!("agent {agent} answered"),
+        AcdEvent::Connected { agent, queue, .. } => format!("{queue} connected to agent {agent}"),
+        AcdEvent::Abandoned { queue, .. } => format!("the caller left queue {queue}"),
+        AcdEvent::Left { queue, why, .. } => {
+            format!("left queue {queue}: {}", log_lines::why_left(*why))
+        }
+        AcdEvent::Withdrawn { queue, cause, .. } => format!("taken out of queue {queue}: {cause}"),
+        AcdEvent::SegmentEnded { agent, talk_ms, .. } => {
+            format!("agent {agent} is done after {:.1} s", *talk_ms as f64 / 1e3)
+        }
+        _ => return None,
+    })
+}
