@@ -150,6 +150,26 @@ pub enum CallFact {
     },
 }
 
+impl CallFact {
+    /// The call that it is about.
+    pub fn call(&self) -> Ulid {
+        match self {
+            CallFact::Started { call, .. }
+            | CallFact::Ringing { call, .. }
+            | CallFact::Answered { call, .. }
+            | CallFact::Bridged { call, .. }
+            | CallFact::Held { call, .. }
+            | CallFact::Resumed { call, .. }
+            | CallFact::OneWayAudio { call, .. }
+            | CallFact::TransferStarted { call, .. }
+            | CallFact::Transferred { call, .. }
+            | CallFact::TransferFailed { call, .. }
+            | CallFact::LegEnded { call, .. }
+            | CallFact::Ended { call, .. } => *call,
+        }
+    }
+}
+
 /// What happened to a binding.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "type", rename_all = "kebab-case")]

@@ -11,7 +11,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use bytes::Bytes;
 
 use super::metrics::{Metrics, count};
-use super::trace::{Way, masked};
+use super::trace::{Heading, masked};
 use crate::base::{Now, Secret, WallTime};
 use crate::config::HepSettings;
 use crate::transport::{Flow, Transport};
@@ -46,7 +46,7 @@ const SIP: u8 = 1;
 /// One copy.
 struct Copy {
     at: WallTime,
-    way: Way,
+    way: Heading,
     flow: Flow,
     bytes: Bytes,
 }
@@ -78,7 +78,7 @@ impl Hep {
     }
 
     /// Copies a message. Never blocks.
-    pub fn message(&self, now: Now, way: Way, flow: Flow, bytes: &Bytes) {
+    pub fn message(&self, now: Now, way: Heading, flow: Flow, bytes: &Bytes) {
         let copy = Copy {
             at: now.wall,
             way,
@@ -116,8 +116,8 @@ fn push(out: &mut Vec<u8>, kind: u16, value: &[u8]) {
 
 fn packet(copy: &Copy, capture_id: u32, password: Option<&Secret>) -> Vec<u8> {
     let (source, target) = match copy.way {
-        Way::In => (copy.flow.remote, copy.flow.local),
-        Way::Out => (copy.flow.local, copy.flow.remote),
+        Heading::In => (copy.flow.remote, copy.flow.local),
+        Heading::Out => (copy.flow.local, copy.flow.remote),
     };
     let mut payload = masked(&copy.bytes);
     payload.truncate(PACKET_BYTES_MAX - CHUNK_BYTES_MAX);
@@ -225,7 +225,7 @@ mod tests {
             decode(&buffer[..length])
         };
         let udp = next(
-            Way::In,
+            Heading::In,
             flow("192.0.2.1:5060", "192.0.2.9:5080", Transport::Udp),
         );
         let expected: BTreeMap<u16, Vec<u8>> = [
@@ -248,7 +248,7 @@ mod tests {
         .into();
         assert_eq!(udp, expected);
         let tls = next(
-            Way::Out,
+            Heading::Out,
             flow("[2001:db8::1]:5061", "[2001:db8::2]:4000", Transport::Tls),
         );
         assert_eq!((&tls[&1], &tls[&2]), (&vec![10], &vec![6]));

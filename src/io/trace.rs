@@ -32,7 +32,7 @@ const OBJECT_BYTES: usize = 300;
 
 /// Which way something went, seen from this server.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Way {
+pub enum Heading {
     /// To us.
     In,
     /// From us.
@@ -50,7 +50,7 @@ pub(super) struct Entry {
 pub(super) enum What {
     /// A message; its text lies in the page.
     Message {
-        way: Way,
+        way: Heading,
         flow: Flow,
         first: u32,
         length: u32,
@@ -126,7 +126,7 @@ impl Trace {
     }
 
     /// Keeps a message, unless it is none that a ladder shows.
-    pub fn message(&self, now: Now, way: Way, flow: Flow, bytes: &[u8]) {
+    pub fn message(&self, now: Now, way: Heading, flow: Flow, bytes: &[u8]) {
         if is_noise(bytes) {
             return;
         }
@@ -299,7 +299,7 @@ mod tests {
             "SIP/2.0 200 OK\r\nCSeq: 12 OPTIONS\r\nTo: a\r\n\r\n",
             "NOTIFY sip:x SIP/2.0\r\nEvent: dialog\r\nCSeq: 1 NOTIFY\r\n\r\n",
         ] {
-            trace.message(Now::default(), Way::In, flow(), text.as_bytes());
+            trace.message(Now::default(), Heading::In, flow(), text.as_bytes());
         }
         assert_eq!(texts(&trace), Vec::<String>::new());
         for text in [
@@ -309,7 +309,7 @@ mod tests {
             "NOTIFY sip:x SIP/2.0\r\nEvent: refer\r\nCSeq: 1 NOTIFY\r\n\r\n",
             "REGISTERED sip:x SIP/2.0\r\nCSeq: 1 REGISTERED\r\n\r\n",
         ] {
-            trace.message(Now::default(), Way::In, flow(), text.as_bytes());
+            trace.message(Now::default(), Heading::In, flow(), text.as_bytes());
         }
         assert_eq!(texts(&trace).len(), 5);
     }
@@ -321,7 +321,7 @@ mod tests {
         let mut last = String::new();
         for number in 0..4_000 {
             last = format!("INVITE sip:{number} SIP/2.0\r\n\r\n{}", "x".repeat(1_000));
-            trace.message(Now::default(), Way::In, flow(), last.as_bytes());
+            trace.message(Now::default(), Heading::In, flow(), last.as_bytes());
             assert!(trace.bytes() <= limit + PAGE_BYTES + PAGE_ENTRIES * size_of::<Entry>());
         }
         let kept = texts(&trace);
@@ -335,8 +335,13 @@ mod tests {
     fn a_message_larger_than_a_page_is_kept_whole() {
         let trace = Trace::new(1 << 20);
         let large = format!("INVITE sip:x SIP/2.0\r\n\r\n{}", "x".repeat(300_000));
-        trace.message(Now::default(), Way::In, flow(), b"INVITE sip:y SIP/2.0\r\n");
-        trace.message(Now::default(), Way::In, flow(), large.as_bytes());
+        trace.message(
+            Now::default(),
+            Heading::In,
+            flow(),
+            b"INVITE sip:y SIP/2.0\r\n",
+        );
+        trace.message(Now::default(), Heading::In, flow(), large.as_bytes());
         assert_eq!(texts(&trace), ["INVITE sip:y SIP/2.0\r\n", &large]);
     }
 }

@@ -9,7 +9,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
-use super::trace::Way;
+use super::trace::Heading;
 use crate::event::{CallRecord, Direction, LegRecord, RegistrationFact};
 use crate::switch::Fact;
 use crate::transport::ProfileId;
@@ -127,7 +127,7 @@ impl Default for Traffic {
 
 impl Traffic {
     /// Counts a message by its first line.
-    pub fn message(&self, way: Way, profile: ProfileId, bytes: &[u8]) {
+    pub fn message(&self, way: Heading, profile: ProfileId, bytes: &[u8]) {
         let place = usize::from(profile.0).min(PROFILES_MAX - 1);
         let Some(counts) = self
             .messages
@@ -375,10 +375,10 @@ mod tests {
             "SIP/2.0 999 Odd\r\n",
             "SIP/2.0 ",
         ] {
-            traffic.message(Way::In, ProfileId(1), text.as_bytes());
+            traffic.message(Heading::In, ProfileId(1), text.as_bytes());
         }
-        traffic.message(Way::Out, ProfileId(0), b"SIP/2.0 404 Not Found\r\n");
-        traffic.message(Way::Out, ProfileId(9), b"SIP/2.0 404 Not Found\r\n");
+        traffic.message(Heading::Out, ProfileId(0), b"SIP/2.0 404 Not Found\r\n");
+        traffic.message(Heading::Out, ProfileId(9), b"SIP/2.0 404 Not Found\r\n");
         let page = page(&traffic);
         has(
             &page,
@@ -435,6 +435,7 @@ mod tests {
                 leg("callee", Some("acme"), None, 486),
                 leg("callee", None, Some(2_000), 200),
             ],
+            transfers: Vec::new(),
             recovered: false,
         });
         let page = page(&traffic);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::hep::Hep;
-use super::trace::{Trace, Way};
+use super::trace::{Heading, Trace};
 use super::traffic::Traffic;
 use crate::base::Now;
 use crate::media::MediaCommand;
@@ -30,7 +30,7 @@ impl Witness {
     pub fn came(&self, now: Now, input: &Input, turned_away: bool) {
         match input {
             Input::Received { flow, bytes } if !turned_away => {
-                self.message(now, Way::In, *flow, bytes);
+                self.message(now, Heading::In, *flow, bytes);
             }
             Input::Media(event) => {
                 if let Some(trace) = &self.trace {
@@ -43,7 +43,7 @@ impl Witness {
 
     /// A message leaves.
     pub fn sent(&self, now: Now, flow: Flow, bytes: &Bytes) {
-        self.message(now, Way::Out, flow, bytes);
+        self.message(now, Heading::Out, flow, bytes);
     }
 
     /// A media worker gets an order.
@@ -70,7 +70,7 @@ impl Witness {
         }
     }
 
-    fn message(&self, now: Now, way: Way, flow: Flow, bytes: &Bytes) {
+    fn message(&self, now: Now, way: Heading, flow: Flow, bytes: &Bytes) {
         if let Some(traffic) = &self.traffic {
             traffic.message(way, flow.profile, bytes);
         }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::mask::masked;
-use super::{Page, Trace, Way, What, media_words, words};
+use super::{Heading, Page, Trace, What, media_words, words};
 use crate::base::{Duration, Ulid, WallTime};
 use crate::event::{CallRecord, Party};
 use crate::media::{MediaCommand, StreamId};
@@ -94,7 +94,7 @@ pub struct LadderEntry {
 pub(super) struct Found<'a> {
     pub(super) at: WallTime,
     pub(super) leg: usize,
-    pub(super) way: Way,
+    pub(super) way: Heading,
     pub(super) flow: Flow,
     pub(super) bytes: &'a [u8],
 }
@@ -206,7 +206,7 @@ fn streams(pages: &[Arc<Page>], legs: &Legs) -> HashMap<StreamId, usize> {
                     at_port.push((entry.at, *stream));
                 }
             } else if let Some(found) = legs.message(page, entry)
-                && found.way == Way::Out
+                && found.way == Heading::Out
                 && let Some(port) = audio_port(found.bytes)
             {
                 named.insert((port, found.leg, found.at));
@@ -292,8 +292,8 @@ fn rung(
                 kind: LadderKind::Sip,
                 leg: Some(found.leg),
                 direction: Some(match found.way {
-                    Way::In => "in",
-                    Way::Out => "out",
+                    Heading::In => "in",
+                    Heading::Out => "out",
                 }),
                 transport: Some(found.flow.transport.as_str()),
                 local: Some(found.flow.local.to_string()),
@@ -319,7 +319,7 @@ fn rung(
             ))
         }
         What::Fact(event) => match &event.fact {
-            Fact::Call(fact) if words::call_of(fact) == record.id => {
+            Fact::Call(fact) if fact.call() == record.id => {
                 let (leg, what) = words::of_call(fact)?;
                 let leg = leg.and_then(|leg| record.legs.iter().position(|known| known.id == leg));
                 Some(remark(leg, LadderKind::Remark, what))

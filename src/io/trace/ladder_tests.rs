@@ -53,6 +53,7 @@ fn record() -> CallRecord {
         queues: Vec::new(),
         agent: None,
         legs: vec![leg(1, "caller", "a@x"), leg(2, "callee", "b@x")],
+        transfers: Vec::new(),
         recovered: false,
     }
 }
@@ -105,13 +106,13 @@ fn ring() -> Trace {
     );
     say(
         1_000,
-        Way::In,
+        Heading::In,
         CALLER,
         "INVITE sip:1002@x SIP/2.0\r\nVia: x\r\ni : a@x\r\nAuthorization: Digest response=\"s\"\r\nCSeq: 1 INVITE\r\n\r\nv=0\r\nm=audio 4000 RTP/AVP 8\r\n",
     );
     say(
         1_000,
-        Way::In,
+        Heading::In,
         "127.0.0.9:5060",
         "INVITE sip:1002@x SIP/2.0\r\nCall-ID: other@x\r\nX: a@x\r\nCSeq: 1 INVITE\r\n\r\n",
     );
@@ -150,7 +151,7 @@ fn ring() -> Trace {
     // the order of a batch: the message first, then the port that it names
     say(
         1_002,
-        Way::Out,
+        Heading::Out,
         CALLEE,
         "INVITE sip:1002@127.0.0.3 SIP/2.0\r\nCall-ID: b@x\r\nCSeq: 1 INVITE\r\n\r\nv=0\r\nm=audio 20000 RTP/AVP 8\r\n",
     );
@@ -158,7 +159,7 @@ fn ring() -> Trace {
     trace.order(at(1_002), &open(3, 20_002));
     say(
         1_100,
-        Way::In,
+        Heading::In,
         CALLEE,
         "SIP/2.0 180 Ringing\r\nCall-ID: b@x\r\nCSeq: 1 INVITE\r\n\r\n",
     );
@@ -172,7 +173,7 @@ fn ring() -> Trace {
     );
     say(
         1_300,
-        Way::Out,
+        Heading::Out,
         CALLER,
         "SIP/2.0 200 OK\r\nCall-ID: a@x\r\nCSeq: 2 BYE\r\n\r\n",
     );

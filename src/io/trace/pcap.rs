@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::ladder::each_message;
 use super::mask::masked;
-use super::{Trace, Way};
+use super::{Heading, Trace};
 use crate::event::CallRecord;
 
 /// Raw IP, version from the first four bits.
@@ -34,8 +34,8 @@ pub fn file(trace: &Trace, record: &CallRecord) -> Vec<u8> {
     }
     each_message(trace, record, |found| {
         let (from, to) = match found.way {
-            Way::In => (found.flow.remote, found.flow.local),
-            Way::Out => (found.flow.local, found.flow.remote),
+            Heading::In => (found.flow.remote, found.flow.local),
+            Heading::Out => (found.flow.local, found.flow.remote),
         };
         let mut payload = masked(found.bytes);
         payload.truncate(PAYLOAD_BYTES_MAX);

@@ -5,21 +5,6 @@ use crate::base::Ulid;
 use crate::event::CallFact;
 use crate::io::log_lines;
 
-/// The call that a fact is about.
-pub fn call_of(fact: &CallFact) -> Ulid {
-    match fact {
-        CallFact::Started { call, .. }
-        | CallFact::Ringing { call, .. }
-        | CallFact::Answered { call, .. }
-        | CallFact::Bridged { call, .. }
-        | CallFact::Held { call, .. }
-        | CallFact::Resumed { call, .. }
-        | CallFact::OneWayAudio { call, .. }
-        | CallFact::LegEnded { call, .. }
-        | CallFact::Ended { call, .. } => *call,
-    }
-}
-
 /// The leg, and what happened.
 pub fn of_call(fact: &CallFact) -> Option<(Option<Ulid>, String)> {
     Some(match fact {
@@ -31,6 +16,16 @@ pub fn of_call(fact: &CallFact) -> Option<(Option<Ulid>, String)> {
         CallFact::Resumed { leg, .. } => (Some(*leg), "resumes".to_owned()),
         CallFact::OneWayAudio { leg, detail, .. } => {
             (Some(*leg), format!("one-way audio: {detail}"))
+        }
+        CallFact::TransferStarted { by, to, .. } => {
+            (None, format!("{} asks for a transfer to {to}", by.number))
+        }
+        CallFact::Transferred { by, to, how, .. } => (
+            None,
+            format!("transferred to {to} by {} ({how})", by.number),
+        ),
+        CallFact::TransferFailed { to, status, .. } => {
+            (None, format!("the transfer to {to} failed ({status})"))
         }
         CallFact::Ended { ended_by, .. } => (None, format!("call ended by {ended_by}")),
         // the messages say it
