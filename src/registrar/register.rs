@@ -49,7 +49,12 @@ impl Registrar {
         let policy = self.policy(flow.profile).clone();
         let source = flow.remote.ip().to_canonical();
         let taken = request::arrival(request, &policy, source).and_then(|arrival| {
-            match request::read(request, &policy, &mut self.entropy)? {
+            match request::read(
+                request,
+                &policy,
+                flow.transport.is_secure(),
+                &mut self.entropy,
+            )? {
                 Wishes::Query => {}
                 Wishes::RemoveAll => self.remove_all(request, aor, out)?,
                 Wishes::Bind(wishes) => {

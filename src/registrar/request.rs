@@ -109,6 +109,7 @@ pub(super) enum Wishes<'a> {
 pub(super) fn read<'a>(
     request: &'a Message,
     policy: &Policy,
+    secure: bool,
     entropy: &mut Entropy,
 ) -> Result<Wishes<'a>, Refusal> {
     if request.call_id().len() > TEXT_MAX {
@@ -132,6 +133,8 @@ pub(super) fn read<'a>(
         let uri = address.uri;
         match uri.scheme {
             Scheme::Sip => {}
+            // it may only be reached the way that it came (RFC 5630 §4)
+            Scheme::Sips if secure => {}
             Scheme::Sips | Scheme::Tel | Scheme::Other => {
                 let status = StatusCode::UNSUPPORTED_URI_SCHEME;
                 return Err(Refusal::of(status, "Contact Must Be a SIP URI"));

@@ -1,5 +1,10 @@
 //! Tests of the registrar, one for each rule of RFC 3261 §10.3 and of what was added to it.
 
+mod flows;
+mod gruu;
+mod health;
+mod policy;
+
 use bytes::Bytes;
 
 use super::*;
@@ -18,8 +23,12 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
+        Bench::with(Policy::default())
+    }
+
+    fn with(policy: Policy) -> Self {
         Bench {
-            registrar: registrar(Policy::default()),
+            registrar: registrar(policy),
             now: Now {
                 mono: Instant::ZERO + Duration::from_secs(1_000),
                 wall: WallTime::from_millis(1_795_000_000_000),
@@ -43,6 +52,13 @@ impl Bench {
         self.registrar
             .register(self.now, self.flow, &request, &self.aor, &mut self.out);
         self.out.status.as_u16()
+    }
+
+    /// The 200, or whatever it is, to a REGISTER with these lines.
+    fn answer(&mut self, lines: &[&str]) -> Message {
+        self.register(lines);
+        let request = request("call-1", self.cseq, lines);
+        self.out.response(&request, b"tt").finish()
     }
 
     fn contacts(&self) -> Vec<&str> {
