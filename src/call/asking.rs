@@ -50,10 +50,14 @@ impl Calls {
             login,
             logins: 0,
         });
+        let bye = (what == Asked::Bye).then(|| message.clone());
         let user = User::InDialog(key, what);
         let client = ctx.tx.send_request(ctx.now, flow, message, user, ctx.acts);
         if let Some(kept) = kept {
             self.pending.insert(client, Box::new(kept));
+        }
+        if let Some(bye) = bye {
+            self.bye_left(key, client, &bye);
         }
         Some(client)
     }
@@ -83,6 +87,7 @@ impl Calls {
             Asked::Probe if status.is_final() => self.on_probe_response(ctx, key, Some(status)),
             Asked::Notify if status.is_final() => self.on_notify_response(ctx, key, Some(status)),
             Asked::Info if status.is_final() => self.info_over(key),
+            Asked::Bye if status.is_final() => self.bye_arrived(client),
             Asked::Probe | Asked::Notify | Asked::Bye | Asked::Prack | Asked::Info => {}
         }
     }
@@ -95,7 +100,8 @@ impl Calls {
             Asked::Probe => self.on_probe_response(ctx, key, None),
             Asked::Notify => self.on_notify_response(ctx, key, None),
             Asked::Info => self.info_over(key),
-            Asked::Bye | Asked::Prack => {}
+            Asked::Bye => self.bye_lost(ctx, client),
+            Asked::Prack => {}
         }
     }
 

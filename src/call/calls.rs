@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::asking::Pending;
 use super::cause::Cause;
 use super::due::Due;
+use super::farewell::Farewell;
 use super::leg::{Endpoint, Leg, LegState, Role};
 use super::loops::Cookie;
 use super::network::Network;
@@ -264,6 +265,10 @@ pub struct Calls {
     touched: Vec<Arc<str>>,
     /// Requests in dialogs whose peer may want credentials first.
     pub(super) pending: Map<ClientKey, Box<Pending>>,
+    /// BYEs to devices over connections, until they are answered.
+    pub(super) byes: Map<ClientKey, Box<Farewell>>,
+    /// BYEs that did not arrive, oldest first.
+    pub(super) farewells: VecDeque<Farewell>,
     pub(super) late_acks: Map<ClientKey, LateAck>,
     /// The order in which they lapse: all are kept equally long.
     pub(super) late_acks_lapse: VecDeque<(Instant, ClientKey)>,
@@ -305,6 +310,8 @@ impl Calls {
             on_trunk: BTreeMap::new(),
             touched: Vec::new(),
             pending: Map::default(),
+            byes: Map::default(),
+            farewells: VecDeque::new(),
             late_acks: Map::default(),
             late_acks_lapse: VecDeque::new(),
             counts_due: BTreeMap::new(),
@@ -399,6 +406,7 @@ impl Calls {
             + self.referrals.len()
             + self.reoffers.len()
             + self.leaving.len()
+            + self.farewells.len()
     }
 
     /// Live calls of an extension, whatever their origin (acd.md §4); `(all, those that are no agent's leg)`.
@@ -483,12 +491,14 @@ impl Calls {
             .chain(reoffers)
             .chain(leaving)
             .chain(referrals)
+            .chain(self.farewells_due())
             .min()
     }
 
     /// Does what is due.
     pub fn on_time(&mut self, ctx: &mut Ctx<'_>) {
         let now = ctx.now.mono;
+        self.forget_farewells(now);
         self.reoffers_due(ctx);
         self.leave_due(ctx);
         self.lapse_referrals(ctx);

@@ -78,6 +78,7 @@ impl Calls {
         way: &Way,
         replaces: bool,
     ) {
+        self.say_farewells(ctx, extension, device, way);
         let legs: Vec<Key<Leg>> = self
             .on_extension
             .get(extension)

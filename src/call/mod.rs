@@ -16,6 +16,7 @@ mod describe;
 mod due;
 mod early;
 mod ending;
+mod farewell;
 mod flows;
 pub mod header_policy;
 mod in_dialog;

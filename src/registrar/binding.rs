@@ -223,6 +223,12 @@ impl Binding {
         }
     }
 
+    /// True when its instance is `urn`, given without angle brackets.
+    pub fn is_instance(&self, urn: &str) -> bool {
+        self.instance()
+            .is_some_and(|instance| super::gruu::urn(instance) == urn)
+    }
+
     /// Is it another flow of the same device (RFC 5626 §4.2)?
     pub fn is_sibling_of(&self, other: &Binding) -> bool {
         self.instance().is_some() && self.instance() == other.instance()

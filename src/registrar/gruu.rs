@@ -13,7 +13,7 @@ use smallvec::SmallVec;
 use subtle::ConstantTimeEq;
 
 use super::{AddressOfRecord, Binding, Entry, Keys, Registrar};
-use crate::base::{Key, Now};
+use crate::base::Key;
 use crate::sip::Uri;
 
 /// What the user part of a temporary GRUU begins with.
@@ -85,7 +85,7 @@ pub enum Gruu {
     Device {
         /// Whose it is.
         aor: AddressOfRecord,
-        /// Which of theirs.
+        /// Which of theirs: its instance without angle brackets.
         instance: String,
     },
     /// A temporary GRUU that is none of ours, or whose time is over: 404.
@@ -122,7 +122,7 @@ impl Registrar {
         let entry = self.entries.get(*self.lives.get(&life)?)?;
         Some(Gruu::Device {
             aor: entry.aor.clone(),
-            instance: entry.binding.instance()?.to_owned(),
+            instance: urn(entry.binding.instance()?).to_owned(),
         })
     }
 
@@ -205,7 +205,7 @@ impl Registrar {
         let _ = write!(
             to,
             ";pub-gruu=\"sip:{user}@{domain};gr={}\"",
-            escaped(instance)
+            escaped(urn(instance))
         );
         if binding.life == 0 {
             return;
@@ -220,21 +220,14 @@ impl Registrar {
         let user = key.seal(salt, binding.life);
         let _ = write!(to, ";temp-gruu=\"sip:{user}@{domain};gr\"");
     }
+}
 
-    /// The live flows of one device, newest first.
-    pub fn flows_of<'a>(
-        &'a self,
-        now: Now,
-        aor: &AddressOfRecord,
-        instance: &'a str,
-    ) -> impl Iterator<Item = &'a Binding> {
-        let mut found: SmallVec<[&Binding; 4]> = self
-            .lookup(now, aor)
-            .filter(|binding| binding.instance() == Some(instance))
-            .collect();
-        found.sort_by_key(|binding| std::cmp::Reverse(binding.refreshed_at));
-        found.into_iter()
-    }
+/// An instance as a GRUU shows it: Contact has the URN in angle brackets (RFC 5626 §4.1), the `gr` parameter bare (RFC 5627 §3.2).
+pub(super) fn urn(instance: &str) -> &str {
+    instance
+        .strip_prefix('<')
+        .and_then(|rest| rest.strip_suffix('>'))
+        .unwrap_or(instance)
 }
 
 /// Escapes what may stand neither in a user part nor in a URI parameter.

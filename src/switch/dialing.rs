@@ -10,7 +10,7 @@ use crate::base::{Duration, Key, Now};
 use crate::call::{Call, Cause, Endpoint, Leg, LegSpec, Role};
 use crate::dialplan::{CallFacts, DialAction, DialMode, DialOutcome, DialTarget, Run, StepInput};
 use crate::event::{Direction, Party};
-use crate::registrar::Target;
+use crate::registrar::{Binding, Target};
 use crate::sip::{Name, StatusCode};
 use crate::transport::Way;
 
@@ -218,6 +218,18 @@ impl Switch {
         extension: &Arc<str>,
         role: Role,
     ) -> Vec<LegSpec> {
+        self.specs_to(now, call, extension, role, |_| true)
+    }
+
+    /// One leg for each of those that `wanted` wants; the several flows of a device are ways of one leg.
+    pub(super) fn specs_to(
+        &self,
+        now: Now,
+        call: Key<Call>,
+        extension: &Arc<str>,
+        role: Role,
+        wanted: impl Fn(&Binding) -> bool,
+    ) -> Vec<LegSpec> {
         let domain = &self.settings.server.domain;
         let aor = self.aor(extension);
         let name = self
@@ -240,7 +252,7 @@ impl Switch {
             .caller(call)
             .is_some_and(|leg| matches!(leg.endpoint, Endpoint::Trunk(_)));
         let spec = |target: &Target<'_>| {
-            let binding = target.first()?;
+            let binding = target.first().filter(|binding| wanted(binding))?;
             let Way {
                 flow,
                 request_uri,
@@ -417,6 +429,7 @@ impl Switch {
         let Some(fork) = self.take_fork(call) else {
             return;
         };
+        let dialplan = self.routings.get(&call).is_some_and(|r| r.run.is_some());
         if originating {
             self.end_call(
                 now,
@@ -431,6 +444,8 @@ impl Switch {
                 Cause::NoAnswer,
                 "system: nobody took the transferred call back",
             );
+        } else if !dialplan {
+            self.device_did_not_answer(now, call, &fork);
         } else {
             self.dial_ended(now, call, outcome(&fork), fx);
         }

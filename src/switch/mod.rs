@@ -14,6 +14,7 @@ mod holding;
 mod input;
 mod on_call;
 mod on_command;
+mod on_gruu;
 mod on_guard;
 mod on_message;
 mod on_page;

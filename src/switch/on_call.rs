@@ -36,6 +36,17 @@ impl Switch {
             self.answer(now, key, &request, StatusCode::ADDRESS_INCOMPLETE);
             return;
         };
+        let called = match self.gruu_called(&request) {
+            Some(Ok(called)) => Some(called),
+            Some(Err(status)) => {
+                self.answer(now, key, &request, status);
+                return;
+            }
+            None => None,
+        };
+        if let Some(called) = &called {
+            facts.to = called.extension.to_string();
+        }
         if let Endpoint::Extension(extension) = &endpoint {
             let most = self
                 .settings
@@ -96,6 +107,7 @@ impl Switch {
             cookie: Some(cookie),
         };
         match self.with_calls(now, |calls, ctx| calls.incoming(ctx, incoming)) {
+            Ok(call) if let Some(called) = &called => self.ring_device(now, call, called),
             Ok(call) => {
                 facts.language = "en".to_owned();
                 let run = Run::start(self.settings.dialplan.clone(), facts);

@@ -115,7 +115,7 @@ impl Switch {
 
     /// Live calls of a device follow it: to the flow that it came back on, or from one that is gone to another of the same device.
     fn follow(&mut self, now: Now, change: &BindingChange) {
-        if self.calls.is_empty() {
+        if self.calls.is_empty() && !self.calls.has_farewells() {
             return;
         }
         let binding = match change.change {
