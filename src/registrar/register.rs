@@ -31,6 +31,15 @@ struct Register<'a> {
     user_agent: Option<Arc<str>>,
 }
 
+impl Register<'_> {
+    /// The NAT before a device on a Path is its edge's business, not ours.
+    fn is_behind_nat(&self, wish: &Wish<'_>) -> bool {
+        let source = self.flow.remote.ip().to_canonical();
+        let shows = shows_nat(&wish.uri, &self.flow);
+        self.arrival.path.is_empty() && self.policy.nat.hides(source, shows)
+    }
+}
+
 impl Registrar {
     /// Applies a REGISTER that is authenticated and allowed to change `aor`. Either all of its contacts are taken or none.
     ///
@@ -208,8 +217,7 @@ impl Registrar {
             call_id: &call_id,
             path: &register.arrival.path,
         };
-        let shows = shows_nat(&wish.uri, &flow);
-        let source = flow.remote.ip().to_canonical();
+        let behind_nat = register.is_behind_nat(wish);
         let mut binding = Binding::new(texts, flow, now.mono + wish.expires);
         binding.q = wish.q;
         binding.reg_id = wish.reg_id;
@@ -218,7 +226,7 @@ impl Registrar {
         binding.registered_at = now.wall;
         binding.refreshed_at = now.mono;
         binding.life = self.life(register, wish);
-        binding.behind_nat = register.policy.nat.hides(source, shows);
+        binding.behind_nat = behind_nat;
         binding.outbound = Self::counts_flows(register, wish, out);
         self.insert(now, aor.clone(), binding.clone());
         out.changes.push(BindingChange {
@@ -254,6 +262,7 @@ impl Registrar {
             return;
         };
         let before = entry.due();
+        let behind_nat = register.is_behind_nat(wish);
         let binding = &mut entry.binding;
         let path = &register.arrival.path;
         let instance = wish.instance.as_deref();
@@ -270,13 +279,11 @@ impl Registrar {
                 path,
             });
         }
-        let source = flow.remote.ip().to_canonical();
-        let shows = shows_nat(&wish.uri, &flow);
         binding.reg_id = wish.reg_id;
         binding.cseq = request.cseq().number;
         binding.q = wish.q;
         binding.user_agent.clone_from(&register.user_agent);
-        binding.behind_nat = register.policy.nat.hides(source, shows);
+        binding.behind_nat = behind_nat;
         binding.outbound = outbound;
         binding.refreshed_at = now.mono;
         binding.expires_at = now.mono + wish.expires;

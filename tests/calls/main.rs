@@ -2,6 +2,7 @@
 //! Read these first: they show what the server says to whom, and when.
 
 mod basic;
+mod devices;
 mod edges;
 mod pages;
 mod parties;
