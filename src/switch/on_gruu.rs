@@ -55,12 +55,14 @@ impl Switch {
             .into_iter()
             .map(|spec| Branch {
                 ways: VecDeque::from([spec]),
+                until: None,
             })
             .collect();
         let mut routing = Routing::new(None);
         routing.phase = Phase::Ringing(Fork {
             timeout: RINGS,
             waves: VecDeque::from([wave]),
+            held: Vec::new(),
             ringing: Vec::new(),
             best: None,
             timed_out: false,
