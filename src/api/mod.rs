@@ -15,6 +15,7 @@ mod operate;
 mod page;
 mod problem;
 mod queues;
+mod sip;
 mod work;
 
 use std::future::Future;
@@ -110,7 +111,7 @@ fn router(handle: Handle) -> Router {
     Router::new()
         .nest("/api/v1", api)
         .merge(health::routes())
-        .fallback(problem::no_such_route)
+        .fallback(sip::or_nothing)
         .layer(RequestBodyLimitLayer::new(BODY_BYTES_MAX))
         .layer(TimeoutLayer::with_status_code(
             axum::http::StatusCode::SERVICE_UNAVAILABLE,
@@ -131,6 +132,7 @@ pub fn start(handle: Handle) -> Pin<Box<dyn Future<Output = io::Result<SocketAdd
         let app = router(handle);
         #[allow(clippy::disallowed_methods)] // the shell's own task
         tokio::spawn(async move {
+            let app = app.into_make_service_with_connect_info::<SocketAddr>();
             if let Err(error) = axum::serve(listener, app).await {
                 tracing::error!(%error, "the API has ended");
             }

@@ -7,12 +7,14 @@ use std::process::ExitCode;
 use serde_json::json;
 
 use super::{WRONG, complain, say};
+use crate::base::WallTime;
 use crate::config::{self, Problem, Settings};
 
 /// Checks a directory and prints what is wrong.
 pub fn check(directory: &Path, as_json: bool) -> ExitCode {
     let (settings, problems) = match config::load(directory) {
-        Ok(settings) => {
+        Ok(mut settings) => {
+            settings.look_at_dates(WallTime::from_timestamp(jiff::Timestamp::now()));
             let warnings = settings.warnings.clone();
             (Some(settings), warnings)
         }

@@ -6,6 +6,7 @@
 //! The way of a file: `tree` parses it and remembers where everything stands, `check` holds it against the tables of `keys`, `read` makes
 //! settings of it, `references` looks up every name when all files have been read.
 
+mod certificates;
 mod check;
 mod diff;
 mod fields;
@@ -22,6 +23,9 @@ pub mod trunk;
 mod units;
 
 pub use crate::base::{Network, network};
+pub use certificates::{
+    Identity, ProfileTls, TlsVersion, TrunkTls, Trust, names_of as certificate_names,
+};
 pub use diff::{Change, ChangeKind, Object, diff};
 pub use load::{load, load_with};
 pub use problem::{Problem, Severity};

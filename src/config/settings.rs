@@ -4,11 +4,12 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::certificates::{Identity, ProfileTls};
 use super::problem::Problem;
 use super::trunk::Trunk;
 use crate::acd;
 use crate::auth::Algorithm;
-use crate::base::{Duration, Secret};
+use crate::base::{Duration, Network, Secret, WallTime};
 use crate::call::InvitePolicy;
 use crate::dialplan::{Dialplan, Steps};
 use crate::directory::{Directory, Place};
@@ -69,6 +70,29 @@ impl Settings {
     /// The trunk with this name.
     pub fn trunk(&self, name: &str) -> Option<&Arc<Trunk>> {
         self.trunks().find(|trunk| &*trunk.name == name)
+    }
+
+    /// All certificates of our own, each with whose it is: `profile NAME` or `trunk NAME`.
+    pub fn identities(&self) -> impl Iterator<Item = (String, &Identity)> {
+        let of_profiles = self.profiles.iter().filter_map(|profile| {
+            let tls = profile.tls.as_ref()?;
+            Some((format!("profile {}", profile.name), &tls.identity))
+        });
+        let of_trunks = self.trunks().filter_map(|trunk| {
+            let identity = trunk.tls.identity.as_ref()?;
+            Some((format!("trunk {}", trunk.name), identity))
+        });
+        of_profiles.chain(of_trunks)
+    }
+
+    /// Adds warnings about certificates that are over, not valid yet, or end within 30 days. They stop nothing: calls without TLS
+    /// go on. `load` knows no date, so whoever called it does this.
+    pub fn look_at_dates(&mut self, now: WallTime) {
+        let notices: Vec<Problem> = self
+            .identities()
+            .filter_map(|(_, identity)| identity.notice(now))
+            .collect();
+        self.warnings.extend(notices);
     }
 
     /// Queues and agents as the ACD wants them. Agents are the users whom a queue names.
@@ -245,8 +269,14 @@ pub struct SipProfile {
     pub name: Arc<str>,
     /// Its name before a rename.
     pub was: Option<Arc<str>>,
-    /// Where it listens; at least one.
+    /// Where it listens; at least one, or `web_path`.
     pub listen: Vec<ListenAddress>,
+    /// Path of the HTTP listener at which it takes SIP over WebSocket (RFC 7118); `None`: nowhere there.
+    pub web_path: Option<Arc<str>>,
+    /// What it shows over TLS; there when it listens on `tls:` or `wss:`.
+    pub tls: Option<Arc<ProfileTls>>,
+    /// Load balancers whose connections begin with a PROXY protocol v2 header.
+    pub proxy_protocol: Vec<Network>,
     /// Context in which its calls start.
     pub dialplan: Arc<str>,
     /// What it does with requests for others. Default: B2BUA.

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::certificates::TrunkTls;
 use crate::base::Network;
 use crate::base::{Duration, Secret};
 use crate::call::InvitePolicy;
@@ -62,6 +63,8 @@ pub struct Trunk {
     pub proxy: Vec<Arc<str>>,
     /// Source addresses taken as this trunk. Default: those of `proxy` that are addresses.
     pub from: Vec<Network>,
+    /// How it is known and what it is shown over TLS.
+    pub tls: Arc<TrunkTls>,
     /// Domain of From and To in requests to it; `None`: the host of the proxy.
     pub domain: Option<Arc<str>>,
     /// For challenges: of `register`, or of `auth` where nothing is registered.

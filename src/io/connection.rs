@@ -1,7 +1,6 @@
-//! One TCP connection: its reading and its writing task, and the patience that each peer gets.
+//! One connection that carries bytes, with or without TLS: its reading and its writing task, and the patience that each peer gets.
 
-use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -9,19 +8,19 @@ use std::time::Duration;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use socket2::{SockRef, TcpKeepalive};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::metrics::count;
-use super::tcp::{Shared, flow_of};
+use super::places::Place;
+use super::tcp::{Entrance, Shared, flow_of};
 use crate::base::limits::{FIRST_MESSAGE_MAX, WRITE_QUEUE_BYTES_MAX};
 use crate::sip::stream::{StreamFramer, StreamItem};
 use crate::switch::Input;
-use crate::transport::{ConnectionId, Flow};
+use crate::transport::{ConnectionId, Flow, Transport};
 
 /// The patience that a peer gets.
 #[derive(Clone, Copy, Debug)]
@@ -36,8 +35,16 @@ pub struct Limits {
     pub idle_served: Duration,
     /// For a TCP connection to be made.
     pub connect: Duration,
+    /// For a TLS or WebSocket handshake to be over.
+    pub handshake: Duration,
+    /// For its turn to come when many shake hands.
+    pub turn: Duration,
     /// For the peer to take any byte at all while we have some for it.
     pub write: Duration,
+    /// Between two pings to a WebSocket peer; shorter than what proxies and NATs on the way allow.
+    pub web_ping: Duration,
+    /// Without any frame from a WebSocket peer: browsers answer pings by themselves.
+    pub web_idle: Duration,
 }
 
 impl Default for Limits {
@@ -48,7 +55,11 @@ impl Default for Limits {
             idle: Duration::from_secs(600),
             idle_served: Duration::from_secs(3900),
             connect: Duration::from_secs(4),
+            handshake: Duration::from_secs(5),
+            turn: Duration::from_secs(10),
             write: Duration::from_secs(20),
+            web_ping: Duration::from_secs(25),
+            web_idle: Duration::from_secs(65),
         }
     }
 }
@@ -57,41 +68,67 @@ impl Default for Limits {
 pub(super) struct Connection {
     pub(super) id: ConnectionId,
     pub(super) profile: Arc<AtomicU16>,
+    pub(super) transport: Transport,
     pub(super) remote: SocketAddr,
     local: Mutex<SocketAddr>,
     /// The flow for which we opened it; `None` when the peer did.
-    asked: Option<Flow>,
+    pub(super) asked: Option<Flow>,
+    /// Names that the peer's certificate proved.
+    pub(super) verified: Mutex<Vec<Arc<str>>>,
     outbox: UnboundedSender<Bytes>,
     queued_bytes: AtomicUsize,
     served: AtomicBool,
     pub(super) cut: CancellationToken,
+    _place: Place,
 }
 
 impl Connection {
     pub(super) fn new(
         id: ConnectionId,
-        profile: Arc<AtomicU16>,
-        local: SocketAddr,
-        remote: SocketAddr,
+        entrance: &Entrance,
+        place: Place,
+        (local, remote): (SocketAddr, SocketAddr),
         asked: Option<Flow>,
     ) -> (Self, UnboundedReceiver<Bytes>) {
         let (outbox, messages) = unbounded_channel();
         let connection = Connection {
             id,
-            profile,
+            profile: entrance.profile.clone(),
+            transport: entrance.transport,
             remote,
             local: Mutex::new(local),
             asked,
+            verified: Mutex::default(),
             outbox,
             queued_bytes: AtomicUsize::new(0),
             served: AtomicBool::new(false),
             cut: CancellationToken::new(),
+            _place: place,
         };
         (connection, messages)
     }
 
     pub(super) fn local(&self) -> SocketAddr {
         *self.local.lock()
+    }
+
+    /// A connection of ours leaves from this address. Its port stays that of the listener: peers are shown where they can come back
+    /// to, which is not the port that the system drew for this one connection.
+    pub(super) fn leaves_from(&self, ip: IpAddr) {
+        self.local.lock().set_ip(ip);
+    }
+
+    /// True once the peer got an answer that proves that we know it.
+    pub(super) fn is_served(&self) -> bool {
+        self.served.load(Ordering::Relaxed)
+    }
+
+    /// Notes that so many bytes of the queue are written.
+    pub(super) fn wrote(&self, shared: &Shared, length: usize) {
+        self.queued_bytes.fetch_sub(length, Ordering::Relaxed);
+        if length > 2 {
+            count(&shared.metrics.stream_messages_out);
+        }
     }
 
     /// Queues a message. False when the connection is over; a peer that leaves 64 KB unread is cut. One message larger than that
@@ -117,76 +154,55 @@ impl Connection {
     }
 }
 
-/// Makes the connection, then serves it; a failure is reported once, for the flow that asked.
-pub(super) async fn connect(
-    shared: Arc<Shared>,
-    connection: Arc<Connection>,
-    messages: UnboundedReceiver<Bytes>,
-) {
-    let made = timeout(shared.limits.connect, dial(&connection)).await;
-    let stream = match made {
-        Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => return refuse(&shared, &connection, &error.to_string()),
-        Err(_) => return refuse(&shared, &connection, "no answer in time"),
-    };
-    if let Ok(local) = stream.local_addr() {
-        *connection.local.lock() = local;
-    }
-    serve(shared, connection, stream, messages).await;
-}
-
-fn refuse(shared: &Shared, connection: &Connection, why: &str) {
-    tracing::debug!(remote = %connection.remote, why, "cannot connect");
-    connection.cut.cancel();
-    shared.remove(connection);
-    if let Some(flow) = connection.asked {
-        shared.inbox.input(Input::SendFailed { flow });
-    }
-}
-
-async fn dial(connection: &Connection) -> io::Result<TcpStream> {
-    let socket = if connection.remote.is_ipv4() {
-        TcpSocket::new_v4()?
-    } else {
-        TcpSocket::new_v6()?
-    };
-    let mut local = connection.local();
-    if !local.ip().is_unspecified() && local.is_ipv4() == connection.remote.is_ipv4() {
-        local.set_port(0);
-        socket.bind(local)?;
-    }
-    socket.connect(connection.remote).await
+/// What every TCP socket gets.
+pub(super) fn tune(stream: &TcpStream) {
+    let _ = stream.set_nodelay(true);
+    let keep_alive = TcpKeepalive::new()
+        .with_time(Duration::from_secs(60))
+        .with_interval(Duration::from_secs(20));
+    let _ = SockRef::from(stream).set_tcp_keepalive(&keep_alive);
 }
 
 /// Serves an open connection until it ends, then says so to the core.
 pub(super) async fn serve(
     shared: Arc<Shared>,
     connection: Arc<Connection>,
-    stream: TcpStream,
+    reader: impl AsyncRead + Unpin,
+    writer: impl AsyncWrite + Unpin,
     messages: UnboundedReceiver<Bytes>,
 ) {
-    let _ = stream.set_nodelay(true);
-    let keep_alive = TcpKeepalive::new()
-        .with_time(Duration::from_secs(60))
-        .with_interval(Duration::from_secs(20));
-    let _ = SockRef::from(&stream).set_tcp_keepalive(&keep_alive);
-    let (reader, writer) = stream.into_split();
+    until_the_end(
+        &shared,
+        &connection,
+        read(&shared, &connection, reader),
+        write(&shared, &connection, writer, messages),
+    )
+    .await;
+}
+
+/// Reads and writes until either ends, takes the connection out of the table and says so to the core.
+pub(super) async fn until_the_end(
+    shared: &Shared,
+    connection: &Connection,
+    read: impl Future<Output = ()>,
+    write: impl Future<Output = ()>,
+) {
     let cut = connection.cut.clone();
     let _cut_at_the_end = cut.clone().drop_guard();
     tokio::join!(
         async {
             tokio::select! {
                 () = cut.cancelled() => {}
-                () = read(&shared, &connection, reader) => {}
+                () = read => {}
             }
             cut.cancel();
         },
         async {
-            write(&shared, &connection, writer, messages).await;
+            write.await;
             cut.cancel();
         }
     );
-    shared.remove(&connection);
+    shared.remove(connection);
     let unsent = connection.queued_bytes.load(Ordering::Relaxed) > 0;
     if let (Some(flow), true) = (connection.asked, unsent) {
         shared.inbox.input(Input::SendFailed { flow });
@@ -196,7 +212,7 @@ pub(super) async fn serve(
     });
 }
 
-async fn read(shared: &Shared, connection: &Connection, mut reader: OwnedReadHalf) {
+async fn read(shared: &Shared, connection: &Connection, mut reader: impl AsyncRead + Unpin) {
     let limits = &shared.limits;
     let mut framer = StreamFramer::new();
     let mut buffer = vec![0u8; 16 * 1024];
@@ -208,7 +224,7 @@ async fn read(shared: &Shared, connection: &Connection, mut reader: OwnedReadHal
         while shared.inbox.is_crowded() {
             sleep(Duration::from_millis(5)).await;
         }
-        let idle = match connection.served.load(Ordering::Relaxed) {
+        let idle = match connection.is_served() {
             true => limits.idle_served,
             false => limits.idle,
         };
@@ -259,7 +275,7 @@ async fn read(shared: &Shared, connection: &Connection, mut reader: OwnedReadHal
 
 /// True when the start line names a version of SIP, wrong as the rest may be: the core answers what is wrong with it. A browser or a
 /// TLS hello is nobody whom an answer would help.
-fn speaks_sip(message: &[u8]) -> bool {
+pub(super) fn speaks_sip(message: &[u8]) -> bool {
     let line = message.split(|&b| b == b'\n').next().unwrap_or_default();
     memchr::memmem::find(&line.to_ascii_uppercase(), b"SIP/").is_some()
 }
@@ -268,7 +284,7 @@ fn speaks_sip(message: &[u8]) -> bool {
 async fn write(
     shared: &Shared,
     connection: &Connection,
-    mut writer: OwnedWriteHalf,
+    mut writer: impl AsyncWrite + Unpin,
     mut messages: UnboundedReceiver<Bytes>,
 ) {
     loop {
@@ -278,7 +294,11 @@ async fn write(
             () = connection.cut.cancelled() => None,
         };
         let Some(message) = message else { break };
-        let writing = timeout(shared.limits.write, writer.write_all(&message));
+        let writing = timeout(shared.limits.write, async {
+            writer.write_all(&message).await?;
+            // TLS keeps what the socket did not take.
+            writer.flush().await
+        });
         let written = tokio::select! {
             written = writing => written,
             () = patience_after(&connection.cut) => return,
@@ -288,18 +308,13 @@ async fn write(
             Ok(Err(_)) => return,
             Err(_) => return count(&shared.metrics.cut_unread),
         }
-        connection
-            .queued_bytes
-            .fetch_sub(message.len(), Ordering::Relaxed);
-        if message.len() > 2 {
-            count(&shared.metrics.stream_messages_out);
-        }
+        connection.wrote(shared, message.len());
     }
     let _ = timeout(Duration::from_millis(100), writer.shutdown()).await;
 }
 
 /// Ends 100 ms after the cut.
-async fn patience_after(cut: &CancellationToken) {
+pub(super) async fn patience_after(cut: &CancellationToken) {
     cut.cancelled().await;
     sleep(Duration::from_millis(100)).await;
 }

@@ -17,6 +17,7 @@ use super::tcp::Streams;
 use super::trace::ladder::Ladder;
 use super::trace::{self, Trace};
 use super::traffic::Traffic;
+use super::web_socket::{Frames, WebPeer};
 use crate::base::Ulid;
 use crate::config::{Problem, Settings};
 use crate::event::CallRecord;
@@ -246,6 +247,12 @@ impl Handle {
     /// The settings in force.
     pub fn settings(&self) -> Arc<Settings> {
         self.parts.settings.lock().clone()
+    }
+
+    /// Serves SIP on a WebSocket whose handshake the API's listener has done. False when the peer's source, or the server, has as
+    /// many connections as it may.
+    pub fn adopt_web_socket(&self, peer: WebPeer, frames: Frames) -> bool {
+        self.parts.streams.adopt(peer, frames)
     }
 
     /// The token of the administrator, as in `DATA-DIR/admin.token`.

@@ -52,6 +52,10 @@ pub struct Metrics {
     pub cut_unread: AtomicU64,
     /// Connections cut: what came was no SIP.
     pub cut_malformed: AtomicU64,
+    /// TLS handshakes that succeeded, in both directions.
+    pub handshakes: AtomicU64,
+    /// TLS handshakes that failed or took too long.
+    pub handshakes_failed: AtomicU64,
     /// Messages received on streams.
     pub stream_messages_in: AtomicU64,
     /// Messages sent on streams.
@@ -193,6 +197,16 @@ impl Page {
             "sip_connections_cut_malformed",
             "Cut: what came was no SIP",
             &m.cut_malformed,
+        );
+        self.counter(
+            "tls_handshakes",
+            "TLS handshakes that succeeded",
+            &m.handshakes,
+        );
+        self.counter(
+            "tls_handshakes_failed",
+            "TLS handshakes that failed or took too long",
+            &m.handshakes_failed,
         );
         self.counter("shard_batches", "Batches of inputs", &m.batches);
         self.counter("shard_inputs", "Inputs given to the switch", &m.inputs);

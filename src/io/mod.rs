@@ -18,6 +18,11 @@ pub mod logging;
 pub mod media;
 pub mod metrics;
 pub mod outlet;
+mod places;
+mod porch;
+#[cfg(test)]
+mod porch_tests;
+mod proxy_protocol;
 pub mod queue_figures;
 pub mod recent;
 pub mod reload;
@@ -26,9 +31,11 @@ pub mod rows;
 pub mod run;
 pub mod shard;
 pub mod tcp;
+mod tls;
 pub mod trace;
 pub mod traffic;
 pub mod udp;
+pub mod web_socket;
 pub mod witness;
 pub mod world;
 

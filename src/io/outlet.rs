@@ -4,6 +4,7 @@
 //! switch is told, and from then on its records are kept in memory until the journal takes them. Live calls go on meanwhile.
 
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -20,7 +21,7 @@ use crate::base::{Duration, Instant, Now};
 use crate::media::MediaCommand;
 use crate::store::{Journal, Sqlite};
 use crate::switch::{Effect, Event, Input, Level, Record, Reply};
-use crate::transport::{ConnectionId, Flow, Target, Transport};
+use crate::transport::{ConnectionId, Flow, ProfileId, Target, Transport};
 
 /// Time between two attempts to write a journal that refused.
 const RETRY: Duration = Duration::from_secs(1);
@@ -40,6 +41,10 @@ pub struct Query {
 pub trait World: Send {
     /// Sends on a stream; a failure comes back as `Input::SendFailed`.
     fn stream(&mut self, flow: Flow, bytes: Bytes);
+    /// From now on, who is connected to over TLS at `remote` must prove to be `host`.
+    fn expect(&mut self, profile: ProfileId, remote: SocketAddr, host: &str, trunk: Arc<str>);
+    /// The peer of a connection offers it for messages to `remote`.
+    fn alias(&mut self, connection: ConnectionId, remote: SocketAddr);
     /// Closes a stream.
     fn close(&mut self, connection: ConnectionId);
     /// Orders a media worker; it may look only when the batch ends.
@@ -232,6 +237,13 @@ impl<W: World> Outlet<W> {
                     }
                 }
             }
+            Effect::Expect {
+                profile,
+                remote,
+                host,
+                trunk,
+            } => self.world.expect(profile, remote, &host, trunk),
+            Effect::Alias { connection, remote } => self.world.alias(connection, remote),
             Effect::CloseConnection(connection) => self.world.close(connection),
             Effect::Media(command) => {
                 self.witness.ordered(now, &command);

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use super::handle::Parts;
 use super::inbox::Letter;
 use super::udp::UdpPort;
-use crate::config::{self, Change, Problem, Settings, Severity};
+use crate::base::WallTime;
+use crate::config::{self, Change, ListenAddress, Problem, Settings, Severity};
 use crate::switch::Input;
-use crate::transport::{ProfileId, Transport};
+use crate::transport::ProfileId;
 
 /// What a reload did.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -24,25 +25,31 @@ pub struct Reloaded {
     pub warnings: Vec<Problem>,
 }
 
-/// All addresses of a transport with the profile that each belongs to.
-pub(super) fn addresses(settings: &Settings, transport: Transport) -> Vec<(SocketAddr, ProfileId)> {
+/// All addresses of streams, or all of datagrams, with the profile that each belongs to.
+pub(super) fn addresses(settings: &Settings, streams: bool) -> Vec<(ListenAddress, ProfileId)> {
     let mut found = Vec::new();
     for (index, profile) in settings.profiles.iter().enumerate() {
         let id = ProfileId(u16::try_from(index).unwrap_or(u16::MAX));
-        for listen in &profile.listen {
-            if listen.transport.as_str() == transport.as_str() {
-                found.push((listen.address, id));
+        for &listen in &profile.listen {
+            if listen.transport.is_reliable() == streams {
+                found.push((listen, id));
             }
         }
     }
     found
 }
 
+/// The addresses of UDP.
+pub(super) fn udp_addresses(settings: &Settings) -> Vec<(SocketAddr, ProfileId)> {
+    let found = addresses(settings, false).into_iter();
+    found.map(|(listen, id)| (listen.address, id)).collect()
+}
+
 pub(super) async fn reload(parts: &Parts) -> Result<Reloaded, Vec<Problem>> {
     let old = parts.settings.lock().clone();
     let dir = old.directory_path.clone();
     let loaded = tokio::task::spawn_blocking(move || config::load(&dir)).await;
-    let new = match loaded {
+    let mut new = match loaded {
         Ok(Ok(settings)) => settings,
         Ok(Err(problems)) => return Err(problems),
         Err(_) => {
@@ -54,20 +61,17 @@ pub(super) async fn reload(parts: &Parts) -> Result<Reloaded, Vec<Problem>> {
             )]);
         }
     };
+    new.look_at_dates(WallTime::from_timestamp(jiff::Timestamp::now()));
     let mut report = Reloaded {
         changes: config::diff(&old, &new),
         warnings: new.warnings.clone(),
         ..Reloaded::default()
     };
-    let mut new = new;
     new.take_over_from(&old);
     let new = Arc::new(new);
 
-    let (udp_old, udp) = (
-        addresses(&old, Transport::Udp),
-        addresses(&new, Transport::Udp),
-    );
-    let tcp = addresses(&new, Transport::Tcp);
+    let (udp_old, udp) = (udp_addresses(&old), udp_addresses(&new));
+    let streams = addresses(&new, true);
     let listening = parts.streams.listening();
     let known: HashSet<SocketAddr> = udp_old.iter().map(|(a, _)| *a).collect();
     let mut problems = Vec::new();
@@ -78,30 +82,41 @@ pub(super) async fn reload(parts: &Parts) -> Result<Reloaded, Vec<Problem>> {
                 report.opened.push(format!("udp:{}", port.socket.local()));
                 ports.push(port);
             }
-            Err(error) => problems.push(taken("udp", address, &error)),
+            Err(error) => problems.push(taken(&format!("udp:{address}"), &error)),
         }
     }
-    for &(address, profile) in tcp.iter().filter(|(a, _)| !listening.contains(a)) {
+    for &(address, profile) in streams.iter().filter(|(a, _)| !listening.contains(a)) {
         match parts.streams.listen(profile, address) {
-            Ok(local) => {
-                report.opened.push(format!("tcp:{local}"));
+            Ok(address_bound) => {
+                let bound = ListenAddress {
+                    address: address_bound,
+                    ..address
+                };
+                report.opened.push(bound.to_string());
             }
-            Err(error) => problems.push(taken("tcp", address, &error)),
+            Err(error) => problems.push(taken(&address.to_string(), &error)),
         }
+    }
+    if problems.is_empty()
+        && let Err(why) = parts.streams.configure(&new)
+    {
+        problems.push(Problem::of_file(Severity::Error, "sip-profiles", why));
     }
     if !problems.is_empty() {
-        let before: Vec<_> = addresses(&old, Transport::Tcp);
-        parts.streams.relabel(&before);
+        parts.streams.relabel(&addresses(&old, true));
         return Err(problems);
     }
-    let gone = |list: &[(SocketAddr, ProfileId)], a: &SocketAddr| !list.iter().any(|(b, _)| a == b);
-    for (address, _) in udp_old.iter().filter(|(a, _)| gone(&udp, a)) {
-        report.closed.push(format!("udp:{address}"));
+    for (address, _) in &udp_old {
+        if udp.iter().all(|(kept, _)| kept != address) {
+            report.closed.push(format!("udp:{address}"));
+        }
     }
-    for address in listening.iter().filter(|a| gone(&tcp, a)) {
-        report.closed.push(format!("tcp:{address}"));
+    for address in &listening {
+        if streams.iter().all(|(kept, _)| kept != address) {
+            report.closed.push(address.to_string());
+        }
     }
-    parts.streams.relabel(&tcp);
+    parts.streams.relabel(&streams);
     parts.inbox.post(Letter::Ports {
         profiles: udp,
         new: ports,
@@ -118,11 +133,11 @@ pub(super) async fn reload(parts: &Parts) -> Result<Reloaded, Vec<Problem>> {
     Ok(report)
 }
 
-fn taken(transport: &str, address: SocketAddr, error: &std::io::Error) -> Problem {
+fn taken(address: &str, error: &std::io::Error) -> Problem {
     Problem::of_file(
         Severity::Error,
         "sip-profiles",
-        format!("cannot listen at {transport}:{address}: {error}"),
+        format!("cannot listen at {address}: {error}"),
     )
     .help("see which program has the port with `ss -lnptu`, or choose another")
 }

@@ -22,7 +22,7 @@ use super::inbox::{Letter, inbox};
 use super::media::{PromptStore, Workers};
 use super::metrics::Metrics;
 use super::outlet::Outlet;
-use super::reload::addresses;
+use super::reload::{addresses, udp_addresses};
 use super::resolve::NameService;
 use super::shard::{Core, End, Shard};
 use super::tcp::Streams;
@@ -33,11 +33,10 @@ use super::witness::Witness;
 use super::world::Outside;
 use super::{data_dir, entropy, logging, rows};
 use crate::base::map::seed_hashing;
-use crate::base::{Entropy, Now};
-use crate::config::{self, JournalMode, Settings};
+use crate::base::{Entropy, Now, WallTime};
+use crate::config::{self, JournalMode, ListenAddress, Settings};
 use crate::store::{Durability, Journal, Sqlite};
 use crate::switch::{Boot, Command, Effects, Input, Record, Switch};
-use crate::transport::Transport;
 
 /// Events that a slow subscriber may lag behind before it must read the rest from the tables.
 const EVENTS_IN_FLIGHT: usize = 4096;
@@ -83,7 +82,10 @@ impl Fault {
 pub fn serve(dir: &Path, start_api: Option<StartApi>) -> u8 {
     let colour = io::IsTerminal::is_terminal(&io::stderr());
     let settings = match config::load(dir) {
-        Ok(settings) => settings,
+        Ok(mut settings) => {
+            settings.look_at_dates(WallTime::from_timestamp(jiff::Timestamp::now()));
+            settings
+        }
         Err(problems) => {
             for problem in &problems {
                 eprintln!("{}", problem.render(colour));
@@ -334,7 +336,7 @@ fn listen(settings: &Settings, streams: &Streams) -> Result<(UdpPorts, Vec<Strin
         let profile = settings.profiles.get(usize::from(id.0));
         profile.map(|p| p.name.to_string()).unwrap_or_default()
     };
-    for (address, id) in addresses(settings, Transport::Udp) {
+    for (address, id) in udp_addresses(settings) {
         match UdpPort::bind(id, address) {
             Ok(port) => {
                 lines.push(format!(
@@ -347,10 +349,14 @@ fn listen(settings: &Settings, streams: &Streams) -> Result<(UdpPorts, Vec<Strin
             Err(error) => refused.push(format!("cannot listen at udp:{address}: {error}")),
         }
     }
-    for (address, id) in addresses(settings, Transport::Tcp) {
-        match streams.listen(id, address) {
-            Ok(local) => lines.push(format!("listening tcp:{local} (profile {})", name(id))),
-            Err(error) => refused.push(format!("cannot listen at tcp:{address}: {error}")),
+    streams.configure(settings).map_err(Fault::operator)?;
+    for (listen, id) in addresses(settings, true) {
+        match streams.listen(id, listen) {
+            Ok(address) => {
+                let bound = ListenAddress { address, ..listen };
+                lines.push(format!("listening {bound} (profile {})", name(id)));
+            }
+            Err(error) => refused.push(format!("cannot listen at {listen}: {error}")),
         }
     }
     if refused.is_empty() {

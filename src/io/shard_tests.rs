@@ -101,6 +101,8 @@ struct Quiet {
 
 impl World for Quiet {
     fn stream(&mut self, _flow: Flow, _bytes: Bytes) {}
+    fn expect(&mut self, _: ProfileId, _: SocketAddr, _: &str, _: Arc<str>) {}
+    fn alias(&mut self, _: ConnectionId, _: SocketAddr) {}
     fn close(&mut self, _connection: ConnectionId) {}
     fn media(&mut self, _command: MediaCommand) {}
     fn batch_ends(&mut self) {}

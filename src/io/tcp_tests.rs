@@ -5,30 +5,35 @@ use std::net::TcpStream as Peer;
 
 use super::*;
 use crate::io::inbox::{Letter, Letters, inbox};
+use crate::io::places::PER_SOURCE_MAX;
 
-const PATIENCE: Duration = Duration::from_secs(20);
-const REQUEST: &[u8] = b"OPTIONS sip:x@127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/TCP 127.0.0.1;branch=z9hG4bK1\r\nFrom: <sip:a@b>;tag=1\r\nTo: <sip:x@127.0.0.1>\r\nCall-ID: 1\r\nCSeq: 1 OPTIONS\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n";
+pub(in crate::io) const PATIENCE: Duration = Duration::from_secs(20);
+pub(in crate::io) const REQUEST: &[u8] = b"OPTIONS sip:x@127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/TCP 127.0.0.1;branch=z9hG4bK1\r\nFrom: <sip:a@b>;tag=1\r\nTo: <sip:x@127.0.0.1>\r\nCall-ID: 1\r\nCSeq: 1 OPTIONS\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n";
 
-struct Rig {
+pub(in crate::io) struct Rig {
     _runtime: tokio::runtime::Runtime,
-    streams: Streams,
+    pub(in crate::io) streams: Streams,
     letters: Letters,
-    metrics: Arc<Metrics>,
-    server: SocketAddr,
+    pub(in crate::io) metrics: Arc<Metrics>,
+    pub(in crate::io) server: SocketAddr,
 }
 
-fn impatient() -> connection::Limits {
+pub(in crate::io) fn impatient() -> connection::Limits {
     connection::Limits {
         first: Duration::from_millis(300),
         whole: Duration::from_millis(300),
         idle: Duration::from_millis(600),
         idle_served: Duration::from_millis(1_500),
         connect: Duration::from_millis(500),
+        handshake: Duration::from_millis(300),
+        turn: Duration::from_millis(300),
         write: Duration::from_secs(20),
+        web_ping: Duration::from_millis(100),
+        web_idle: Duration::from_millis(400),
     }
 }
 
-fn rig(limits: connection::Limits) -> Rig {
+pub(in crate::io) fn rig(limits: connection::Limits) -> Rig {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
@@ -37,8 +42,11 @@ fn rig(limits: connection::Limits) -> Rig {
     let (inbox, letters) = inbox().expect("inbox");
     let metrics = Arc::new(Metrics::default());
     let streams = Streams::new(runtime.handle().clone(), inbox, metrics.clone(), limits);
-    let address = "127.0.0.1:0".parse().expect("address");
-    let server = streams.listen(ProfileId(0), address).expect("listens");
+    let listen = ListenAddress {
+        transport: Transport::Tcp,
+        address: "127.0.0.1:0".parse().expect("address"),
+    };
+    let server = streams.listen(ProfileId(0), listen).expect("listens");
     Rig {
         _runtime: runtime,
         streams,
@@ -49,13 +57,13 @@ fn rig(limits: connection::Limits) -> Rig {
 }
 
 impl Rig {
-    fn connect(&self) -> Peer {
+    pub(in crate::io) fn connect(&self) -> Peer {
         let peer = Peer::connect(self.server).expect("connects");
         peer.set_read_timeout(Some(PATIENCE)).expect("timeout");
         peer
     }
 
-    fn next(&self) -> Input {
+    pub(in crate::io) fn next(&self) -> Input {
         let until = Instant::now() + PATIENCE;
         while Instant::now() < until {
             if let Some(Letter::Input(input)) = self.letters.take() {
@@ -66,21 +74,21 @@ impl Rig {
         panic!("nothing came");
     }
 
-    fn message(&self) -> (Flow, Bytes) {
+    pub(in crate::io) fn message(&self) -> (Flow, Bytes) {
         match self.next() {
             Input::Received { flow, bytes } => (flow, bytes),
             other => panic!("{other:?}"),
         }
     }
 
-    fn closed(&self) -> ConnectionId {
+    pub(in crate::io) fn closed(&self) -> ConnectionId {
         match self.next() {
             Input::ConnectionClosed { connection } => connection,
             other => panic!("{other:?}"),
         }
     }
 
-    fn flow_to(&self, remote: SocketAddr) -> Flow {
+    pub(in crate::io) fn flow_to(&self, remote: SocketAddr) -> Flow {
         Flow {
             profile: ProfileId(0),
             transport: Transport::Tcp,
@@ -90,14 +98,25 @@ impl Rig {
         }
     }
 
-    fn empty(&self) -> bool {
+    pub(in crate::io) fn empty(&self) -> bool {
         let table = self.streams.shared.table.lock();
-        table.by_id.is_empty() && table.by_peer.is_empty() && table.per_source.is_empty()
+        table.by_id.is_empty() && table.by_peer.is_empty() && self.streams.shared.places.is_empty()
+    }
+}
+
+impl Rig {
+    #[track_caller]
+    pub(in crate::io) fn wait_empty(&self) {
+        let until = Instant::now() + PATIENCE;
+        while !self.empty() && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        assert!(self.empty());
     }
 }
 
 /// True when the peer sees the end of the stream.
-fn is_cut(peer: &mut Peer) -> bool {
+pub(in crate::io) fn is_cut(peer: &mut Peer) -> bool {
     let mut buffer = [0; 4096];
     loop {
         match peer.read(&mut buffer) {
@@ -259,7 +278,8 @@ fn a_connection_is_opened_for_a_peer_and_used_again() {
     assert_eq!(&buffer, b"onetwo");
     peer.write_all(REQUEST).expect("writes");
     let (flow, _) = rig.message();
-    assert_eq!((flow.remote, flow.local), (remote, source));
+    // Shown to the peer: where it can come back to.
+    assert_eq!((flow.remote, flow.local), (remote, rig.server));
     rig.streams.send(flow, Bytes::from_static(b"three!"));
     peer.read_exact(&mut buffer).expect("reads");
     assert_eq!(&buffer, b"three!");

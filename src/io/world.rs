@@ -1,5 +1,6 @@
 //! The rest of the shell as the shard reaches it: streams, media workers, names, and those who wait for answers.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -11,11 +12,11 @@ use super::resolve::NameService;
 use super::tcp::Streams;
 use crate::media::MediaCommand;
 use crate::switch::Reply;
-use crate::transport::{ConnectionId, Flow};
+use crate::transport::{ConnectionId, Flow, ProfileId};
 
 /// The real world; tests have their own.
 pub struct Outside {
-    /// TCP.
+    /// TCP, TLS, WebSocket.
     pub streams: Streams,
     /// RTP.
     pub workers: Workers,
@@ -28,6 +29,12 @@ pub struct Outside {
 impl World for Outside {
     fn stream(&mut self, flow: Flow, bytes: Bytes) {
         self.streams.send(flow, bytes);
+    }
+    fn expect(&mut self, profile: ProfileId, remote: SocketAddr, host: &str, trunk: Arc<str>) {
+        self.streams.expect(profile, remote, host, trunk);
+    }
+    fn alias(&mut self, connection: ConnectionId, remote: SocketAddr) {
+        self.streams.alias(connection, remote);
     }
     fn close(&mut self, connection: ConnectionId) {
         self.streams.close(connection);

@@ -209,6 +209,8 @@ fn push_effect(effect: Effect, fx: &mut Vec<NodeEffect>, unresolved: &mut Vec<u6
             },
             bytes,
         }),
+        // nobody in the simulated network speaks TLS
+        Effect::Expect { .. } | Effect::Alias { .. } => {}
         Effect::CloseConnection(connection) => fx.push(NodeEffect::Close {
             connection: connection.0,
         }),

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::effect::{Effect, Effects, Level};
 use super::input::{Input, LoadLevel};
 use super::on_guard::TurnedAway;
+use super::peers::Verified;
 use super::record::{Event, Fact, Record};
 use super::routing::{OfferState, Routing, SwitchTimer};
 use super::source::Failures;
@@ -86,6 +87,7 @@ pub struct Switch {
     pub(super) held: VecDeque<Key<Call>>,
     /// When it is looked for.
     pub(super) room: Option<TimerId>,
+    pub(super) verified: Verified,
     pub(super) routings: BTreeMap<Key<Call>, Routing>,
     pub(super) offers: BTreeMap<OfferId, OfferState>,
     pub(super) timers: TimerQueue<SwitchTimer>,
@@ -142,6 +144,7 @@ impl Switch {
             silences: BTreeMap::new(),
             held: VecDeque::new(),
             room: None,
+            verified: Verified::default(),
             routings: BTreeMap::new(),
             offers: BTreeMap::new(),
             timers: TimerQueue::new(),
@@ -175,6 +178,7 @@ impl Switch {
             Input::ConnectionClosed { connection } => {
                 self.on_connection_closed(now, connection, fx)
             }
+            Input::PeerVerified { connection, names } => self.verified.note(connection, names),
             Input::SendFailed { flow } => {
                 let mut acts = std::mem::take(&mut self.act_buffer);
                 self.tx.flow_failed(now, &flow, &mut acts);

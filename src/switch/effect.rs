@@ -3,6 +3,7 @@
 //! Order matters: the shell makes the journal entries of a batch of inputs durable with one write before any of the batch's
 //! messages leave (grade *written*), so an answer never promises what a kill could forget.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -10,7 +11,7 @@ use bytes::Bytes;
 use super::command::Reply;
 use super::record::{Event, Record};
 use crate::media::MediaCommand;
-use crate::transport::{ConnectionId, Flow, Target};
+use crate::transport::{ConnectionId, Flow, ProfileId, Target};
 
 /// One effect.
 #[derive(Clone, Debug)]
@@ -21,6 +22,25 @@ pub enum Effect {
         flow: Flow,
         /// The message.
         bytes: Bytes,
+    },
+    /// From now on, who is connected to over TLS at `remote` must prove to be `host` (RFC 5922 §7), by the rules of `trunk`. A TLS
+    /// connection to an address of which nothing was said is not made.
+    Expect {
+        /// For which profile.
+        profile: ProfileId,
+        /// Where.
+        remote: SocketAddr,
+        /// The host of the trunk's proxy, as configured: not what name service made of it.
+        host: Arc<str>,
+        /// The trunk.
+        trunk: Arc<str>,
+    },
+    /// The peer of a connection offers it for messages to `remote` (RFC 5923 §5).
+    Alias {
+        /// The connection.
+        connection: ConnectionId,
+        /// Where the peer listens.
+        remote: SocketAddr,
     },
     /// Close a connection that misbehaves.
     CloseConnection(ConnectionId),

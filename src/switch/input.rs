@@ -38,6 +38,13 @@ pub enum Input {
         /// Which one.
         connection: ConnectionId,
     },
+    /// The peer of a connection has proved with a certificate who it is. Comes before the connection's first message.
+    PeerVerified {
+        /// Which one.
+        connection: ConnectionId,
+        /// Names in its certificate, in lower case (RFC 5922 §7.1).
+        names: Vec<Arc<str>>,
+    },
     /// A message could not be sent: no connection, or ICMP said so.
     SendFailed {
         /// Where it should have gone.

@@ -24,6 +24,7 @@ mod on_register;
 mod on_subscribe;
 mod on_time;
 mod on_transfer;
+mod peers;
 mod record;
 mod restore;
 mod routing;

@@ -40,6 +40,7 @@ impl Switch {
                 self.turned_away.scanner += 1;
                 return;
             }
+            self.note_alias(&flow, &message, fx);
             let message = via::stamp(message, flow.remote);
             self.with_tx(|tx, acts| tx.receive(now, flow, message, acts));
         } else {
@@ -79,6 +80,7 @@ impl Switch {
         fx: &mut Effects,
     ) {
         self.with_tx(|tx, acts| tx.connection_closed(now, connection, acts));
+        self.verified.forget(connection);
         let changes = self.registrar.flow_closed(now, connection);
         self.note_bindings(now, changes, fx);
     }

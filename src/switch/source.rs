@@ -121,7 +121,7 @@ impl Switch {
             return self.refuse(now, key, flow, request, StatusCode::FORBIDDEN);
         };
         let ip = flow.remote.ip().to_canonical();
-        if let Some(trunk) = profile.trunks.iter().find(|trunk| trunk.takes(ip)) {
+        if let Some(trunk) = self.sending_trunk(profile, &flow) {
             self.guard.succeeded(now, ip);
             return Source::Known(Endpoint::Trunk(trunk.name.clone()));
         }

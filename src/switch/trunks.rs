@@ -65,6 +65,7 @@ impl Switch {
             .collect();
         self.with_trunks(now, fx, |trunks, out| trunks.configure(now, machines, out));
         self.configure_guard();
+        self.expect_gateways(fx);
     }
 
     /// Tells the guard its settings. Carriers are neither limited nor banned: all their calls come from a few addresses.
@@ -101,6 +102,7 @@ impl Switch {
             trunks.located(now, query, places, ttl, out);
         });
         self.configure_guard();
+        self.expect_gateways(fx);
     }
 
     pub(super) fn on_trunks_due(&mut self, now: Now, fx: &mut Effects) {

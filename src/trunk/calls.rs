@@ -13,7 +13,7 @@ use super::view::{GatewayView, RegistrationView, View};
 use crate::base::{Duration, Instant, Now};
 use crate::event::TrunkFact;
 use crate::sip::{Message, StatusCode};
-use crate::transport::Transport;
+use crate::transport::{TargetHost, Transport};
 
 /// A way for a call.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -26,6 +26,19 @@ pub struct Way {
     pub uri: Arc<str>,
     /// It is known not to work, and there is nothing better.
     pub last_resort: bool,
+}
+
+/// A gateway over TLS.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Secure<'a> {
+    /// The trunk.
+    pub trunk: &'a Arc<str>,
+    /// The profile that it is reached from.
+    pub profile: &'a str,
+    /// Where it is.
+    pub address: SocketAddr,
+    /// Who must be there.
+    pub host: &'a TargetHost,
 }
 
 impl Trunks {
@@ -227,6 +240,26 @@ impl Trunks {
             .flat_map(|trunk| &trunk.hosts)
             .flat_map(|host| &host.gateways)
             .map(|gateway| gateway.place.address.ip().to_canonical())
+    }
+
+    /// Gateways that are reached over TLS, as they are known now, each with the host of the URI that led there: the name that it must
+    /// prove (RFC 5922 §4).
+    pub fn secure(&self) -> impl Iterator<Item = Secure<'_>> {
+        let hosts = self
+            .list
+            .iter()
+            .flat_map(|trunk| trunk.hosts.iter().map(move |host| (trunk, host)));
+        hosts.flat_map(|(trunk, host)| {
+            host.gateways
+                .iter()
+                .filter(|gateway| gateway.place.transport == Transport::Tls)
+                .map(move |gateway| Secure {
+                    trunk: &trunk.settings.name,
+                    profile: &trunk.settings.profile,
+                    address: gateway.place.address,
+                    host: &host.host.target.host,
+                })
+        })
     }
 
     /// False when the trunk is known to be down.

@@ -19,7 +19,7 @@ mod verdict;
 mod view;
 
 pub use breaker::BreakerSettings;
-pub use calls::Way;
+pub use calls::{Secure, Way};
 pub use proof::RealmPolicy;
 pub use registration::Register;
 pub use settings::{Host, Login, RegisterSettings, Settings};

@@ -151,7 +151,43 @@ node = "a""#, &[
         r#"sip-profiles/internal.toml:2:10: error: `sctp` is not a transport (for example `udp:0.0.0.0:5060`)"#,
     ]),
     (r#"sip-profiles/internal.toml"#, r#"listen = "udp:127.0.0.1:5060""#, r#"listen = "tls:127.0.0.1:5061""#, &[
-        r#"sip-profiles/internal.toml:2:10: error: transport `tls` is not available in this version (for example `udp:0.0.0.0:5060`)"#,
+        r#"sip-profiles/internal.toml:2:10: error: `tls:127.0.0.1:5061` needs a certificate (give `tls = { certificate = "FILE", key = "FILE" }`)"#,
+    ]),
+    (r#"sip-profiles/internal.toml"#, r#"listen = "udp:127.0.0.1:5060"
+"#, r#""#, &[
+        r#"sip-profiles/internal.toml:1:1: error: a SIP profile needs `listen` (Addresses on which it listens.)"#,
+    ]),
+    (r#"sip-profiles/internal.toml"#, r#""#, r#"web-path = "/api/v1""#, &[
+        r#"sip-profiles/internal.toml:5:12: error: `/api/v1` is a path of the server's own (for example `/sip`)"#,
+    ]),
+    (r#"sip-profiles/internal.toml"#, r#""#, r#"web-path = "sip""#, &[
+        r#"sip-profiles/internal.toml:5:12: error: `sip` is not a path (for example `/sip`)"#,
+    ]),
+    (r#"sip-profiles/internal.toml"#, r#""#, r#"proxy-protocol = "10.0.0.1/8""#, &[
+        r#"sip-profiles/internal.toml:5:18: error: `10.0.0.1/8` has bits set after the first 8: write `10.0.0.0/8` (for example `203.0.113.0/28`)"#,
+    ]),
+    (r#"sip-profiles/internal.toml"#, r#""#, r#"tls = { certificate = "certs/none.pem", key = "certs/none.key" }"#, &[
+        r#"sip-profiles/internal.toml:5:7: warning: nobody is shown this certificate: the profile listens on no `tls:` or `wss:`"#,
+        r#"sip-profiles/internal.toml:5:23: error: cannot use `certs/none.pem`: No such file or directory (os error 2) (paths are relative to the configuration directory)"#,
+        r#"sip-profiles/internal.toml:5:47: error: cannot use `certs/none.key`: No such file or directory (os error 2) (paths are relative to the configuration directory)"#,
+    ]),
+    (r#"sip-profiles/internal.toml"#, r#""#, r#"tls = { certificate = "strowger.toml" }"#, &[
+        r#"sip-profiles/internal.toml:5:7: error: `tls` needs `key` (File with the private key, in PEM.)"#,
+        r#"sip-profiles/internal.toml:5:7: warning: nobody is shown this certificate: the profile listens on no `tls:` or `wss:`"#,
+        r#"sip-profiles/internal.toml:5:23: error: cannot use `strowger.toml`: it holds no certificate in PEM"#,
+    ]),
+    (r#"sip-profiles/external.toml"#, r#"sip:127.0.0.2"#, r#"sips:127.0.0.2"#, &[
+        r#"sip-profiles/external.toml:8:9: error: `sips:127.0.0.2` is reached over TLS, which the profile does not speak (add a `tls:` address to the profile's `listen`)"#,
+    ]),
+    (r#"sip-profiles/external.toml"#, r#"sip:127.0.0.2"#, r#"sip:127.0.0.2;transport=ws"#, &[
+        r#"sip-profiles/external.toml:8:9: error: `sip:127.0.0.2;transport=ws` leads nowhere: the transport is `udp`, `tcp` or `tls` (for example `sip:gw1.acme.example`)"#,
+    ]),
+    (r#"sip-profiles/external.toml"#, r#""#, r#"tls = { verify = false, min-version = "1.1" }"#, &[
+        r#"sip-profiles/external.toml:9:18: warning: whoever stands in its way can pretend to be this trunk"#,
+        r#"sip-profiles/external.toml:9:39: error: `min-version` cannot be `1.1` (did you mean `1.2`?)"#,
+    ]),
+    (r#"sip-profiles/external.toml"#, r#""#, r#"tls = { certificate = "strowger.toml" }"#, &[
+        r#"sip-profiles/external.toml:9:23: error: `certificate` needs `key`"#,
     ]),
     (r#"sip-profiles/internal.toml"#, r#"listen = "udp:127.0.0.1:5060""#, r#"listen = []"#, &[
         r#"sip-profiles/internal.toml:2:10: error: `listen` is empty"#,
@@ -211,9 +247,6 @@ auth = "none""#, &[
     ]),
     (r#"sip-profiles/external.toml"#, r#"proxy = "sip:127.0.0.2""#, r#"proxy = "127.0.0.2""#, &[
         r#"sip-profiles/external.toml:8:9: error: `127.0.0.2` is not a SIP URI (for example `sip:gw1.acme.example`)"#,
-    ]),
-    (r#"sip-profiles/external.toml"#, r#"proxy = "sip:127.0.0.2""#, r#"proxy = "sips:127.0.0.2""#, &[
-        r#"sip-profiles/external.toml:8:9: error: `sips:` needs TLS, which is not available in this version (for example `sip:gw1.acme.example`)"#,
     ]),
     (r#"sip-profiles/external.toml"#, r#"proxy = "sip:127.0.0.2"
 "#, r#""#, &[
@@ -325,7 +358,7 @@ ring = false"#, &[
         r#"sip-profiles/external.toml:9:29: error: `expires` is shorter than `min`: our own calls would be refused by our own rule"#,
     ]),
     (r#"sip-profiles/external.toml"#, r#""#, r#"chanels = 3"#, &[
-        r#"sip-profiles/external.toml:9:1: error: unknown key `chanels` in a trunk (the keys here are `name`, `was`, `proxy`, `from`, `domain`, `register`, `auth`, `realm`, `max-channels`, `max-cps`, `wait`, `answer-timeout`, `breaker`, `number-format`, `user-phone`, `caller-id`, `caller-number`, `transfer`, `options-ping`, `prack`, `session-timer` and `early-media`)"#,
+        r#"sip-profiles/external.toml:9:1: error: unknown key `chanels` in a trunk (the keys here are `name`, `was`, `proxy`, `from`, `tls`, `domain`, `register`, `auth`, `realm`, `max-channels`, `max-cps`, `wait`, `answer-timeout`, `breaker`, `number-format`, `user-phone`, `caller-id`, `caller-number`, `transfer`, `options-ping`, `prack`, `session-timer` and `early-media`)"#,
     ]),
     (r#"dialplans/internal.toml"#, r#"context = "internal"
 "#, r#""#, &[

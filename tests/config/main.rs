@@ -5,6 +5,7 @@ mod bad_values;
 mod diff;
 mod route;
 mod run;
+mod tls;
 
 use std::path::Path;
 

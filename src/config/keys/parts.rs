@@ -12,7 +12,8 @@ use crate::dialplan::template::is_variable_name;
 use crate::dialplan::{Condition, Pattern, Template};
 use crate::directory::{NumberFormat, e164};
 use crate::media::Codec;
-use crate::transport::Transport;
+use crate::sip::Uri;
+use crate::transport::{Transport, target};
 
 /// Milliseconds.
 pub const fn ms(n: u64) -> Duration {
@@ -139,7 +140,10 @@ pub const ZONE: Kind = Kind::Form(&Form {
 pub const SIP_URI: Kind = Kind::Form(&Form {
     what: "a SIP URI",
     example: "sip:gw1.acme.example",
-    check: |text| sip_uri(text).map(|_| ()),
+    check: |text| {
+        sip_uri(text)?;
+        uri_transport(text).map(|_| ())
+    },
 });
 
 /// `host:port` of an address.
@@ -186,6 +190,45 @@ pub const LISTEN: Kind = Kind::Form(&Form {
     what: "a transport, an address and a port",
     example: "udp:0.0.0.0:5060",
     check: |text| listen(text).map(|_| ()),
+});
+
+/// Names of hosts and domains.
+pub const DOMAIN_NAME: Kind = Kind::Form(&Form {
+    what: "the name of a host or a domain",
+    example: "gw1.acme.example",
+    check: |text| {
+        let fine = !text.is_empty()
+            && text.len() <= 253
+            && text
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_'));
+        fine.then_some(())
+            .ok_or_else(|| format!("`{text}` is not a name of a host"))
+    },
+});
+
+/// Paths of the HTTP listener that a profile may have.
+pub const WEB_PATH: Kind = Kind::Form(&Form {
+    what: "a path that the server does not use itself",
+    example: "/sip",
+    check: |text| {
+        let taken = ["/api", "/healthz", "/readyz", "/metrics", "/phone"]
+            .iter()
+            .any(|own| text == *own || text.starts_with(&format!("{own}/")));
+        let fine = text.len() > 1
+            && text.len() <= 128
+            && text.starts_with('/')
+            && text
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '/'));
+        if taken {
+            Err(format!("`{text}` is a path of the server's own"))
+        } else if fine {
+            Ok(())
+        } else {
+            Err(format!("`{text}` is not a path"))
+        }
+    },
 });
 
 /// `auto` or an address.
@@ -235,13 +278,10 @@ pub const CODEC_NAMES: &[&str] = &["opus", "g722", "pcma", "pcmu", "g729"];
 /// A SIP URI with a host: the host and, if it is one, its address.
 pub fn sip_uri(text: &str) -> Result<(String, Option<IpAddr>), String> {
     let wrong = || format!("`{text}` is not a SIP URI");
-    let rest = text.strip_prefix("sip:").ok_or_else(|| {
-        if text.starts_with("sips:") {
-            "`sips:` needs TLS, which is not available in this version".to_owned()
-        } else {
-            wrong()
-        }
-    })?;
+    let rest = text
+        .strip_prefix("sip:")
+        .or_else(|| text.strip_prefix("sips:"))
+        .ok_or_else(wrong)?;
     if text
         .chars()
         .any(|c| c.is_whitespace() || c.is_control() || "<>\"".contains(c))
@@ -277,21 +317,25 @@ pub fn sip_uri(text: &str) -> Result<(String, Option<IpAddr>), String> {
     Ok((host.to_owned(), host.parse().ok()))
 }
 
+/// The transport of a SIP URI that we would send to; the error says why we would not.
+pub fn uri_transport(text: &str) -> Result<Transport, String> {
+    let uri = Uri::parse(text.as_bytes()).map_err(|_| format!("`{text}` is not a SIP URI"))?;
+    match target::of(&uri) {
+        Ok(target) => Ok(target.transport_or_default()),
+        Err(_) => Err(format!(
+            "`{text}` leads nowhere: the transport is `udp`, `tcp` or `tls`"
+        )),
+    }
+}
+
 /// A listening address.
 pub fn listen(text: &str) -> Result<ListenAddress, String> {
     let (transport, address) = text
         .split_once(':')
         .ok_or_else(|| format!("`{text}` names no transport"))?;
-    let transport = match transport {
-        "udp" => Transport::Udp,
-        "tcp" => Transport::Tcp,
-        "tls" | "ws" | "wss" => {
-            return Err(format!(
-                "transport `{transport}` is not available in this version"
-            ));
-        }
-        _ => return Err(format!("`{transport}` is not a transport")),
-    };
+    let transport = Transport::parse(transport.as_bytes())
+        .filter(|known| known.as_str().to_ascii_lowercase() == transport)
+        .ok_or_else(|| format!("`{transport}` is not a transport"))?;
     let address = address.parse().map_err(|_| {
         format!("`{address}` is not an address and a port; `0.0.0.0:5060` listens on every address")
     })?;

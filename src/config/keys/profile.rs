@@ -1,8 +1,41 @@
 //! The keys of `sip-profiles/*.toml`.
 
 use super::invite::{EARLY_MEDIA, PRACK, SESSION_TIMER};
-use super::parts::{CODEC_NAMES, LISTEN, NAME, NETWORK, PUBLIC_ADDRESS, SIP_URI, s};
+use super::parts::{CODEC_NAMES, LISTEN, NAME, NETWORK, PUBLIC_ADDRESS, SIP_URI, WEB_PATH, s};
 use super::{Key, Keys, Kind, key};
+
+/// Versions of TLS that can be asked for at least.
+pub const TLS_VERSIONS: &[&str] = &["1.2", "1.3"];
+
+const PROFILE_TLS: Keys = Keys::of(
+    "`tls`",
+    &[
+        key(
+            "certificate",
+            Kind::Text,
+            "File with its certificate and the chain, in PEM.",
+        )
+        .required(),
+        key("key", Kind::Text, "File with the private key, in PEM.").required(),
+        key(
+            "client-ca",
+            Kind::Text,
+            "File with the authorities that vouch for certificates of clients. Default: none are asked for.",
+        ),
+        key(
+            "client-certificate",
+            Kind::OneOf(&["required", "optional"]),
+            "Whether who shows none is refused.",
+        )
+        .default("\"required\""),
+        key(
+            "min-version",
+            Kind::OneOf(TLS_VERSIONS),
+            "The oldest TLS that is spoken.",
+        )
+        .default("\"1.2\""),
+    ],
+);
 
 const REGISTRATION: Keys = Keys::of(
     "`registration`",
@@ -93,7 +126,10 @@ const REGISTRATION: Keys = Keys::of(
 const KEYS: &[Key] = &[
     key("name", NAME, "Name of the profile.").required(),
     key("was", NAME, "Its name before a rename."),
-    key("listen", Kind::OneOrMore(&LISTEN), "Addresses on which it listens.").required(),
+    key("listen", Kind::OneOrMore(&LISTEN), "Addresses on which it listens."),
+    key("web-path", WEB_PATH, "Path of the HTTP listener at which it takes SIP over WebSocket, beside `listen`."),
+    key("tls", Kind::Table(&PROFILE_TLS), "Certificate for `tls:` and `wss:`."),
+    key("proxy-protocol", Kind::OneOrMore(&NETWORK), "Load balancers whose connections must begin with a PROXY protocol v2 header."),
     key("dialplan", NAME, "Context in which its calls start.").required(),
     key("mode", Kind::OneOf(&["b2bua", "proxy"]), "Ends calls here (dialplan, queues, recordings), or passes every request on between registered users.").default("\"b2bua\""),
     key("auth", Kind::OneOf(&["digest", "trunk", "none"]), "How callers are known: by digest, by the address of a trunk, or not at all (loopback only).").required(),

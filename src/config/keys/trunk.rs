@@ -1,7 +1,8 @@
 //! The keys of `[[trunk]]` in `sip-profiles/*.toml`.
 
 use super::invite::{EARLY_MEDIA, PRACK, SESSION_TIMER};
-use super::parts::{EXTENSION, NAME, NETWORK, NUMBER, NUMBER_FORMAT, SIP_URI, s};
+use super::parts::{DOMAIN_NAME, EXTENSION, NAME, NETWORK, NUMBER, NUMBER_FORMAT, SIP_URI, s};
+use super::profile::TLS_VERSIONS;
 use super::{Keys, Kind, key};
 
 const BREAKER: Keys = Keys::of(
@@ -76,6 +77,41 @@ const AUTH: Keys = Keys::of(
     ],
 );
 
+const TRUNK_TLS: Keys = Keys::of(
+    "`tls` of a trunk",
+    &[
+        key(
+            "ca",
+            Kind::Text,
+            "`system`, or a file with the authorities that vouch for its certificate.",
+        )
+        .default("\"system\""),
+        key(
+            "verify",
+            Kind::Flag,
+            "Whether its certificate must be good and name the host of `proxy`.",
+        )
+        .default("true"),
+        key(
+            "certificate",
+            Kind::Text,
+            "File with our certificate for it, in PEM.",
+        ),
+        key("key", Kind::Text, "File with the private key, in PEM."),
+        key(
+            "names",
+            Kind::OneOrMore(&DOMAIN_NAME),
+            "Names in its client certificates by which its calls are known, beside `from`.",
+        ),
+        key(
+            "min-version",
+            Kind::OneOf(TLS_VERSIONS),
+            "The oldest TLS that is spoken.",
+        )
+        .default("\"1.2\""),
+    ],
+);
+
 /// A trunk.
 pub const TRUNK: Keys = Keys::of(
     "a trunk",
@@ -91,6 +127,11 @@ pub const TRUNK: Keys = Keys::of(
             "from",
             Kind::OneOrMore(&NETWORK),
             "Source addresses taken as this trunk. Default: the addresses in `proxy`.",
+        ),
+        key(
+            "tls",
+            Kind::Table(&TRUNK_TLS),
+            "How it is known and what it is shown over TLS.",
         ),
         key(
             "domain",

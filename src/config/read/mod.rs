@@ -8,6 +8,7 @@ pub mod queue;
 mod registration;
 pub mod server;
 pub mod steps;
+pub mod tls;
 mod trunk;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -203,7 +204,7 @@ impl Reading<'_> {
         }
     }
 
-    fn bare(&mut self, source: &Arc<Source>, node: &Node, path: &Path, key: &str) {
+    pub(super) fn bare(&mut self, source: &Arc<Source>, node: &Node, path: &Path, key: &str) {
         if is_world_readable(path) {
             let shown = path
                 .strip_prefix(&self.directory_path)

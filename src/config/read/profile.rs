@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use super::{Reading, To};
 use crate::auth::Algorithm;
-use crate::base::Duration;
+use crate::base::{Duration, Network};
 use crate::call::InvitePolicy;
+use crate::config::certificates::ProfileTls;
 use crate::config::fields::Fields;
 use crate::config::keys::parts::{self, CODECS};
 use crate::config::settings::{ListenAddress, ProfileAuth, ProfileMode, SipProfile};
 use crate::config::trunk::Trunk;
 use crate::media::{Codec, SrtpPolicy};
+use crate::transport::Transport;
 
 /// Reads one file.
 pub fn read(reading: &mut Reading<'_>, file: &Fields<'_>) {
@@ -47,6 +49,14 @@ pub fn read(reading: &mut Reading<'_>, file: &Fields<'_>) {
             }
         }
     }
+    let web_path = web_path(reading, file);
+    let tls = super::tls::profile(reading, file, &listen);
+    if file.node("listen").is_none() && file.node("web-path").is_none() {
+        let message = "a SIP profile needs `listen`";
+        reading
+            .error(file.source, file.start..file.start, message)
+            .help = Some("Addresses on which it listens.".to_owned());
+    }
     let srtp = srtp(reading, file, &listen);
     let codecs = codecs(reading, file);
     let profile_name: Arc<str> = name.clone().unwrap_or_else(|| Arc::from(""));
@@ -54,6 +64,7 @@ pub fn read(reading: &mut Reading<'_>, file: &Fields<'_>) {
     let mut trunks: Vec<Arc<Trunk>> = Vec::new();
     for fields in file.tables("trunk") {
         if let Some(trunk) = super::trunk::read(reading, &fields, &profile_name, auth, invite) {
+            over_tls(reading, &fields, &trunk, &listen, tls.as_ref());
             for other in &trunks {
                 let shared = trunk
                     .from
@@ -84,6 +95,9 @@ pub fn read(reading: &mut Reading<'_>, file: &Fields<'_>) {
         name,
         was: file.shared("was"),
         listen: listen.into_iter().map(|(address, _)| address).collect(),
+        web_path,
+        tls: tls.map(Arc::new),
+        proxy_protocol: networks(file, "proxy-protocol"),
         dialplan,
         mode: file
             .one_of(
@@ -162,6 +176,49 @@ fn srtp(
             .help = Some("add a `tls:` address and let the phones use it".to_owned());
     }
     policy
+}
+
+fn networks(fields: &Fields<'_>, key: &str) -> Vec<Network> {
+    fields
+        .texts(key)
+        .iter()
+        .filter_map(|(text, _)| Network::parse(text).ok())
+        .collect()
+}
+
+fn web_path(reading: &mut Reading<'_>, file: &Fields<'_>) -> Option<Arc<str>> {
+    let path = file.shared("web-path")?;
+    reading.define("web path", &path, file.source, file.span("web-path"));
+    Some(path)
+}
+
+/// A trunk can be reached over TLS, and known by its certificate, only where the profile speaks TLS.
+fn over_tls(
+    reading: &mut Reading<'_>,
+    fields: &Fields<'_>,
+    trunk: &Trunk,
+    listen: &[(ListenAddress, std::ops::Range<usize>)],
+    tls: Option<&ProfileTls>,
+) {
+    let speaks_tls = listen
+        .iter()
+        .any(|(address, _)| address.transport == Transport::Tls);
+    for (uri, span) in fields.texts("proxy") {
+        if parts::uri_transport(uri) == Ok(Transport::Tls) && !speaks_tls {
+            let message = format!("`{uri}` is reached over TLS, which the profile does not speak");
+            reading.error(fields.source, span, message).help =
+                Some("add a `tls:` address to the profile's `listen`".to_owned());
+        }
+    }
+    if !trunk.tls.names.is_empty() && tls.is_some_and(|tls| tls.client_ca.is_none()) {
+        let message = format!(
+            "trunk `{}` cannot be known by its certificate: the profile asks for none",
+            trunk.name
+        );
+        reading
+            .error(fields.source, fields.span("tls"), message)
+            .help = Some("give `client-ca` in the profile's `tls`".to_owned());
+    }
 }
 
 fn codecs(reading: &mut Reading<'_>, file: &Fields<'_>) -> Vec<Codec> {

@@ -28,6 +28,7 @@ pub fn read(
         .iter()
         .filter_map(|(text, _)| Network::parse(text).ok())
         .collect();
+    let tls = Arc::new(super::tls::trunk(reading, fields).unwrap_or_default());
     if fields.node("from").is_none() {
         from = proxy
             .iter()
@@ -36,12 +37,17 @@ pub fn read(
             .collect();
     }
     let shown = name.as_deref().unwrap_or("?");
-    if proxy.is_empty() && fields.node("proxy").is_none() && fields.node("from").is_none() {
+    if proxy.is_empty()
+        && fields.node("proxy").is_none()
+        && fields.node("from").is_none()
+        && tls.names.is_empty()
+    {
         let message = format!("trunk `{shown}` leads nowhere and nothing comes from it");
         reading
             .error(fields.source, fields.span("name"), message)
             .help = Some("give `proxy` to send calls, `from` to take them".to_owned());
     } else if from.is_empty()
+        && tls.names.is_empty()
         && fields.node("from").is_none()
         && auth == Some(ProfileAuth::Trunk)
         && fields.node("register").is_none()
@@ -86,6 +92,7 @@ pub fn read(
         profile: profile.clone(),
         proxy: proxy.into_iter().map(|(uri, _)| uri.into()).collect(),
         from,
+        tls,
         domain: fields.shared("domain"),
         credentials,
         realm,

@@ -79,6 +79,11 @@ impl<'a> Via<'a> {
         })
     }
 
+    /// `alias`: the sender offers this connection for requests to it (RFC 5923 §8).
+    pub fn has_alias(&self) -> bool {
+        self.params.get("alias").is_some()
+    }
+
     /// The host as an address, if it is one.
     pub fn host_ip(&self) -> Option<IpAddr> {
         std::str::from_utf8(self.host).ok()?.parse().ok()
