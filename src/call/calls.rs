@@ -10,6 +10,7 @@ use super::farewell::Farewell;
 use super::leg::{Endpoint, Leg, LegState, Role};
 use super::loops::Cookie;
 use super::network::Network;
+use super::redirect::Redirect;
 use super::referral::Referral;
 use crate::base::{Arena, Duration, Entropy, Instant, Key, Map, Now, Ulid, WallTime};
 use crate::dialog::Tag;
@@ -72,6 +73,8 @@ pub struct Call {
     pub breadth: (u16, u16),
     /// What it asked for and on whose behalf, as a fingerprint (RFC 5393 §4.2).
     pub cookie: Option<Cookie>,
+    /// Where the caller is sent instead, when it is refused with a 3xx: Contact values.
+    pub elsewhere: Vec<String>,
     /// All legs that belong to it now.
     pub legs: Vec<Key<Leg>>,
     /// Its record so far.
@@ -143,6 +146,23 @@ pub enum CallEvent {
         role: Role,
         /// Why.
         cause: Cause,
+    },
+    /// A leg that we dialled names others to be called instead (RFC 3261 §21.3); [`CallEvent::LegFailed`] follows.
+    Redirected {
+        /// The call.
+        call: Key<Call>,
+        /// The leg that was.
+        leg: Key<Leg>,
+        /// Whose word that is.
+        endpoint: Endpoint,
+        /// The way to it.
+        flow: Flow,
+        /// The 3xx.
+        status: StatusCode,
+        /// It had rung.
+        rang: bool,
+        /// Whom it names, best first.
+        to: Vec<Redirect>,
     },
     /// A party asks for the other one to be transferred (RFC 3515). Accept it or refuse it.
     Refer {

@@ -116,7 +116,14 @@ impl Calls {
 }
 
 /// Extensions that a request may insist on.
-pub const EXTENSIONS: &[&str] = &["100rel", "outbound", "path", "timer"];
+pub const EXTENSIONS: &[&str] = &[
+    "100rel",
+    "norefersub",
+    "outbound",
+    "path",
+    "replaces",
+    "timer",
+];
 
 /// Those that `request` insists on and that we do not have (RFC 3261 §8.2.2.3).
 pub fn unknown_extensions(request: &Message) -> Option<String> {

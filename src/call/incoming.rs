@@ -93,6 +93,15 @@ fn check_extensions(invite: &Message, policy: &InvitePolicy) -> Result<(), Refus
     }
 }
 
+/// What the leg of an INVITE begins with.
+pub(super) struct Opening {
+    tag: Tag,
+    dialog: Dialog,
+    audio: Audio,
+    offers: OfferAnswer,
+    policy: InvitePolicy,
+}
+
 /// The offer in a request or response, if its body is one.
 pub(super) fn sdp_of(message: &Message) -> Option<Bytes> {
     if message.body().is_empty() {
@@ -111,6 +120,21 @@ impl Calls {
         ctx: &mut Ctx<'_>,
         incoming: Incoming,
     ) -> Result<Key<Call>, Refusal> {
+        let opening = self.read_opening(&incoming)?;
+        let to = incoming.to.clone();
+        let (cookie, breadth) = (incoming.cookie, breadth_of(&incoming.invite));
+        let call = self.open_call(ctx, incoming.direction, incoming.from.clone(), to);
+        let key = self.open_leg(ctx, incoming, opening, call, Role::Caller);
+        if let Some(open) = self.calls.get_mut(call) {
+            open.a = Some(key);
+            open.cookie = cookie;
+            open.breadth.0 = breadth;
+        }
+        Ok(call)
+    }
+
+    /// What an INVITE says of its dialog and its audio, before anything is made of it.
+    pub(super) fn read_opening(&mut self, incoming: &Incoming) -> Result<Opening, Refusal> {
         let bad = StatusCode::BAD_REQUEST;
         let policy = self.network.policy(&incoming.endpoint, &incoming.flow);
         check_extensions(&incoming.invite, &policy)?;
@@ -131,15 +155,35 @@ impl Calls {
         } else if !incoming.invite.body().is_empty() {
             return Err(StatusCode::UNSUPPORTED_MEDIA_TYPE.into());
         }
-        let call = self.open_call(ctx, incoming.direction, incoming.from.clone(), incoming.to);
-        if let Some(open) = self.calls.get_mut(call) {
-            open.cookie = incoming.cookie;
-            open.breadth.0 = breadth_of(&incoming.invite);
-        }
+        Ok(Opening {
+            tag,
+            dialog,
+            audio,
+            offers,
+            policy,
+        })
+    }
+
+    /// The leg of an INVITE, as one of `call`.
+    pub(super) fn open_leg(
+        &mut self,
+        ctx: &Ctx<'_>,
+        incoming: Incoming,
+        opening: Opening,
+        call: Key<Call>,
+        role: Role,
+    ) -> Key<Leg> {
+        let Opening {
+            tag,
+            dialog,
+            audio,
+            offers,
+            policy,
+        } = opening;
         let mut leg = Leg::new(NewLeg {
             id: id::ulid(ctx.now.wall, &mut self.entropy),
             call,
-            role: Role::Caller,
+            role,
             party: incoming.from,
             endpoint: incoming.endpoint,
             state: LegState::Incoming,
@@ -164,10 +208,9 @@ impl Calls {
         self.by_server.insert(incoming.server, key);
         if let Some(open) = self.calls.get_mut(call) {
             open.legs.push(key);
-            open.a = Some(key);
         }
         self.count_in(key);
-        Ok(call)
+        key
     }
 
     /// Opens a call in the books; its record is journaled before anything of it leaves.
@@ -212,6 +255,7 @@ impl Calls {
             early: None,
             breadth: (BREADTH_MAX, 1),
             cookie: None,
+            elsewhere: Vec::new(),
             legs: Vec::with_capacity(2),
             record,
             closing_streams: Vec::new(),
@@ -417,12 +461,14 @@ impl Calls {
         let (call_key, id) = (leg.call, leg.id);
         let (role, party) = (leg.role.as_str().into(), leg.party.clone());
         if let Some(call) = self.calls.get_mut(call_key) {
-            call.record.answered_at = Some(ctx.now.wall);
-            call.answered = Some(ctx.now.mono);
-            ctx.out.push(CallOutput::Answered {
-                id: call.id,
-                at: ctx.now.wall,
-            });
+            if call.a == Some(key) {
+                call.record.answered_at = Some(ctx.now.wall);
+                call.answered = Some(ctx.now.mono);
+                ctx.out.push(CallOutput::Answered {
+                    id: call.id,
+                    at: ctx.now.wall,
+                });
+            }
             ctx.fact(CallFact::Answered {
                 call: call.id,
                 leg: id,
@@ -495,6 +541,13 @@ impl Calls {
             .header(Name::Reason, cause.reason());
         if status.as_u16() == 503 {
             builder = builder.header(Name::RetryAfter, "5");
+        }
+        if status.is_redirect()
+            && let Some(call) = self.calls.get(leg.call)
+        {
+            for contact in &call.elsewhere {
+                builder = builder.header(Name::Contact, contact);
+            }
         }
         ctx.tx.respond(ctx.now, server, builder.finish(), ctx.acts);
         if let Some(leg) = self.legs.get_mut(key) {

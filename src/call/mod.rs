@@ -13,6 +13,7 @@ mod calls;
 mod cause;
 mod change;
 mod describe;
+mod diversion;
 mod due;
 mod early;
 mod ending;
@@ -28,16 +29,19 @@ mod network;
 mod outgoing;
 mod policy;
 mod probe;
+mod redirect;
 mod referral;
 mod reliable;
 mod renegotiate;
 mod reoffer;
+mod replaces;
 mod session_timer;
 mod sight;
 mod transfer;
 
 pub use calls::{Asked, Call, CallEvent, CallOutput, Calls, Ctx, User};
 pub use cause::Cause;
+pub use diversion::{Diversion, history};
 pub use flows::OtherFlows;
 pub use in_dialog::unknown_extensions;
 pub use incoming::{Incoming, Refusal};
@@ -47,5 +51,6 @@ pub use network::{Network, ProfileFace};
 pub use policy::{
     EarlyMedia, InvitePolicy, Prack, Refresher, SESSION_EXPIRES, SESSION_MIN, SessionTimer,
 };
+pub use redirect::Redirect;
 pub use sight::{Sight, Stage};
 pub use transfer::Sides;

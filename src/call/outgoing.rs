@@ -457,6 +457,9 @@ impl Calls {
         {
             return;
         }
+        if status.is_redirect() {
+            self.tell_redirects(ctx, key, status, response);
+        }
         if !matches!(status.as_u16(), 401 | 407) {
             self.fail(ctx, key, status, false);
             return;

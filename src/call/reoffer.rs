@@ -78,6 +78,18 @@ impl Calls {
         }
     }
 
+    /// Asks `first` for the codecs of `second`: another party than before is there.
+    pub(super) fn refresh_with(&mut self, ctx: &mut Ctx<'_>, first: Key<Leg>, second: Key<Leg>) {
+        let plan = self
+            .legs
+            .get(second)
+            .and_then(|leg| leg.audio.plan.as_ref());
+        if let Some(plan) = plan {
+            let payloads = plan.payloads.clone();
+            self.reoffer(ctx, first, payloads, false);
+        }
+    }
+
     /// Asks a party for what it has agreed to, both ways, under the port that we have now.
     pub(super) fn refresh(&mut self, ctx: &mut Ctx<'_>, key: Key<Leg>) {
         let plan = self.legs.get(key).and_then(|leg| leg.audio.plan.as_ref());

@@ -10,7 +10,7 @@
 
 use super::calls::{Call, CallEvent, CallOutput, Calls, Ctx};
 use super::cause::Cause;
-use super::leg::{Endpoint, Invite, Leg, Role};
+use super::leg::{Leg, Role};
 use crate::base::{Duration, Key, id};
 use crate::event::{CallFact, LegRecord, Party};
 use crate::media::{MediaCommand, StreamId};
@@ -176,35 +176,22 @@ impl Calls {
         let Some(target) = self.legs.get(instead).map(|leg| leg.call) else {
             return false;
         };
-        if self.legs.get(key).is_none_or(|leg| leg.call == target)
-            || self.calls.get(target).is_none_or(|call| call.ending)
-        {
-            return false;
-        }
-        self.leave_call(ctx, key);
-        let now = ctx.now.wall;
-        let new_id = id::ulid(now, &mut self.entropy);
-        let open = self.calls.get(target);
-        let worker = open.map(|call| (call.id.0 as u16) % self.workers);
-        let calls = open.is_some_and(|call| call.a == Some(instead));
-        let Some(leg) = self.legs.get_mut(key) else {
-            return false;
-        };
-        leg.call = target;
-        leg.id = new_id;
-        leg.started_at = now;
-        if leg.is_answered() {
-            leg.answered_at = Some(now);
-        }
+        let calls = self
+            .calls
+            .get(target)
+            .is_some_and(|call| call.a == Some(instead));
         // whom a queue chose stays an agent until its leg ends
-        if leg.role != Role::Agent {
-            leg.role = if calls { Role::Caller } else { Role::Callee };
+        let role = match self.legs.get(key).map(|leg| leg.role) {
+            Some(Role::Agent) => Role::Agent,
+            _ if calls => Role::Caller,
+            _ => Role::Callee,
+        };
+        if !self.enter_call(ctx, key, target, role) {
+            return false;
         }
-        let stream = leg.audio.stream;
-        let answered = leg.is_answered();
+        let answered = self.legs.get(key).is_some_and(Leg::is_answered);
         if let Some(call) = self.calls.get_mut(target) {
-            call.legs.push(key);
-            if call.a == Some(instead) {
+            if calls {
                 call.a = Some(key);
             } else {
                 call.b = Some(key);
@@ -212,21 +199,56 @@ impl Calls {
             call.transferor = Some(instead);
             if answered && call.answered.is_none() {
                 call.answered = Some(ctx.now.mono);
-                call.record.answered_at = Some(now);
+                call.record.answered_at = Some(ctx.now.wall);
                 ctx.out.push(CallOutput::Answered {
                     id: call.id,
-                    at: now,
+                    at: ctx.now.wall,
                 });
             }
         }
+        true
+    }
+
+    /// Moves a leg into another call, in no place of it yet. False when that cannot be; then nothing has changed.
+    pub fn enter_call(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        key: Key<Leg>,
+        target: Key<Call>,
+        role: Role,
+    ) -> bool {
+        if self.legs.get(key).is_none_or(|leg| leg.call == target) {
+            return false;
+        }
+        let Some(open) = self.calls.get(target).filter(|call| !call.ending) else {
+            return false;
+        };
+        let worker = (open.id.0 as u16) % self.workers;
+        self.leave_call(ctx, key);
+        let now = ctx.now.wall;
+        let new_id = id::ulid(now, &mut self.entropy);
+        let Some(leg) = self.legs.get_mut(key) else {
+            return false;
+        };
+        leg.call = target;
+        leg.id = new_id;
+        leg.started_at = now;
+        leg.role = role;
+        if leg.is_answered() {
+            leg.answered_at = Some(now);
+        }
+        let stream = leg.audio.stream;
+        if let Some(call) = self.calls.get_mut(target) {
+            call.legs.push(key);
+        }
+        self.count_in(key);
         match stream {
-            Some(stream) if Some(stream.worker()) == worker => {
+            Some(stream) if stream.worker() == worker => {
                 self.by_stream.insert(stream, target);
             }
             Some(stream) => self.replace_stream(ctx, key, stream),
             None => {}
         }
-        self.count_in(key);
         true
     }
 
@@ -324,36 +346,6 @@ impl Calls {
             self.caller(call)
                 .map_or_else(|| open.record.from.clone(), |leg| leg.party.clone()),
         )
-    }
-
-    /// The dialog of ours that a Replaces names, by either side's view of it: our tag and Call-ID are enough to know it, and the
-    /// peer's tag must fit where it is known (RFC 3891 §3).
-    pub fn find_dialog(&self, replaces: &crate::sip::Replaces) -> Option<Key<Leg>> {
-        let fits = |ours: &[u8], theirs: &[u8]| {
-            let tag = crate::dialog::Tag::from_bytes(ours)?;
-            let key = self.by_tag.get(&tag).copied()?;
-            let leg = self.legs.get(key)?;
-            let same = leg.request.call_id() == &replaces.call_id[..];
-            let known = match (&leg.dialog, leg.invite) {
-                (Some(dialog), _) if !leg.is_called_early() => dialog.remote_tag == theirs,
-                (_, Invite::Server { .. }) => leg.request.from_tag() == Some(theirs),
-                // an early dialog of a leg that we called: whatever tag it rings under
-                (_, Invite::Client { .. }) => true,
-            };
-            (same && known).then_some(key)
-        };
-        fits(&replaces.to_tag, &replaces.from_tag)
-            .or_else(|| fits(&replaces.from_tag, &replaces.to_tag))
-    }
-
-    /// True when both are the same configured party.
-    pub fn same_party(&self, one: Key<Leg>, other: Key<Leg>) -> bool {
-        match (self.legs.get(one), self.legs.get(other)) {
-            (Some(one), Some(other)) => {
-                one.endpoint == other.endpoint && one.endpoint != Endpoint::Unknown
-            }
-            _ => false,
-        }
     }
 
     /// What a party is shown of the one it talks to now, on a re-INVITE of ours.

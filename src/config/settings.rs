@@ -301,12 +301,35 @@ pub struct SipProfile {
     pub unsolicited_mwi: bool,
     /// Networks behind it, in file order.
     pub trunks: Vec<Arc<Trunk>>,
+    /// What is done when a phone of it answers with a 3xx. Default: follow.
+    pub redirect: Redirects,
     /// Whether its phones may transfer calls with REFER. Default: true.
     pub transfer: bool,
     /// How long a transferor that has hung up is rung when its blind transfer failed; `None`: the call ends. Default 30 s.
     pub transfer_recall: Option<Duration>,
     /// Where it is defined.
     pub place: Place,
+}
+
+/// What is done with a 3xx.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Redirects {
+    /// Its targets are dialled, with the rights of who named them.
+    Follow,
+    /// It counts as nobody reached.
+    #[default]
+    Refuse,
+    /// The caller gets it.
+    Pass,
+}
+
+impl Redirects {
+    /// All with their names in the files.
+    pub const NAMES: &'static [(&'static str, Redirects)] = &[
+        ("follow", Redirects::Follow),
+        ("refuse", Redirects::Refuse),
+        ("pass", Redirects::Pass),
+    ];
 }
 
 /// `queues/*.toml`

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::certificates::TrunkTls;
+use super::settings::Redirects;
 use crate::base::Network;
 use crate::base::{Duration, Secret};
 use crate::call::InvitePolicy;
@@ -91,6 +92,8 @@ pub struct Trunk {
     pub caller_id: CallerIdHeader,
     /// The number that every call to it shows; `None`: the caller's.
     pub caller_number: Option<Arc<str>>,
+    /// What is done when it answers with a 3xx. Default: refuse.
+    pub redirect: Redirects,
     /// Whether it may transfer calls with REFER. Default: false, since what it transfers to is called at our cost.
     pub transfer: bool,
     /// Time between OPTIONS to each gateway; `None`: none are sent. Default 30 s when it has a proxy.

@@ -135,6 +135,8 @@ pub struct DialAction {
     pub caller_id: Option<Arc<str>>,
     /// What the caller hears meanwhile; `None`: the called side's ringing.
     pub music: Option<Arc<str>>,
+    /// Phones of this house are told to answer by themselves.
+    pub auto_answer: bool,
 }
 
 /// A `queue` step with its variables filled in.
@@ -183,6 +185,18 @@ pub enum Action {
     Queue(QueueAction),
     /// Do something for the calling agent → `Done`, `Refused`. (Never `Feature::Time`.)
     Feature(Feature),
+    /// Take over a call that rings at this extension, or with no name at anybody in a pickup group of the caller → nothing, the run is over;
+    /// `Failed`.
+    Pickup(Option<Arc<str>>),
+    /// Park the caller, or connect it with whoever is parked there → nothing, the run is over; `Done` when nobody came in time; `Failed`.
+    Park {
+        /// Name of the slot.
+        slot: Arc<str>,
+        /// How long.
+        timeout: Duration,
+        /// What is heard meanwhile.
+        music: Arc<str>,
+    },
     /// Let this much time pass → `Done`.
     Wait(Duration),
     /// Refuse the call, or end it if it is answered. Nothing follows.

@@ -18,6 +18,8 @@ impl Step {
             StepKind::Set(_) => "set",
             StepKind::Dial(_) => "dial",
             StepKind::Queue(_) => "queue",
+            StepKind::Pickup(_) => "pickup",
+            StepKind::Park(_) => "park",
             StepKind::Wait(_) => "wait",
             StepKind::Hangup(_) => "hangup",
             StepKind::Goto(_) => "goto",
@@ -87,6 +89,13 @@ impl Step {
                 }
                 write!(out, "{text}")
             }
+            StepKind::Pickup(whose) => write!(out, " {}", whose.preview(variables)),
+            StepKind::Park(park) => write!(
+                out,
+                " {} for {:?}",
+                park.slot.preview(variables),
+                park.timeout
+            ),
             StepKind::Hangup(cause) => write!(out, " {} ({})", cause.name, cause.status),
             StepKind::Goto(Goto::Context { context, number }) => match number {
                 Some(number) => write!(out, " {context} with {}", number.preview(variables)),

@@ -51,6 +51,12 @@ pub enum StepKind {
     /// Waits in a queue. Served: the run ends with the conversation. Left by an overflow rule: its steps, then the next step. No such queue, full:
     /// the next step.
     Queue(QueueStep),
+    /// Takes over a call that rings elsewhere: of an extension, or of anybody in a pickup group of the caller. None rings, or the caller may
+    /// not: the next step.
+    Pickup(Template),
+    /// Parks the caller in a slot, or connects it with whoever is parked there. Taken out of the slot: the run ends with the conversation. Not
+    /// taken out in time: the next step. Nobody to park and nobody parked: the next step.
+    Park(Park),
     /// Waits.
     Wait(Duration),
     /// Ends the call.
@@ -132,6 +138,19 @@ pub struct Dial {
     pub caller_id: Option<Template>,
     /// What the caller hears meanwhile: `None` is the called side's own ringing.
     pub music: Option<Arc<str>>,
+    /// Phones of this house are told to answer by themselves, for an intercom. Default: false.
+    pub auto_answer: bool,
+}
+
+/// Parks a call.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Park {
+    /// Name of the slot.
+    pub slot: Template,
+    /// How long. Default 2 min.
+    pub timeout: Duration,
+    /// What is heard meanwhile. Default `default`.
+    pub music: Arc<str>,
 }
 
 /// Waits in a queue.

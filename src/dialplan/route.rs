@@ -67,6 +67,7 @@ pub const BUILT_IN_VARIABLES: &[&str] = &[
     "trunk",
     "language",
     "dial-result",
+    "transferred-by",
     "dial-status",
     "queue-result",
     "feature-result",

@@ -61,6 +61,8 @@ enum Waiting {
     },
     Dial,
     Queue,
+    Pickup,
+    Park,
     Feature {
         refused: Option<Steps>,
     },
@@ -121,6 +123,11 @@ impl Run {
     /// The call was answered by other means than `Action::Answer` (a dialled party answered, an API command).
     pub fn set_answered(&mut self) {
         self.answered = true;
+    }
+
+    /// Sets a variable from outside, for the steps that follow.
+    pub fn set_variable(&mut self, name: &str, value: &str) {
+        self.variables.set(name, value);
     }
 
     /// Lines for the server's log since the last call, each with file and line.
@@ -210,6 +217,13 @@ impl Run {
                     QueueExit::Full => self.failure = Some(HangupCause::CONGESTION),
                 }
             }
+            Waiting::Pickup | Waiting::Park => match input {
+                StepInput::Failed(reason) => {
+                    self.note(&reason);
+                    self.failure = Some(HangupCause::UNREACHABLE);
+                }
+                _ => self.failure = Some(HangupCause::NO_ANSWER),
+            },
             Waiting::Feature { refused } => match input {
                 StepInput::Refused(reason) | StepInput::Failed(reason) => {
                     self.note(&format!("refused: {reason}"));
@@ -375,6 +389,20 @@ impl Run {
             }
             StepKind::Dial(dial) => self.dial(dial),
             StepKind::Queue(queue) => Some(self.queue(queue)),
+            StepKind::Pickup(whose) => {
+                let whose = whose.render(&self.variables);
+                let whose = whose.trim();
+                let whose = (!matches!(whose, "" | "*")).then(|| Arc::from(whose));
+                Some(self.wait(Waiting::Pickup, Action::Pickup(whose)))
+            }
+            StepKind::Park(park) => {
+                let action = Action::Park {
+                    slot: Arc::from(park.slot.render(&self.variables).trim()),
+                    timeout: park.timeout,
+                    music: park.music.clone(),
+                };
+                Some(self.wait(Waiting::Park, action))
+            }
             StepKind::Wait(time) => Some(self.wait(Waiting::Plain, Action::Wait(*time))),
             StepKind::Hangup(cause) => Some(self.hang_up(*cause)),
             StepKind::Goto(goto) => self.goto(goto, at),
@@ -552,6 +580,7 @@ impl Run {
             timeout: dial.timeout,
             caller_id: caller_id.map(|text| e164(&text).unwrap_or(text).into()),
             music: dial.music.clone(),
+            auto_answer: dial.auto_answer,
         });
         Some(self.wait(Waiting::Dial, action))
     }
@@ -639,6 +668,8 @@ fn needs_answer(kind: &StepKind) -> bool {
         StepKind::Ring(_)
         | StepKind::Set(_)
         | StepKind::Dial(_)
+        | StepKind::Pickup(_)
+        | StepKind::Park(_)
         | StepKind::Wait(_)
         | StepKind::Hangup(_)
         | StepKind::Goto(_)

@@ -65,6 +65,8 @@ pub struct User {
     pub role: Role,
     /// Skill and proficiency, 1–10, higher is better.
     pub skills: BTreeMap<Arc<str>, u8>,
+    /// Groups whose members may take over each other's ringing calls.
+    pub pickup: Vec<Arc<str>>,
     /// Devices that the files name, in file order.
     pub devices: Vec<Device>,
     /// Where the user is defined.
@@ -84,6 +86,7 @@ impl User {
             max_concurrent_calls: 2,
             role: Role::Agent,
             skills: BTreeMap::new(),
+            pickup: Vec::new(),
             devices: Vec::new(),
             place: Place::default(),
         }

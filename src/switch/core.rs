@@ -90,6 +90,8 @@ pub struct Switch {
     pub(super) verified: Verified,
     pub(super) routings: BTreeMap<Key<Call>, Routing>,
     pub(super) offers: BTreeMap<OfferId, OfferState>,
+    /// Parked calls by slot.
+    pub(super) parked: BTreeMap<Arc<str>, Key<Call>>,
     pub(super) timers: TimerQueue<SwitchTimer>,
     pub(super) alive: Option<TimerId>,
     pub(super) seq: u64,
@@ -147,6 +149,7 @@ impl Switch {
             verified: Verified::default(),
             routings: BTreeMap::new(),
             offers: BTreeMap::new(),
+            parked: BTreeMap::new(),
             timers: TimerQueue::new(),
             alive: None,
             seq: 0,

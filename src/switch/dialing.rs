@@ -160,7 +160,7 @@ impl Switch {
     }
 
     /// The legs that a target means.
-    fn branches(
+    pub(super) fn branches(
         &mut self,
         now: Now,
         call: Key<Call>,

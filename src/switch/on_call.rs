@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::core::Switch;
 use super::effect::Effects;
+use super::on_redirect::Moved;
 use super::record::{Fact, Record};
 use super::routing::{Keys, Phase, Routing, SwitchTimer};
 use crate::acd::{AcdCommand, AgentStatus, EndedBy, Withdrawal, WrapEndedBy};
@@ -65,6 +66,39 @@ impl Switch {
                 return;
             }
         }
+        let incoming = self.incoming_of(now, key, flow, request.clone(), endpoint, &facts);
+        if incoming
+            .cookie
+            .is_some_and(|cookie| crate::call::is_loop(&request, cookie))
+        {
+            self.answer(now, key, &request, StatusCode::LOOP_DETECTED);
+            return;
+        }
+        match self.with_calls(now, |calls, ctx| calls.incoming(ctx, incoming)) {
+            Ok(call) if let Some(called) = &called => self.ring_device(now, call, called),
+            Ok(call) => {
+                facts.language = "en".to_owned();
+                let run = Run::start(self.settings.dialplan.clone(), facts);
+                self.routings.insert(call, Routing::new(Some(run)));
+                self.drive(now, call, StepInput::Begin, fx);
+            }
+            Err(refusal) => {
+                let (status, header) = (refusal.status, refusal.header);
+                self.answer_with(now, key, &request, status, header);
+            }
+        }
+    }
+
+    /// An INVITE and its sender, for the call core.
+    pub(super) fn incoming_of(
+        &self,
+        now: Now,
+        key: ServerKey,
+        flow: Flow,
+        request: Message,
+        endpoint: Endpoint,
+        facts: &CallFacts,
+    ) -> Incoming {
         let from = Party {
             number: Arc::from(facts.from.as_str()),
             name: (!facts.caller_name.is_empty()).then(|| Arc::from(facts.caller_name.as_str())),
@@ -90,14 +124,10 @@ impl Switch {
             Endpoint::Extension(_) | Endpoint::Unknown => None,
         };
         let cookie = self.calls.cookie(&facts.context, &facts.from, &facts.to);
-        if crate::call::is_loop(&request, cookie) {
-            self.answer(now, key, &request, StatusCode::LOOP_DETECTED);
-            return;
-        }
-        let incoming = Incoming {
+        Incoming {
             server: key,
             flow,
-            invite: request.clone(),
+            invite: request,
             endpoint,
             from,
             to,
@@ -105,24 +135,16 @@ impl Switch {
             login,
             device,
             cookie: Some(cookie),
-        };
-        match self.with_calls(now, |calls, ctx| calls.incoming(ctx, incoming)) {
-            Ok(call) if let Some(called) = &called => self.ring_device(now, call, called),
-            Ok(call) => {
-                facts.language = "en".to_owned();
-                let run = Run::start(self.settings.dialplan.clone(), facts);
-                self.routings.insert(call, Routing::new(Some(run)));
-                self.drive(now, call, StepInput::Begin, fx);
-            }
-            Err(refusal) => {
-                let (status, header) = (refusal.status, refusal.header);
-                self.answer_with(now, key, &request, status, header);
-            }
         }
     }
 
     /// What the dialplan may know of a call.
-    fn facts(&self, flow: Flow, request: &Message, endpoint: &Endpoint) -> Option<CallFacts> {
+    pub(super) fn facts(
+        &self,
+        flow: Flow,
+        request: &Message,
+        endpoint: &Endpoint,
+    ) -> Option<CallFacts> {
         let profile = super::faces::profile_of(&self.settings, flow.profile)?;
         let dialled = request.uri().ok()?.user_text()?;
         if dialled.len() > NUMBER_BYTES_MAX {
@@ -212,7 +234,7 @@ impl Switch {
     }
 
     /// Answers the caller unless that is done; tells the dialplan so.
-    fn answered(&mut self, now: Now, call: Key<Call>) -> bool {
+    pub(super) fn answered(&mut self, now: Now, call: Key<Call>) -> bool {
         let answered = self.with_calls(now, |calls, ctx| calls.answer(ctx, call));
         if answered
             && let Some(run) = self
@@ -236,6 +258,8 @@ impl Switch {
             | Action::Feature(_) => self.transfer_reached(now, call),
             Action::Ring
             | Action::Wait(_)
+            | Action::Pickup(_)
+            | Action::Park { .. }
             | Action::Dial(_)
             | Action::Hangup { .. }
             | Action::End => {}
@@ -308,6 +332,12 @@ impl Switch {
             Action::Dial(dial) => self.dial(now, call, dial),
             Action::Queue(queue) => self.enter_queue(now, call, queue),
             Action::Feature(feature) => self.feature(now, call, feature),
+            Action::Pickup(whose) => self.pickup_step(now, call, whose.as_deref()),
+            Action::Park {
+                slot,
+                timeout,
+                music,
+            } => self.park_step(now, call, slot, timeout, &music),
             Action::Hangup { cause } => {
                 self.hang_up(now, call, cause);
                 None
@@ -370,6 +400,10 @@ impl Switch {
         let timer = match std::mem::replace(&mut routing.phase, Phase::Over) {
             Phase::Keys(keys) => keys.timer,
             Phase::Waiting(timer) => Some(timer),
+            Phase::Parked { slot, timer } => {
+                self.parked.remove(&slot);
+                Some(timer)
+            }
             Phase::Ringing(fork) | Phase::Originating { fork, .. } => fork.timer,
             Phase::Running
             | Phase::Playing { .. }
@@ -467,6 +501,11 @@ impl Switch {
                 dead,
             } => {
                 let lost = dead || matches!(status.as_u16(), 408 | 430 | 480);
+                // what was to be done about a redirection is done: what is left is that nobody was reached there
+                let status = match status.is_redirect() {
+                    true => StatusCode::TEMPORARILY_UNAVAILABLE,
+                    false => status,
+                };
                 if lost
                     && role != Role::Caller
                     && let Endpoint::Extension(extension) = &endpoint
@@ -497,6 +536,26 @@ impl Switch {
                 role,
                 cause,
             } => self.on_leg_ended(now, call, leg, role, cause),
+            CallEvent::Redirected {
+                call,
+                leg,
+                endpoint,
+                flow,
+                status,
+                rang,
+                to,
+            } => {
+                let moved = Moved {
+                    call,
+                    leg,
+                    endpoint,
+                    flow,
+                    status,
+                    rang,
+                    to,
+                };
+                self.on_redirected(now, &moved, fx);
+            }
             CallEvent::Refer { call, leg, to } => self.on_refer(now, call, leg, &to, fx),
             CallEvent::TransferorGone { call, leg } => self.on_transferor_gone(now, call, leg),
             CallEvent::CallerGone { call } => {
@@ -592,6 +651,7 @@ impl Switch {
             | Phase::Ringing(_)
             | Phase::Originating { .. }
             | Phase::Queued { .. }
+            | Phase::Parked { .. }
             | Phase::Bridged
             | Phase::Echo
             | Phase::Over => {}

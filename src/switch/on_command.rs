@@ -272,6 +272,7 @@ impl Switch {
             match routing.map(|routing| &routing.phase) {
                 Some(Phase::Bridged) => "bridged",
                 Some(Phase::Queued { .. }) => "queued",
+                Some(Phase::Parked { .. }) => "parked",
                 Some(Phase::Ringing(_) | Phase::Originating { .. }) => "ringing",
                 Some(Phase::Over) | None => "ending",
                 Some(_) if call.record.answered_at.is_some() => "answered",

@@ -269,6 +269,9 @@ impl Switch {
             return;
         }
         self.with_tx(|tx, acts| tx.trying(now, key, acts));
+        if self.on_replaces(now, key, flow, &request, &endpoint) {
+            return;
+        }
         if let Endpoint::Trunk(trunk) = &endpoint
             && !self.trunk_has_room(trunk)
         {

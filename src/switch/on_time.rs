@@ -77,6 +77,10 @@ impl Switch {
         let Some(routing) = self.routings.get_mut(&call) else {
             return;
         };
+        if matches!(routing.phase, Phase::Parked { .. }) {
+            self.on_parked_too_long(now, call, fx);
+            return;
+        }
         if !matches!(routing.phase, Phase::Waiting(_)) {
             return;
         }

@@ -164,6 +164,7 @@ impl Switch {
             .ok_or(gone)?;
         let mut run = Run::start(self.settings.dialplan.clone(), facts);
         run.set_answered();
+        run.set_variable("transferred-by", &by.number);
         if let Some(routing) = self.routings.get_mut(&call) {
             routing.run = Some(run);
             routing.phase = Phase::Running;
@@ -322,7 +323,7 @@ impl Switch {
     }
 
     /// Whoever came into a call that waits hears what its predecessor heard.
-    fn resume_waiting(&mut self, now: Now, call: Key<Call>) {
+    pub(super) fn resume_waiting(&mut self, now: Now, call: Key<Call>) {
         let phase = self
             .routings
             .get_mut(&call)
@@ -463,6 +464,7 @@ impl Switch {
                 timeout,
                 caller_id: None,
                 music: None,
+                auto_answer: false,
             }),
             _ => None,
         };

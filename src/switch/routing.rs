@@ -1,6 +1,6 @@
 //! What the switch keeps of a call beyond the call itself: where its dialplan stands, whom it rings, its work item.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use crate::acd::WorkItemId;
@@ -89,6 +89,8 @@ pub(super) enum Phase {
     Originating { to: Arc<str>, fork: Fork },
     /// An agent. `announcing` is the playback that interrupts the music.
     Queued { announcing: Option<u32> },
+    /// Somebody who takes it out of its slot.
+    Parked { slot: Arc<str>, timer: TimerId },
     /// The end: two parties talk.
     Bridged,
     /// The end: the caller hears itself.
@@ -135,6 +137,8 @@ pub(super) struct Routing {
     pub agent: Option<Arc<str>>,
     /// When it first came to any queue: kept over overflow (acd.md §6).
     pub arrival: Option<Now>,
+    /// Numbers that it was sent on to by the phones that it rang, and those that sent it.
+    pub sent_on: BTreeSet<String>,
     /// A party of it is being transferred.
     pub transfer: Option<Box<Transfer>>,
 }
@@ -149,6 +153,7 @@ impl Routing {
             queue: None,
             agent: None,
             arrival: None,
+            sent_on: BTreeSet::new(),
             transfer: None,
         }
     }

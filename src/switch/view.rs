@@ -168,7 +168,7 @@ pub struct CallView {
     pub from: Party,
     /// Whom the caller asked for.
     pub to: Party,
-    /// `routing`, `ringing`, `answered`, `queued`, `bridged`, `ending`.
+    /// `routing`, `ringing`, `answered`, `queued`, `parked`, `bridged`, `ending`.
     pub state: &'static str,
     /// When the first INVITE came.
     #[schema(value_type = String)]

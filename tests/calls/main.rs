@@ -4,6 +4,7 @@
 mod basic;
 mod devices;
 mod edges;
+mod fetch;
 mod pages;
 mod parties;
 mod queues;

@@ -43,7 +43,7 @@ pub fn settings(change: impl Fn(&str, String) -> String) -> Settings {
         std::fs::create_dir_all(path.parent().expect("inside")).expect("a folder");
         std::fs::write(path, change(&name, text)).expect("a file");
     }
-    config::load(directory.path()).unwrap_or_else(|problems| panic!("{problems:?}"))
+    config::load(directory.path()).unwrap_or_else(|problems| panic!("{}", problems[0].message))
 }
 
 /// Where a party lives.

@@ -336,6 +336,12 @@ ring = false"#, &[
     (r#"sip-profiles/external.toml"#, r#""#, r#"options-ping = 30"#, &[
         r#"sip-profiles/external.toml:9:16: error: `options-ping` must be a duration with its unit, in quotes (write the unit: `options-ping = "30s"`)"#,
     ]),
+    (r#"sip-profiles/internal.toml"#, r#""#, r#"redirect = "deflect""#, &[
+        r#"sip-profiles/internal.toml:5:12: error: `redirect` cannot be `deflect` (expected `follow`, `refuse` or `pass`)"#,
+    ]),
+    (r#"dialplans/internal.toml"#, r#"{ dial = "{ext}" }"#, r#"{ park = "1", timeout = "2h" }"#, &[
+        r#"dialplans/internal.toml:5:31: error: `timeout` must be from 1s to 1h"#,
+    ]),
     (r#"sip-profiles/external.toml"#, r#""#, r#"transfer = "blind""#, &[
         r#"sip-profiles/external.toml:9:12: error: `transfer` must be `true` or `false` (this is a string)"#,
     ]),
@@ -358,7 +364,7 @@ ring = false"#, &[
         r#"sip-profiles/external.toml:9:29: error: `expires` is shorter than `min`: our own calls would be refused by our own rule"#,
     ]),
     (r#"sip-profiles/external.toml"#, r#""#, r#"chanels = 3"#, &[
-        r#"sip-profiles/external.toml:9:1: error: unknown key `chanels` in a trunk (the keys here are `name`, `was`, `proxy`, `from`, `tls`, `domain`, `register`, `auth`, `realm`, `max-channels`, `max-cps`, `wait`, `answer-timeout`, `breaker`, `number-format`, `user-phone`, `caller-id`, `caller-number`, `transfer`, `options-ping`, `prack`, `session-timer` and `early-media`)"#,
+        r#"sip-profiles/external.toml:9:1: error: unknown key `chanels` in a trunk (the keys here are `name`, `was`, `proxy`, `from`, `tls`, `domain`, `register`, `auth`, `realm`, `max-channels`, `max-cps`, `wait`, `answer-timeout`, `breaker`, `number-format`, `user-phone`, `caller-id`, `caller-number`, `redirect`, `transfer`, `options-ping`, `prack`, `session-timer` and `early-media`)"#,
     ]),
     (r#"dialplans/internal.toml"#, r#"context = "internal"
 "#, r#""#, &[

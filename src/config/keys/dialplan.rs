@@ -292,6 +292,12 @@ pub const STEPS: &[StepKeys] = &[
                 "Number to present instead of the caller's.",
             ),
             key("music", NAME, "What the caller hears instead of ringing."),
+            key(
+                "auto-answer",
+                Kind::Flag,
+                "Tells phones of this house to answer by themselves, for an intercom.",
+            )
+            .default("false"),
         ],
         "Calls an extension, a ring group, a number or a SIP URI.",
     ),
@@ -318,6 +324,21 @@ pub const STEPS: &[StepKeys] = &[
             ),
         ],
         "Waits in a queue.",
+    ),
+    step(
+        "pickup",
+        TEMPLATE,
+        &[],
+        "Takes over a call that rings at an extension; `*`: at anybody in a pickup group of the caller.",
+    ),
+    step(
+        "park",
+        TEMPLATE,
+        &[
+            key("timeout", Kind::Duration(s(1), s(3600)), "How long.").default("\"2m\""),
+            key("music", NAME, "What is heard meanwhile.").default("\"default\""),
+        ],
+        "Parks a transferred caller in a slot, or connects the caller with whoever is parked there.",
     ),
     step("wait", Kind::Duration(ms(1), s(3600)), &[], "Waits."),
     step(
@@ -354,8 +375,6 @@ pub const STEPS: &[StepKeys] = &[
     not_yet("callback"),
     not_yet("voicemail"),
     not_yet("conference"),
-    not_yet("park"),
-    not_yet("pickup"),
     not_yet("page"),
     not_yet("http"),
     not_yet("transfer"),

@@ -75,6 +75,11 @@ const USER: Keys = Keys::of(
             "Skills with proficiency, 1 to 10, higher is better.",
         ),
         key(
+            "pickup",
+            Kind::OneOrMore(&NAME),
+            "Groups whose members may take over each other's ringing calls.",
+        ),
+        key(
             "device",
             Kind::Tables(&DEVICE),
             "Devices beyond what registers by itself.",

@@ -134,6 +134,11 @@ fn user(reading: &mut Reading<'_>, fields: &Fields<'_>) -> Option<User> {
             .into_iter()
             .map(|(skill, level, _)| (skill, level))
             .collect(),
+        pickup: fields
+            .texts("pickup")
+            .into_iter()
+            .map(|(group, _)| group.into())
+            .collect(),
         devices,
         place: fields.place(),
         ..User::new(extension, fields.text("name").unwrap_or(extension))

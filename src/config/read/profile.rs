@@ -9,7 +9,7 @@ use crate::call::InvitePolicy;
 use crate::config::certificates::ProfileTls;
 use crate::config::fields::Fields;
 use crate::config::keys::parts::{self, CODECS};
-use crate::config::settings::{ListenAddress, ProfileAuth, ProfileMode, SipProfile};
+use crate::config::settings::{ListenAddress, ProfileAuth, ProfileMode, Redirects, SipProfile};
 use crate::config::trunk::Trunk;
 use crate::media::{Codec, SrtpPolicy};
 use crate::transport::Transport;
@@ -117,6 +117,9 @@ pub fn read(reading: &mut Reading<'_>, file: &Fields<'_>) {
         registration,
         invite,
         trunks,
+        redirect: file
+            .one_of("redirect", Redirects::NAMES)
+            .unwrap_or(Redirects::Follow),
         transfer: file.flag("transfer").unwrap_or(true),
         transfer_recall: match file.text("transfer-recall") {
             Some("off") => None,

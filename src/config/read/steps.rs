@@ -11,7 +11,8 @@ use crate::config::keys::parts;
 use crate::config::problem::Source;
 use crate::config::tree::{Node, Value};
 use crate::dialplan::{
-    Collect, Dial, Feature, Goto, HangupCause, QueueStep, Say, Step, StepKind, Steps, Template,
+    Collect, Dial, Feature, Goto, HangupCause, Park, QueueStep, Say, Step, StepKind, Steps,
+    Template,
 };
 use crate::directory::e164;
 
@@ -75,6 +76,8 @@ fn step(reading: &mut Reading<'_>, fields: &Fields<'_>) -> Option<StepKind> {
         "set" => set(reading, fields)?,
         "dial" => dial(reading, fields),
         "queue" => queue(reading, fields)?,
+        "pickup" => StepKind::Pickup(one(reading, "pickup")?),
+        "park" => StepKind::Park(park(reading, fields)?),
         "wait" => StepKind::Wait(fields.duration("wait")?),
         "hangup" => StepKind::Hangup(match fields.text("hangup") {
             Some(name) => HangupCause::named(name)?,
@@ -205,6 +208,7 @@ fn dial(reading: &mut Reading<'_>, fields: &Fields<'_>) -> StepKind {
         trunks,
         caller_id,
         music: fields.shared("music"),
+        auto_answer: fields.flag("auto-answer").unwrap_or(false),
     })
 }
 
@@ -224,6 +228,20 @@ fn queue(reading: &mut Reading<'_>, fields: &Fields<'_>) -> Option<StepKind> {
         class: fields.integer("class").unwrap_or(5),
         skills,
     }))
+}
+
+fn park(reading: &mut Reading<'_>, fields: &Fields<'_>) -> Option<Park> {
+    let slot = template(reading, fields, fields.text("park")?, fields.span("park"))?;
+    if let Some(music) = fields.text("music") {
+        reading.refer(To::Music, music, fields.source, fields.span("music"));
+    }
+    Some(Park {
+        slot,
+        timeout: fields
+            .duration("timeout")
+            .unwrap_or(Duration::from_secs(120)),
+        music: fields.shared("music").unwrap_or_else(|| "default".into()),
+    })
 }
 
 fn goto(reading: &mut Reading<'_>, fields: &Fields<'_>) -> Option<StepKind> {

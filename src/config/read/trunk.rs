@@ -8,7 +8,7 @@ use crate::base::Network;
 use crate::call::InvitePolicy;
 use crate::config::fields::Fields;
 use crate::config::keys::parts;
-use crate::config::settings::ProfileAuth;
+use crate::config::settings::{ProfileAuth, Redirects};
 use crate::config::trunk::{CallerIdHeader, Trunk, TrunkCredentials, TrunkRegister};
 use crate::directory::{NumberFormat, e164};
 use crate::trunk::BreakerSettings;
@@ -120,6 +120,9 @@ pub fn read(
                     ("diversion-aware", CallerIdHeader::DiversionAware),
                 ],
             )
+            .unwrap_or_default(),
+        redirect: fields
+            .one_of("redirect", Redirects::NAMES)
             .unwrap_or_default(),
         transfer: fields.flag("transfer").unwrap_or(false),
         invite: super::invite::read(reading, fields, invite),
