@@ -340,7 +340,7 @@ ring = false"#, &[
         r#"sip-profiles/internal.toml:5:12: error: `redirect` cannot be `deflect` (expected `follow`, `refuse` or `pass`)"#,
     ]),
     (r#"dialplans/internal.toml"#, r#"{ dial = "{ext}" }"#, r#"{ park = "1", timeout = "2h" }"#, &[
-        r#"dialplans/internal.toml:5:31: error: `timeout` must be from 1s to 1h"#,
+        r#"dialplans/internal.toml:5:32: error: `timeout` must be from 1s to 1h"#,
     ]),
     (r#"sip-profiles/external.toml"#, r#""#, r#"transfer = "blind""#, &[
         r#"sip-profiles/external.toml:9:12: error: `transfer` must be `true` or `false` (this is a string)"#,
