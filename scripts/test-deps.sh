@@ -10,6 +10,9 @@ test_needs=(
   sipp:sip-tester      # carriers and odd flows
   baresip:baresip-core # phones
   setpriv:util-linux   # a phone dies with its test
+  ip:iproute2          # networks of a test's own
+  nft:nftables         # NAT in them
+  linphonec:linphone-cli # another phone
   tcpdump:tcpdump      # reads the capture files that the server writes
 )
 prompts_needs=(espeak-ng:espeak-ng sox:sox python3:python3)
