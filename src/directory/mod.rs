@@ -4,6 +4,7 @@
 //! conversion between E.164 and what a carrier writes (`NumberFormat`). It does not know who is registered (registrar), who
 //! works in a queue (acd), or what a role may do.
 
+pub mod dialled;
 pub mod list;
 pub mod number;
 pub mod place;
@@ -12,6 +13,7 @@ pub mod user;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+pub use dialled::dialled;
 pub use list::List;
 pub use number::{NumberFormat, e164};
 pub use place::Place;

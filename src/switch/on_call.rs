@@ -14,6 +14,7 @@ use crate::call::{Call, CallEvent, CallOutput, Cause, Endpoint, Incoming, Role};
 use crate::dialplan::{
     Action, CallFacts, DialOutcome, Feature, HangupCause, QueueExit, Run, StepInput,
 };
+use crate::directory;
 use crate::event::{Direction, Party};
 use crate::sip::{Message, StatusCode};
 use crate::transaction::ServerKey;
@@ -156,6 +157,18 @@ impl Switch {
         let (from, to, trunk, name) = match endpoint {
             Endpoint::Trunk(name) => {
                 let trunk = self.settings.trunk(name)?;
+                let number = |uri: &crate::sip::Uri<'_>| directory::dialled(uri).map(|n| short(&n));
+                let presented = number(&request.from().uri).unwrap_or(presented);
+                let mut dialled = number(&request.uri().ok()?).unwrap_or(dialled);
+                // a registered contact stands for all numbers of the account: which one was called stands in To
+                if trunk
+                    .register
+                    .as_ref()
+                    .is_some_and(|register| *register.contact_user == *dialled)
+                    && let Some(called) = number(&request.to().uri)
+                {
+                    dialled = called;
+                }
                 (
                     trunk.number_format.inward(&presented),
                     trunk.number_format.inward(&dialled),

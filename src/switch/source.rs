@@ -121,9 +121,15 @@ impl Switch {
             return self.refuse(now, key, flow, request, StatusCode::FORBIDDEN);
         };
         let ip = flow.remote.ip().to_canonical();
-        if let Some(trunk) = self.sending_trunk(profile, &flow) {
+        // several accounts at one carrier are told apart by the contact that each has registered
+        let user = request.uri().ok().and_then(|uri| uri.user_text());
+        let registered = self
+            .trunks
+            .registered_for(&profile.name, ip, user.as_deref());
+        let trunk = registered.or_else(|| Some(self.sending_trunk(profile, &flow)?.name.clone()));
+        if let Some(name) = trunk {
             self.guard.succeeded(now, ip);
-            return Source::Known(Endpoint::Trunk(trunk.name.clone()));
+            return Source::Known(Endpoint::Trunk(name));
         }
         match profile.auth {
             ProfileAuth::Trunk => {

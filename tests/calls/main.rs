@@ -11,5 +11,6 @@ mod queues;
 mod raw;
 mod stage;
 mod transfer;
+mod trunks;
 mod watch_bench;
 mod watching;

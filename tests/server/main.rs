@@ -7,6 +7,7 @@
 mod support;
 
 mod basic_calls;
+mod carriers;
 mod crash;
 mod devices;
 mod dialplan;

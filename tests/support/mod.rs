@@ -10,6 +10,7 @@
 
 pub mod api;
 pub mod baresip;
+pub mod dns;
 pub mod ear;
 pub mod lab;
 pub mod process;

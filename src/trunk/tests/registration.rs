@@ -384,3 +384,49 @@ fn answers_that_nobody_asked_for_change_nothing() {
         .lost(bench.now, 4711, "no answer", &mut bench.out);
     assert_eq!(bench.state(), ("registered", None));
 }
+
+#[test]
+fn a_registrar_without_bulk_is_not_pressed() {
+    let mut settings = registering(&["sip:192.0.2.1", "sip:192.0.2.2"]);
+    if let Some(register) = &mut settings.register {
+        register.bulk = true;
+    }
+    let mut bench = Bench::new(settings);
+    let (ask, _) = bench.register();
+    bench.answer(&ask, 420, &[(Name::Unsupported, "gin")]);
+    bench.pass(secs(260));
+    assert!(bench.registers().is_empty());
+    let (state, why) = bench.state();
+    assert_eq!(
+        (state, why.as_deref()),
+        ("unregistered", Some("420 to REGISTER"))
+    );
+}
+
+#[test]
+fn of_several_challenges_the_topmost_that_we_speak_is_answered() {
+    let mut bench = Bench::new(registering(&["sip:192.0.2.1"]));
+    let (ask, _) = bench.register();
+    let of = |algorithm: &str| {
+        format!(
+            "Digest realm=\"{REALM}\", nonce=\"{algorithm}\", algorithm={algorithm}, qop=\"auth\""
+        )
+    };
+    let (new, strong, weak) = (of("SHA-512-256"), of("SHA-256"), of("MD5"));
+    bench.answer(
+        &ask,
+        401,
+        &[
+            (Name::WwwAuthenticate, "Basic realm=\"x\""),
+            (Name::WwwAuthenticate, &new),
+            (Name::WwwAuthenticate, &strong),
+            (Name::WwwAuthenticate, &weak),
+        ],
+    );
+    let (_, register) = bench.register();
+    let (_, proof) = register.proof.expect("credentials");
+    assert!(
+        proof.contains("nonce=\"SHA-256\"") && proof.contains("algorithm=SHA-256"),
+        "{proof}"
+    );
+}
