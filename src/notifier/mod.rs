@@ -25,8 +25,6 @@ mod reginfo;
 mod request;
 mod subscription;
 mod summary;
-#[cfg(test)]
-mod tests;
 mod xml;
 
 pub use core::{Addresses, Asker, Ctx, Notifier, Output, SubscribeError, Wanted};

@@ -114,11 +114,19 @@ impl Notifier {
         }
     }
 
-    /// Which device each subscriber is, as far as somebody knows: a process does not keep that for the next one.
-    pub fn know_devices(&mut self, device_on: &dyn Fn(&str, &Flow) -> Option<u64>) {
+    /// Which device each subscriber is, and where that is by now: a process does not keep that for the next one. `devices_of` gives the
+    /// devices of an account with contact and flow.
+    pub fn know_devices(&mut self, devices_of: &dyn Fn(&str) -> Vec<(u64, String, Flow)>) {
         for (_, subscription) in self.subscriptions.iter_mut() {
-            if subscription.device.is_none() {
-                subscription.device = device_on(&subscription.watcher, &subscription.dialog.flow);
+            let target = subscription.dialog.remote_target();
+            let devices = devices_of(&subscription.watcher);
+            let its = devices.into_iter().find(|(_, contact, flow)| {
+                flow.transport == subscription.dialog.flow.transport
+                    && same_place(target, contact.as_bytes())
+            });
+            if let Some((device, _, flow)) = its {
+                subscription.device = Some(device);
+                subscription.dialog.flow = flow;
             }
         }
     }

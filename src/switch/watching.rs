@@ -399,11 +399,12 @@ impl Switch {
     /// Which device each subscriber of the journal is.
     pub(super) fn know_subscribers(&mut self, now: Now) {
         let (registrar, settings) = (&self.registrar, &self.settings);
-        self.notifier.know_devices(&|watcher, flow| {
+        self.notifier.know_devices(&|watcher| {
             let aor = AddressOfRecord::new(watcher, &settings.server.domain);
-            let mut bindings = registrar.lookup(now, &aor);
-            let own = bindings.find(|binding| binding.flow == *flow)?;
-            Some(own.device())
+            registrar
+                .lookup(now, &aor)
+                .map(|own| (own.device(), own.contact().to_owned(), own.way().flow))
+                .collect()
         });
     }
 }

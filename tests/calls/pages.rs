@@ -133,3 +133,27 @@ fn message_that_is_too_large_for_a_datagram_is_refused() {
     assert!(answer.is_none());
     assert_eq!(desk.requests(1001, &Method::Message).len(), 1);
 }
+
+#[test]
+fn message_goes_to_every_device_and_the_first_that_takes_it_answers() {
+    let mut desk = Desk::new();
+    desk.registers(1001);
+    let mut second = desk.flow(1001);
+    second.remote = super::watch_bench::phone(1009);
+    let headers = format!(
+        "Expires: 3600\r\nCall-ID: second\r\nContact: <sip:1001@{}>\r\n",
+        second.remote
+    );
+    desk.asks_on(second, 1001, "REGISTER", "1001", 1, "", &headers, "");
+    assert_eq!(writes(&mut desk, 1002, "1001", "hello"), None);
+    let to = |desk: &Desk, extension| desk.requests(extension, &Method::Message).len();
+    assert_eq!((to(&desk, 1001), to(&desk, 1009)), (1, 1));
+    desk.answers(1001, &Method::Message, 486, "");
+    assert_eq!(answered(&desk), None);
+    let message = desk.requests(1009, &Method::Message).pop().expect("one");
+    let answer =
+        strowger::sip::Builder::response(&message, strowger::sip::StatusCode::OK, "").finish();
+    desk.says_on(second, &answer);
+    assert_eq!(answered(&desk), Some(200));
+    assert_eq!(desk.left(), (0, 0));
+}

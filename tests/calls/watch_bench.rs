@@ -176,7 +176,7 @@ impl Desk {
             tag => format!(";tag={tag}"),
         };
         let contact = match method {
-            "MESSAGE" => String::new(),
+            _ if method == "MESSAGE" || headers.contains("Contact: ") => String::new(),
             _ => format!("Contact: <sip:{extension}@{at}>\r\n"),
         };
         let call_id = match headers.split_once("Call-ID") {

@@ -108,9 +108,39 @@ fn caller_that_holds_is_told_as_not_rendering() {
     desk.registers(1001);
     desk.calls(1002, 1001);
     desk.answers(1001, &Method::Invite, 200, "");
+    let mut answers = desk.sent.iter().rev().map(|(_, m)| m);
+    let answer = answers.find(|m| code(m) == 200 && *m.method() == Method::Invite);
+    let ours = tag(answer.expect("answered"));
+    let call = "Call-ID: 1002-INVITE-1001\r\n";
+    desk.asks(1002, "ACK", "1001", 1, &ours, call, "");
     desk.subscribes(1003, "dialog", "1001", "");
-    let document = body(&desk.takes(1003));
-    assert_eq!(document.matches("pval=\"yes\"").count(), 2, "{document}");
+    desk.subscribes(1003, "dialog", "1002", "");
+    let rendering = |desk: &mut Desk| -> Vec<String> {
+        let both = desk.notifies(1003);
+        for notify in &both {
+            desk.answers_to(1003, notify, 200, "");
+        }
+        let of = |extension: &str| {
+            let entity = format!("entity=\"sip:{extension}@");
+            let mut of_it = both.iter().rev().map(body);
+            let document = of_it.find(|text| text.contains(&entity)).expect("told");
+            let values = document.split("pval=\"").skip(1);
+            values
+                .map(|v| v.split('"').next().unwrap_or_default())
+                .collect::<Vec<_>>()
+                .join(" ")
+        };
+        vec![of("1001"), of("1002")]
+    };
+    assert_eq!(rendering(&mut desk), ["yes yes", "yes yes"]);
+    let held =
+        format!("{}a=sendonly\r\n", super::watch_bench::sdp(1002)).replace("o=- 1 1", "o=- 1 2");
+    let headers = format!("{call}Content-Type: application/sdp\r\n");
+    desk.asks(1002, "INVITE", "1001", 2, &ours, &headers, &held);
+    desk.answers(1001, &Method::Invite, 200, "");
+    desk.pass(ms(300));
+    // each document tells the watched phone's side first
+    assert_eq!(rendering(&mut desk), ["yes no", "no yes"]);
 }
 
 #[test]
@@ -754,4 +784,92 @@ fn subscription_to_somebody_who_leaves_the_house_ends() {
         "terminated;reason=noresource"
     );
     assert_eq!(desk.notifies(1001).len(), 1);
+}
+
+#[test]
+fn publications_are_taken_from_their_person_only() {
+    let mut desk = Desk::new();
+    let document = "<presence><tuple><status><basic>open</basic></status></tuple></presence>";
+    let headers = "Event: presence\r\nContent-Type: application/pidf+xml\r\n";
+    let mut publish = |from: u16, of: &str| {
+        let answer = desk.asks(from, "PUBLISH", of, 1, "", headers, document);
+        code(&answer.expect("an answer"))
+    };
+    assert_eq!(publish(1001, "1001"), 200);
+    assert_eq!(publish(1002, "1001"), 403);
+    assert_eq!(publish(1004, "1001"), 200);
+    assert_eq!(publish(1001, "7777"), 404);
+    assert_eq!(publish(1999, "1001"), 403);
+}
+
+#[test]
+fn list_of_busy_people_comes_in_several_notifies() {
+    let mut desk = Desk::with(settings(|name, text| match name {
+        "directory/people.toml" => text.replace(
+            "password = \"secret-1001\"\n",
+            "password = \"secret-1001\"\nmax-concurrent-calls = 100\n",
+        ),
+        _ => text,
+    }));
+    desk.registers(1001);
+    desk.registers(1002);
+    for n in 0..40 {
+        let headers = format!("Call-ID: busy{n}\r\nContent-Type: application/sdp\r\n");
+        let body = super::watch_bench::sdp(1001);
+        desk.asks(1001, "INVITE", "1002", 1, "", &headers, &body);
+    }
+    let more = "Supported: eventlist\r\nEvent: dialog\r\n";
+    desk.asks(1003, "SUBSCRIBE", "desk", 1, "", more, "");
+    let first = desk.takes(1003);
+    assert!(first.bytes().len() < 60_000, "{}", first.bytes().len());
+    let documents = |n: &strowger::sip::Message| body(n).matches("<dialog-info").count();
+    desk.pass(s(1));
+    let second = desk.takes(1003);
+    let told = [documents(&first), documents(&second)];
+    assert!(told == [1, 1] || told == [2, 2], "{told:?}");
+    if told == [1, 1] {
+        assert_eq!(value(&body(&first), "fullState").as_deref(), Some("true"));
+        assert_eq!(value(&body(&second), "fullState").as_deref(), Some("false"));
+    }
+}
+
+#[test]
+fn phone_that_moved_behind_its_nat_is_told_where_it_is_now() {
+    let mut desk = Desk::new();
+    desk.registers(1001);
+    let mut router = desk.flow(1003);
+    router.remote = "198.18.3.1:30000".parse().expect("an address");
+    desk.registers_on(router, 1003, 1, 3600);
+    desk.asks_on(
+        router,
+        1003,
+        "SUBSCRIBE",
+        "1001",
+        1,
+        "",
+        "Event: dialog\r\n",
+        "",
+    );
+    let newest = |desk: &Desk| {
+        let mut sent = desk.sent.iter().rev();
+        let notify = sent.find(|(_, m)| m.is_request() && *m.method() == Method::Notify);
+        notify.cloned().expect("a NOTIFY")
+    };
+    let (flow, first) = newest(&desk);
+    assert_eq!(flow.remote, router.remote);
+    let ok = strowger::sip::Builder::response(&first, strowger::sip::StatusCode::OK, "").finish();
+    desk.says_on(router, &ok);
+    // the same device, by another port of its router
+    router.remote.set_port(40_000);
+    desk.registers_on(router, 1003, 2, 3600);
+    desk.calls(1002, 1001);
+    desk.pass(ms(300));
+    let (flow, second) = newest(&desk);
+    assert!(body(&second).contains("<state>trying</state>"));
+    assert_eq!(flow.remote, router.remote);
+    desk.restarts(None);
+    desk.pass(ms(10));
+    let (flow, third) = newest(&desk);
+    assert!(third.cseq().number > second.cseq().number);
+    assert_eq!(flow.remote, router.remote);
 }

@@ -588,6 +588,24 @@ do = []"#, &[
     (r#"directory/people.toml"#, r#""#, r#"max-concurrent-calls = 0"#, &[
         r#"directory/people.toml:5:24: error: `max-concurrent-calls` must be from 1 to 100"#,
     ]),
+    (r#"directory/people.toml"#, r#""#, r#"[[list]]
+name = "desk"
+members = ["1001", "1999"]"#, &[
+        r#"directory/people.toml:7:20: error: there is no extension `1999` (there is: 1001)"#,
+    ]),
+    (r#"directory/people.toml"#, r#""#, r#"[[list]]
+name = "1001"
+members = ["1001"]"#, &[
+        r#"directory/people.toml:6:8: error: the list `1001` has the name of an extension"#,
+    ]),
+    (r#"directory/people.toml"#, r#""#, r#"[[list]]
+name = "desk"
+members = []"#, &[
+        r#"directory/people.toml:7:11: warning: nobody is on the list `desk`"#,
+    ]),
+    (r#"sip-profiles/internal.toml"#, r#""#, r#"unsolicited-mwi = "yes""#, &[
+        r#"sip-profiles/internal.toml:5:19: error: `unsolicited-mwi` must be `true` or `false` (this is a string)"#,
+    ]),
     (r#"directory/people.toml"#, r#""#, r#"role = "boss""#, &[
         r#"directory/people.toml:5:8: error: `role` cannot be `boss` (expected `agent`, `supervisor`, `admin` or `account-admin`)"#,
     ]),

@@ -8,6 +8,7 @@ mod support;
 
 mod first_call;
 mod instruments;
+mod lamps;
 mod nat;
 mod phones;
 mod proxy;

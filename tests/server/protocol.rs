@@ -109,13 +109,19 @@ fn options_says_what_is_served() {
 fn what_is_not_served_is_refused_with_what_is() {
     let server = Server::start(Lab::new());
     let mut peer = Peer::new(&server);
-    assert_answer(&peer.ask("MESSAGE", "", HOPS), 405, &["\r\nAllow: INVITE"]);
+    // what is served is served to people who prove who they are
+    for method in ["MESSAGE", "SUBSCRIBE", "PUBLISH"] {
+        assert_answer(
+            &peer.ask(method, "", HOPS),
+            407,
+            &["\r\nProxy-Authenticate: Digest "],
+        );
+    }
     assert_answer(
         &peer.ask("FROBNICATE", "", HOPS),
         501,
         &["\r\nAllow: INVITE"],
     );
-    assert_answer(&peer.ask("SUBSCRIBE", "", HOPS), 489, &[]);
     assert_answer(
         &peer.ask(
             "INVITE",

@@ -37,6 +37,8 @@ pub struct Phone {
     expires_secs: u32,
     /// baresip's name for how audio is protected: `srtp`, `srtp-mand`.
     protection: Option<&'static str>,
+    modules: Vec<&'static str>,
+    contacts: String,
 }
 
 impl Phone {
@@ -52,6 +54,8 @@ impl Phone {
             auto_answer: false,
             codecs: "PCMA/8000/1",
             expires_secs: 60,
+            modules: Vec::new(),
+            contacts: String::new(),
             protection: None,
         }
     }
@@ -81,6 +85,20 @@ impl Phone {
         self
     }
 
+    /// Watches its voicemail (RFC 3842).
+    pub fn voicemail(mut self) -> Phone {
+        self.modules.push("mwi");
+        self
+    }
+
+    /// Watches the presence of somebody (RFC 3856).
+    pub fn watches(mut self, uri: &str) -> Phone {
+        self.modules.extend(["contact", "presence"]);
+        self.contacts
+            .push_str(&format!("\"Watched\" <{uri}>;presence=p2p\n"));
+        self
+    }
+
     pub fn auto_answer(mut self) -> Phone {
         self.auto_answer = true;
         self
@@ -102,7 +120,7 @@ impl Phone {
             std::fs::write(folder.path().join(name), text).expect("writable")
         };
         write("config", self.configuration(folder.path(), sip, control));
-        write("contacts", String::new());
+        write("contacts", self.contacts.clone());
         write("accounts", self.account_line(sip));
         let name = format!("baresip-{}", self.user);
         let arguments = [
@@ -204,6 +222,9 @@ impl Phone {
             text.push_str(&format!("module {module}.so\n"));
         }
         text.push_str("module_tmp account.so\nmodule_app menu.so\n");
+        for module in &self.modules {
+            text.push_str(&format!("module_app {module}.so\n"));
+        }
         text
     }
 }
