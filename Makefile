@@ -6,7 +6,7 @@ CONFIG ?= .
 # How long each fuzz target runs.
 SECONDS_EACH ?= 30
 
-.PHONY: help run build test deps lint fmt bench fuzz prompts image clean
+.PHONY: help run build test gates deps lint fmt bench fuzz prompts image clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
@@ -24,6 +24,9 @@ test: deps ## everything that is automated: format, unit, simulation, the real b
 	$(CARGO) fmt --check
 	$(CARGO) test --release
 	./fuzz/run.sh 5
+
+gates: deps ## the gates of reliability against the real binary: malformed messages with 200 calls up, floods, slow peers, memory (some minutes)
+	$(CARGO) test --release --test gates -- --ignored --test-threads 1 --nocapture
 
 lint: ## format and clippy, warnings are errors
 	$(CARGO) fmt --check

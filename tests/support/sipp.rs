@@ -18,6 +18,7 @@ pub struct Sipp {
     users: Option<String>,
     calls: u32,
     rate: Option<u32>,
+    at_once: Option<u32>,
     timeout: Duration,
 }
 
@@ -41,6 +42,7 @@ impl Sipp {
             users: None,
             calls: 1,
             rate: None,
+            at_once: None,
             timeout: Duration::from_secs(30),
         }
     }
@@ -98,6 +100,12 @@ impl Sipp {
     /// New calls per second.
     pub fn rate(mut self, rate: u32) -> Sipp {
         self.rate = Some(rate);
+        self
+    }
+
+    /// Calls that may be up at a time.
+    pub fn at_once(mut self, calls: u32) -> Sipp {
+        self.at_once = Some(calls);
         self
     }
 
@@ -159,6 +167,9 @@ impl Sipp {
         }
         if let Some(rate) = self.rate {
             option("-r", rate.to_string());
+        }
+        if let Some(calls) = self.at_once {
+            option("-l", calls.to_string());
         }
         if let Some(users) = self.users {
             let file = folder.path().join("users.csv");
