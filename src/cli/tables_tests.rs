@@ -189,6 +189,7 @@ fn the_status_is_a_few_lines() {
         calls: 2,
         legs: 4,
         registrations: 1,
+        registrations_unreachable: 0,
         transactions: 0,
         ports: 8,
         ports_resting: 0,

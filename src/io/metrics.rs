@@ -303,6 +303,11 @@ impl Page {
             status.registrations as u64,
         );
         self.gauge(
+            "registrations_unreachable",
+            "Registered devices that do not answer",
+            status.registrations_unreachable as u64,
+        );
+        self.gauge(
             "transactions",
             "Live SIP transactions",
             status.transactions as u64,

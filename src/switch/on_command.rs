@@ -231,6 +231,7 @@ impl Switch {
             calls: residue.calls,
             legs: residue.legs,
             registrations: self.registrar.len(),
+            registrations_unreachable: self.registrar.unhealthy_len(now),
             transactions: residue.transactions,
             ports: residue.ports,
             ports_resting: self.calls.ports().resting(),

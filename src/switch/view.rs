@@ -29,6 +29,8 @@ pub struct StatusView {
     pub legs: usize,
     /// Devices registered now.
     pub registrations: usize,
+    /// Those of them that are not rung because they do not answer.
+    pub registrations_unreachable: usize,
     /// Live transactions.
     pub transactions: usize,
     /// RTP ports in use.

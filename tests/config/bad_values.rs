@@ -33,6 +33,85 @@ pub fn check(cases: &[Case]) {
 
 #[rustfmt::skip]
 const CASES: &[Case] = &[
+    (r#"sip-profiles/internal.toml"#, r#""#, r#"
+[registration]
+expires-min = "1s"
+"#, &[
+        r#"sip-profiles/internal.toml:7:15: error: `expires-min` must be from 10s to 1h"#,
+    ]),
+    (r#"sip-profiles/internal.toml"#, r#""#, r#"
+[registration]
+expires-min = "5m"
+expires-max = "2m"
+"#, &[
+        r#"sip-profiles/internal.toml:8:15: error: `expires-max` is 2m, less than `expires-min`, which is 5m"#,
+    ]),
+    (r#"sip-profiles/internal.toml"#, r#""#, r#"
+[registration]
+expires-default = "2h"
+"#, &[
+        r#"sip-profiles/internal.toml:7:19: error: `expires-default` is 2h, not between `expires-min` and `expires-max`: 1m and 1h"#,
+    ]),
+    (r#"sip-profiles/internal.toml"#, r#""#, r#"
+[registration]
+expires-jitter = 80
+"#, &[
+        r#"sip-profiles/internal.toml:7:18: error: `expires-jitter` must be from 0 to 50"#,
+    ]),
+    (r#"sip-profiles/internal.toml"#, r#""#, r#"
+[registration]
+contacts-max = 0
+"#, &[
+        r#"sip-profiles/internal.toml:7:16: error: `contacts-max` must be from 1 to 100"#,
+    ]),
+    (r#"sip-profiles/internal.toml"#, r#""#, r#"
+[registration]
+contacts-over = "drop"
+"#, &[
+        r#"sip-profiles/internal.toml:7:17: error: `contacts-over` cannot be `drop` (expected `refuse` or `replace-oldest`)"#,
+    ]),
+    (r#"sip-profiles/internal.toml"#, r#""#, r#"
+[registration]
+path = "on"
+"#, &[
+        r#"sip-profiles/internal.toml:7:8: error: `on` is neither `off` nor `accept` nor an address or a range (for example `10.0.0.0/24`)"#,
+    ]),
+    (r#"sip-profiles/internal.toml"#, r#""#, r#"
+[registration]
+service-route = "proxy"
+"#, &[
+        r#"sip-profiles/internal.toml:7:17: error: `proxy` is not a SIP URI (for example `sip:gw1.acme.example`)"#,
+    ]),
+    (r#"sip-profiles/internal.toml"#, r#""#, r#"
+[registration]
+qualify = "1s"
+"#, &[
+        r#"sip-profiles/internal.toml:7:11: error: `qualify` must be from 10s to 1h"#,
+    ]),
+    (r#"sip-profiles/internal.toml"#, r#""#, r#"
+[registration]
+nat = "perhaps"
+"#, &[
+        r#"sip-profiles/internal.toml:7:7: error: `perhaps` is none of `auto`, `always`, `never`, nor an address or a range (for example `auto`)"#,
+    ]),
+    (r#"sip-profiles/internal.toml"#, r#""#, r#"
+[registration]
+nat-ping = "45s"
+"#, &[
+        r#"sip-profiles/internal.toml:7:12: error: `nat-ping` must be from 5s to 29s"#,
+    ]),
+    (r#"sip-profiles/internal.toml"#, r#""#, r#"
+[registration]
+flow-timer = "1h"
+"#, &[
+        r#"sip-profiles/internal.toml:7:14: error: `flow-timer` must be from 30s to 10m"#,
+    ]),
+    (r#"sip-profiles/internal.toml"#, r#""#, r#"
+[registration]
+gruu = "yes"
+"#, &[
+        r#"sip-profiles/internal.toml:7:8: error: `gruu` must be `true` or `false` (this is a string)"#,
+    ]),
     (r#"strowger.toml"#, r#"domain = "pbx.test""#, r#"domain = "not a domain""#, &[
         r#"strowger.toml:2:10: error: `not a domain` is not a domain name (for example `pbx.example.com`)"#,
     ]),

@@ -16,5 +16,6 @@ mod observe;
 mod operate;
 mod protocol;
 mod queue;
+mod reconnecting;
 mod registration;
 mod trunk;

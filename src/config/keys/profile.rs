@@ -2,7 +2,32 @@
 
 use super::invite::{EARLY_MEDIA, PRACK, SESSION_TIMER};
 use super::parts::{CODEC_NAMES, LISTEN, NAME, NETWORK, PUBLIC_ADDRESS, SIP_URI, WEB_PATH, s};
-use super::{Key, Keys, Kind, key};
+use super::{Form, Key, Keys, Kind, key};
+use crate::base::Network;
+
+/// Whose Path is believed.
+const PATH: Kind = Kind::Form(&Form {
+    what: "`off`, `accept`, or the network of a proxy",
+    example: "10.0.0.0/24",
+    check: |text| match text {
+        "off" | "accept" => Ok(()),
+        _ => Network::parse(text).map(|_| ()).map_err(|_| {
+            format!("`{text}` is neither `off` nor `accept` nor an address or a range")
+        }),
+    },
+});
+
+/// Who is behind a NAT.
+const NAT: Kind = Kind::Form(&Form {
+    what: "`auto`, `always`, `never`, or a network",
+    example: "auto",
+    check: |text| match text {
+        "auto" | "always" | "never" => Ok(()),
+        _ => Network::parse(text).map(|_| ()).map_err(|_| {
+            format!("`{text}` is none of `auto`, `always`, `never`, nor an address or a range")
+        }),
+    },
+});
 
 /// Versions of TLS that can be asked for at least.
 pub const TLS_VERSIONS: &[&str] = &["1.2", "1.3"];
@@ -78,7 +103,7 @@ const REGISTRATION: Keys = Keys::of(
         .default("\"refuse\""),
         key(
             "path",
-            Kind::Either(&[Kind::OneOf(&["off", "accept"]), Kind::OneOrMore(&NETWORK)]),
+            Kind::OneOrMore(&PATH),
             "Whose Path headers are believed: nobody's, everybody's, or those of proxies in these networks.",
         )
         .default("\"off\""),
@@ -95,10 +120,7 @@ const REGISTRATION: Keys = Keys::of(
         .default("\"60s\""),
         key(
             "nat",
-            Kind::Either(&[
-                Kind::OneOf(&["auto", "always", "never"]),
-                Kind::OneOrMore(&NETWORK),
-            ]),
+            Kind::OneOrMore(&NAT),
             "Which devices are behind a NAT: those whose Contact shows it, all, none, or those whose Contact shows it and all in these networks.",
         )
         .default("\"auto\""),
