@@ -59,8 +59,9 @@ impl Switch {
         let tag = self.entropy.token::<8>();
         let response = outcome.response(request, &tag).finish();
         let changes = std::mem::take(&mut outcome.changes);
-        self.note_bindings(now, changes, fx);
+        // the answer is first on its connection, before what calls of the device have to say there; the journal goes before both
         self.with_tx(|tx, acts| tx.respond(now, key, response, acts));
+        self.note_bindings(now, changes, fx);
     }
 
     /// The address of record of an extension of ours.
