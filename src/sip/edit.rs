@@ -72,6 +72,12 @@ pub fn push(message: &Message, name: Name, value: &[u8]) -> Message {
     insert(message, index.unwrap_or(0), name, value)
 }
 
+/// With another transport in the top Via: for a request that leaves another way than it was written for (RFC 3261 §18.1.1).
+pub fn via_transport(message: &Message, transport: &[u8]) -> Message {
+    let place = Span::of(message.text(), message.top_via().transport);
+    splice(message, place, transport)
+}
+
 /// Takes the top Via value off (RFC 3261 §16.7 item 3).
 pub fn pop_via(message: &Message) -> Message {
     pop(message, Name::Via)

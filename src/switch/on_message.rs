@@ -9,7 +9,7 @@ use crate::base::Now;
 use crate::call::{Endpoint, User};
 use crate::sip::{Builder, Message, Method, Name, StatusCode};
 use crate::transaction::{Act, ServerKey};
-use crate::transport::{ConnectionId, Flow, Transport, scanner, via};
+use crate::transport::{ConnectionId, Flow, Transport, scanner, stun, via};
 
 /// Methods that we serve at all.
 pub(super) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, UPDATE, INFO, REFER, REGISTER, SUBSCRIBE, PUBLISH, MESSAGE";
@@ -20,6 +20,12 @@ impl Switch {
         let source = flow.remote.ip().to_canonical();
         if !self.guard.admit(now, source, size).is_admitted() {
             fx.turned_away = true;
+            return;
+        }
+        if flow.transport == Transport::Udp && stun::is_stun(&bytes) {
+            if let Some(answer) = stun::answer(&bytes, flow.remote) {
+                self.send(now, flow, answer, fx);
+            }
             return;
         }
         let message = match Message::parse(bytes.clone()) {

@@ -72,6 +72,24 @@ impl Switch {
         }
     }
 
+    /// Tells the transactions which gateways may be sent large requests over TCP: where the profile listens on TCP at the port of its
+    /// UDP, so that the gateway's answer and its own requests find us either way.
+    pub(super) fn size_gateways(&mut self) {
+        let flow = |profile: &str, transport, remote| {
+            super::faces::flow_to(&self.settings, profile, transport, remote)
+        };
+        let peers: Vec<_> = self
+            .trunks
+            .over_udp()
+            .filter_map(|(profile, remote)| {
+                let udp = flow(profile, Transport::Udp, remote)?;
+                let tcp = flow(profile, Transport::Tcp, remote)?;
+                (udp.local == tcp.local).then_some((tcp.profile, remote, tcp.local))
+            })
+            .collect();
+        self.tx.large_over_tcp(peers.into_iter());
+    }
+
     /// A peer with a certificate offers its connection for requests to where it listens (`alias`, RFC 5923 §5): the shell takes the
     /// offer when the certificate has the names that we expect there.
     pub(super) fn note_alias(&self, flow: &Flow, request: &Message, fx: &mut Effects) {

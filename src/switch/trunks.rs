@@ -66,6 +66,7 @@ impl Switch {
         self.with_trunks(now, fx, |trunks, out| trunks.configure(now, machines, out));
         self.configure_guard();
         self.expect_gateways(fx);
+        self.size_gateways();
     }
 
     /// Tells the guard its settings. Carriers are neither limited nor banned: all their calls come from a few addresses.
@@ -103,6 +104,7 @@ impl Switch {
         });
         self.configure_guard();
         self.expect_gateways(fx);
+        self.size_gateways();
     }
 
     pub(super) fn on_trunks_due(&mut self, now: Now, fx: &mut Effects) {

@@ -114,11 +114,13 @@ impl<U: Copy> Transactions<U> {
         user: U,
         out: &mut Vec<Act<U>>,
     ) -> ClientKey {
+        let (flow, request, over_udp) = self.large.route(now, flow, request);
         let match_key = matching::client_key(&request);
         let slot = self.invite_clients.insert(InviteClient {
             state: invite_client::State::Calling,
             request: request.clone(),
             flow,
+            over_udp,
             user: Some(user),
             cancelling: Cancelling::No,
             armed: Default::default(),
@@ -151,11 +153,13 @@ impl<U: Copy> Transactions<U> {
         user: Option<U>,
         out: &mut Vec<Act<U>>,
     ) -> ClientKey {
+        let (flow, request, over_udp) = self.large.route(now, flow, request);
         let match_key = matching::client_key(&request);
         let slot = self.non_invite_clients.insert(NonInviteClient {
             state: non_invite_client::State::Trying,
             request: request.clone(),
             flow,
+            over_udp,
             user,
             armed: Default::default(),
             key: match_key,

@@ -208,6 +208,8 @@ pub(super) struct InviteClient<U> {
     pub state: State,
     pub request: Message,
     pub flow: Flow,
+    /// Where to send it when there is no connection for it, which was tried because of its size.
+    pub over_udp: Option<Box<Flow>>,
     pub user: Option<U>,
     pub cancelling: Cancelling,
     pub armed: Armed,

@@ -16,6 +16,7 @@ mod matching;
 mod non_invite_client;
 mod non_invite_server;
 mod server;
+mod size;
 #[cfg(test)]
 mod table;
 #[cfg(test)]
@@ -133,6 +134,7 @@ pub struct Transactions<U: Copy> {
     merges: Map<MergeKey, ServerKey>,
     timers: TimerQueue<(Owner, Timer)>,
     entropy: Entropy,
+    large: size::LargeRequests,
 }
 
 impl<U: Copy> Transactions<U> {
@@ -148,6 +150,7 @@ impl<U: Copy> Transactions<U> {
             merges: Map::default(),
             timers: TimerQueue::new(),
             entropy,
+            large: size::LargeRequests::default(),
         }
     }
 
@@ -198,7 +201,9 @@ impl<U: Copy> Transactions<U> {
             .map(|(key, _)| key)
             .collect();
         for key in clients {
-            self.invite_client(now, key, invite_client::Event::TransportError, None, out);
+            if !self.invite_over_udp(now, key, out) {
+                self.invite_client(now, key, invite_client::Event::TransportError, None, out);
+            }
         }
         let clients: Vec<Key<NonInviteClient<U>>> = self
             .non_invite_clients
@@ -207,8 +212,10 @@ impl<U: Copy> Transactions<U> {
             .map(|(key, _)| key)
             .collect();
         for key in clients {
-            let event = non_invite_client::Event::TransportError;
-            self.non_invite_client(now, key, event, None, out);
+            if !self.non_invite_over_udp(now, key, out) {
+                let event = non_invite_client::Event::TransportError;
+                self.non_invite_client(now, key, event, None, out);
+            }
         }
     }
 

@@ -136,6 +136,8 @@ pub(super) struct NonInviteClient<U> {
     pub state: State,
     pub request: Message,
     pub flow: Flow,
+    /// Where to send it when there is no connection for it, which was tried because of its size.
+    pub over_udp: Option<Box<Flow>>,
     pub user: Option<U>,
     pub armed: Armed,
     pub key: MatchKey,

@@ -9,6 +9,7 @@ pub mod flow;
 pub mod guard;
 pub mod locate;
 pub mod scanner;
+pub mod stun;
 pub mod target;
 pub mod via;
 pub mod way;

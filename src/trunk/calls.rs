@@ -262,6 +262,18 @@ impl Trunks {
         })
     }
 
+    /// Gateways that are reached over UDP, each with the profile that it is reached from.
+    pub fn over_udp(&self) -> impl Iterator<Item = (&str, SocketAddr)> {
+        self.list.iter().flat_map(|trunk| {
+            trunk
+                .hosts
+                .iter()
+                .flat_map(|host| &host.gateways)
+                .filter(|gateway| gateway.place.transport == Transport::Udp)
+                .map(|gateway| (&*trunk.settings.profile, gateway.place.address))
+        })
+    }
+
     /// False when the trunk is known to be down.
     pub fn is_down(&mut self, name: &str) -> bool {
         self.named(name)

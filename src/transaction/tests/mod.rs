@@ -2,6 +2,7 @@
 
 mod client;
 mod server;
+mod size;
 
 use bytes::Bytes;
 
