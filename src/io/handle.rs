@@ -8,6 +8,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::sync::{broadcast, oneshot};
 
+use super::expiry;
 use super::inbox::Inbox;
 use super::media::PromptStore;
 use super::metrics::{self, Metrics};
@@ -191,6 +192,7 @@ impl Handle {
             |page| {
                 parts.traffic.show(page, &names);
                 queue_figures::show(page, &queues);
+                expiry::show(page, &self.settings());
             },
         )
     }

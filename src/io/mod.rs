@@ -9,6 +9,7 @@ pub mod clock;
 pub mod connection;
 pub mod data_dir;
 pub mod entropy;
+pub mod expiry;
 pub mod handle;
 pub mod hep;
 pub mod inbox;

@@ -255,6 +255,7 @@ fn start(
             reloading: tokio::sync::Mutex::new(()),
         }),
     };
+    runtime.spawn(super::expiry::watch(handle.clone()));
     if let Some(start_api) = start_api {
         let address = runtime
             .block_on(start_api(handle.clone()))

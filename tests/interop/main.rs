@@ -13,3 +13,4 @@ mod nat;
 mod phones;
 mod proxy;
 mod srtp;
+mod tls;

@@ -18,4 +18,5 @@ mod protocol;
 mod queue;
 mod reconnecting;
 mod registration;
+mod transports;
 mod trunk;

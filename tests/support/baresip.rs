@@ -73,6 +73,12 @@ impl Phone {
         self
     }
 
+    /// TLS; baresip 1.0.0 does not verify the certificate.
+    pub fn tls(mut self) -> Phone {
+        self.transport = "tls";
+        self
+    }
+
     /// SRTP with keys in the SDP: `srtp` when the other side can, `srtp-mand` always.
     pub fn protection(mut self, kind: &'static str) -> Phone {
         self.protection = Some(kind);

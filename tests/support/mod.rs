@@ -9,6 +9,7 @@
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
 pub mod api;
+pub mod authority;
 pub mod baresip;
 pub mod dns;
 pub mod ear;
