@@ -119,11 +119,14 @@ struct Disk {
 }
 
 impl LogFile for Disk {
-    fn append(&self, bytes: &[u8]) -> io::Result<()> {
+    fn make_room(&self, _from: u64, _to: u64) -> io::Result<()> {
+        Err(io::Error::from(io::ErrorKind::StorageFull))
+    }
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         if self.full.load(Ordering::Relaxed) {
             return Err(io::ErrorKind::StorageFull.into());
         }
-        LogFile::append(&self.file, bytes)
+        LogFile::write_at(&self.file, offset, bytes)
     }
     fn truncate(&self, length: u64) -> io::Result<()> {
         self.file.set_len(length)
@@ -169,7 +172,8 @@ impl Rig {
         let path = dir.path().join("journal/journal-00000003.log");
         let file = std::fs::OpenOptions::new()
             .create(true)
-            .append(true)
+            .truncate(false)
+            .write(true)
             .open(path)
             .expect("opens");
         let disk = Arc::new(Disk {

@@ -20,8 +20,8 @@ fn checksum(length: [u8; 4], payload: &[u8]) -> u32 {
     crc.finalize()
 }
 
-/// Appends `value` to `out` as one frame. On failure `out` is as it was.
-pub fn encode<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) -> io::Result<()> {
+/// Appends `value` to `out` as one frame and gives its JSON. On failure `out` is as it was.
+pub fn encode<'o, T: Serialize + ?Sized>(out: &'o mut Vec<u8>, value: &T) -> io::Result<&'o [u8]> {
     let start = out.len();
     out.extend_from_slice(&[0; HEADER_BYTES]);
     let written = serde_json::to_writer(&mut *out, value).map_err(io::Error::from);
@@ -46,7 +46,7 @@ pub fn encode<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) -> io::Result
         first.copy_from_slice(&length);
         second.copy_from_slice(&crc);
     }
-    Ok(())
+    Ok(out.get(start + HEADER_BYTES..).unwrap_or_default())
 }
 
 /// What stands at a place of a journal file.
@@ -109,7 +109,7 @@ impl<'a> Iterator for Pieces<'a> {
         }
         self.at = self.bytes.len();
         let bytes = rest;
-        if is_beginning(rest) {
+        if is_beginning(without_room(rest)) {
             Some(Piece::Torn { offset, bytes })
         } else {
             Some(Piece::Corrupt { offset, bytes })
@@ -140,11 +140,15 @@ fn frame_at(bytes: &[u8]) -> Option<&[u8]> {
     (plausible && checksum(raw, payload) == crc).then_some(payload)
 }
 
-/// True when more bytes could make a frame of this, or when the file system left zeros where a write was under way.
+/// `bytes` without the zeros at their end: a segment in use ends in them, and a file system leaves them where a write was under way.
+/// No frame ends in a zero, so a whole one loses nothing by it.
+pub fn without_room(bytes: &[u8]) -> &[u8] {
+    let end = bytes.iter().rposition(|&byte| byte != 0);
+    bytes.get(..end.map_or(0, |last| last + 1)).unwrap_or(bytes)
+}
+
+/// True when more bytes could make a frame of this.
 fn is_beginning(bytes: &[u8]) -> bool {
-    if bytes.iter().all(|&b| b == 0) {
-        return true;
-    }
     match length_at(bytes) {
         None => true,
         Some((_, length)) => {
@@ -225,6 +229,26 @@ mod tests {
             pieces.as_slice(),
             [Piece::Frame { .. }, Piece::Torn { .. }]
         ));
+    }
+
+    #[test]
+    fn a_frame_cut_short_in_the_room_is_torn_and_a_whole_damaged_one_is_not() {
+        let whole = file(&["first one", "the second"]);
+        let first = file(&["first one"]).len();
+        for length in first..whole.len() {
+            let mut bytes = whole[..length].to_vec();
+            bytes.resize(length + 4096, 0);
+            let pieces: Vec<_> = Pieces::of(&bytes).collect();
+            assert!(
+                matches!(pieces.as_slice(), [Piece::Frame { .. }, Piece::Torn { .. }]),
+                "length {length}"
+            );
+        }
+        let mut damaged = whole.clone();
+        damaged[first + HEADER_BYTES + 3] ^= 1;
+        damaged.resize(whole.len() + 4096, 0);
+        let last = Pieces::of(&damaged).last();
+        assert!(matches!(last, Some(Piece::Corrupt { .. })));
     }
 
     #[test]

@@ -7,6 +7,8 @@
 //! DIR/journal-00000008.log      … a segment whose snapshot is not complete yet
 //! DIR/damaged-…                 bytes that were no frames, kept for whoever looks into it
 //! ```
+//! A segment in use ends in room: zeros that are there already when frames are written over them (see [`sync`](super::sync)).
+//!
 //! Reading means: the newest snapshot, then every segment of its number or later. A crash at any point of a compaction leaves either
 //! the old snapshot with all segments or the new one.
 
@@ -25,6 +27,12 @@ use super::sync::{LogFile, Syncer};
 
 /// Bytes written to see whether a disk that refused takes data again.
 const PROBE_BYTES: usize = 64 * 1024;
+/// Room that a new segment begins with: made by whoever opens it, so little.
+const ROOM_FIRST: u64 = 256 * 1024;
+/// Room that is made at a time, on the other thread.
+const ROOM_STEP: u64 = 1024 * 1024;
+/// Room that is kept ahead of the last frame: some tenths of a second of the busiest journal, so that a slow fsync is over before it is used up.
+const ROOM_AHEAD: u64 = 2 * 1024 * 1024;
 /// Bytes of a segment from which a compaction is worth its cost, unless the snapshot itself is larger.
 const COMPACT_BYTES_MIN: u64 = 64 * 1024 * 1024;
 
@@ -75,6 +83,10 @@ pub struct Journal {
     good: u64,
     /// Bytes after `good` could not be cut off yet.
     dirty_tail: bool,
+    /// Up to where the segment has room; `good` or more, but less where there never was any.
+    room: u64,
+    /// More room is being made, from `room` on: nothing may be written there meanwhile.
+    room_asked: bool,
     snapshot_bytes: u64,
     buffer: Vec<u8>,
     records: u64,
@@ -117,12 +129,14 @@ impl Journal {
         }
         file.sync_all()?;
         sync_dir(dir)?;
-        let journal = Journal {
+        let mut journal = Journal {
             dir: dir.to_owned(),
             file: Arc::new(file),
             segment,
             good,
             dirty_tail: false,
+            room: good,
+            room_asked: false,
             snapshot_bytes,
             buffer: Vec::with_capacity(64 * 1024),
             records: 0,
@@ -134,7 +148,43 @@ impl Journal {
             #[cfg(test)]
             next_file: None,
         };
+        journal.first_room();
         Ok((journal, records, report))
+    }
+
+    /// Makes the first room of a segment. Whether the disk has any is met again by whoever writes.
+    fn first_room(&mut self) {
+        let to = self.good + ROOM_FIRST;
+        if self.file.make_room(self.good, to).is_ok() {
+            self.room = to;
+        }
+    }
+
+    /// Makes sure that nobody else writes before `end`, and that there will be room for what comes next.
+    fn claim(&mut self, end: u64) {
+        if self.room_asked
+            && let Some(room) = self.syncer.room_made()
+        {
+            self.room = room;
+            self.room_asked = false;
+        }
+        if end > self.room {
+            self.settle_room();
+            self.room = self.room.max(end);
+        }
+        if !self.room_asked && self.room - end < ROOM_AHEAD {
+            self.syncer
+                .make_room(&self.file, self.room, self.room + ROOM_STEP);
+            self.room_asked = true;
+        }
+    }
+
+    /// Waits until nobody makes room any more.
+    fn settle_room(&mut self) {
+        if self.room_asked {
+            self.room = self.syncer.wait_room();
+            self.room_asked = false;
+        }
     }
 
     /// Counters of this journal.
@@ -142,11 +192,11 @@ impl Journal {
         self.counters.clone()
     }
 
-    /// Adds a record to the batch that [`Journal::commit`] writes.
-    pub fn push<T: Serialize + ?Sized>(&mut self, record: &T) -> io::Result<()> {
-        frame::encode(&mut self.buffer, record)?;
+    /// Adds a record to the batch that [`Journal::commit`] writes; gives its JSON, for whoever wants the same text elsewhere.
+    pub fn push<T: Serialize + ?Sized>(&mut self, record: &T) -> io::Result<&[u8]> {
+        let json = frame::encode(&mut self.buffer, record)?;
         self.records += 1;
-        Ok(())
+        Ok(json)
     }
 
     /// Writes the records pushed since the last call, with one `write`. On failure none of them is in the journal: the file is cut
@@ -184,7 +234,8 @@ impl Journal {
             return Err(io::Error::other(format!("an earlier fsync failed: {why}")));
         }
         self.cut_tail()?;
-        if let Err(error) = self.file.append(&self.buffer) {
+        self.claim(self.good + self.buffer.len() as u64);
+        if let Err(error) = self.file.write_at(self.good, &self.buffer) {
             self.dirty_tail = true;
             // When the cut fails too, the next call tries again before it writes.
             let _ = self.cut_tail();
@@ -206,9 +257,17 @@ impl Journal {
 
     fn cut_tail(&mut self) -> io::Result<()> {
         if self.dirty_tail {
-            self.file.truncate(self.good)?;
+            self.cut_room()?;
             self.dirty_tail = false;
         }
+        Ok(())
+    }
+
+    /// Cuts the segment behind its last good frame.
+    fn cut_room(&mut self) -> io::Result<()> {
+        self.settle_room();
+        self.file.truncate(self.good)?;
+        self.room = self.good;
         Ok(())
     }
 
@@ -231,7 +290,8 @@ impl Journal {
         let attempt = |journal: &mut Journal| -> io::Result<()> {
             journal.cut_tail()?;
             journal.dirty_tail = true;
-            journal.file.append(&[0; PROBE_BYTES])?;
+            journal.settle_room();
+            journal.file.write_at(journal.good, &[0; PROBE_BYTES])?;
             journal.file.sync()?;
             journal.cut_tail()
         };
@@ -255,6 +315,7 @@ impl Journal {
     pub fn rotate(&mut self) -> io::Result<Compaction> {
         self.commit()?;
         self.cut_tail()?;
+        self.cut_room()?;
         let number = self.segment + 1;
         let file = open_segment(&self.dir, number)?;
         file.set_len(0)?;
@@ -266,6 +327,8 @@ impl Journal {
         }
         self.segment = number;
         self.good = 0;
+        self.room = 0;
+        self.first_room();
         Ok(Compaction {
             dir: self.dir.clone(),
             number,
@@ -300,6 +363,7 @@ impl Journal {
     /// Makes the journal write to `file` from now on.
     #[cfg(test)]
     pub(crate) fn put_file(&mut self, file: Arc<dyn LogFile>) {
+        self.cut_room().expect("no room left behind");
         self.file = file;
     }
 
@@ -307,6 +371,13 @@ impl Journal {
     #[cfg(test)]
     pub(crate) fn put_next_file(&mut self, file: Arc<dyn LogFile>) {
         self.next_file = Some(file);
+    }
+}
+
+impl Drop for Journal {
+    fn drop(&mut self) {
+        // Room that stays is read over: this only saves its bytes.
+        let _ = self.cut_room();
     }
 }
 
@@ -426,7 +497,8 @@ fn segment_path(dir: &Path, number: u64) -> PathBuf {
 fn open_segment(dir: &Path, number: u64) -> io::Result<File> {
     OpenOptions::new()
         .create(true)
-        .append(true)
+        .truncate(false)
+        .write(true)
         .open(segment_path(dir, number))
 }
 
@@ -465,7 +537,9 @@ fn read<R: DeserializeOwned>(
             Piece::Corrupt { offset, bytes } => {
                 set_aside(dir, path, offset, bytes, "checksum wrong", report)?;
             }
-            Piece::Torn { bytes, .. } => report.torn_bytes += bytes.len() as u64,
+            Piece::Torn { bytes, .. } => {
+                report.torn_bytes += frame::without_room(bytes).len() as u64;
+            }
         }
     }
     Ok(good)
