@@ -64,6 +64,15 @@ enum Published<'a> {
     Event(&'a Event),
 }
 
+/// What stands in `{"kind":…}`: a record without its kind. Empty when it is anything else.
+fn inner(json: &[u8]) -> &str {
+    std::str::from_utf8(json)
+        .ok()
+        .and_then(|json| json.strip_prefix("{\"")?.strip_suffix('}'))
+        .and_then(|json| json.split_once("\":"))
+        .map_or("", |(_, inner)| inner)
+}
+
 /// Where effects go.
 pub struct Outlet<W> {
     journal: Journal,
@@ -75,6 +84,8 @@ pub struct Outlet<W> {
     /// Set while the journal refuses: when to try again.
     retry_at: Option<Instant>,
     unwritten: VecDeque<Record>,
+    /// JSON of the batch's events and call records, in order, as it was made for the journal: the tables take the same.
+    texts: VecDeque<String>,
 }
 
 impl<W: World> Outlet<W> {
@@ -95,6 +106,7 @@ impl<W: World> Outlet<W> {
             witness: Witness::default(),
             retry_at: None,
             unwritten: VecDeque::new(),
+            texts: VecDeque::new(),
         }
     }
 
@@ -141,6 +153,8 @@ impl<W: World> Outlet<W> {
         for effect in list.drain(..) {
             self.carry_out(now, effect, ports, again);
         }
+        debug_assert!(self.texts.is_empty(), "every text has its effect");
+        self.texts.clear();
         ports.flush(&self.metrics, |flow, error| {
             tracing::debug!(%flow, %error, "a datagram could not be sent");
             again.push_back(Input::SendFailed { flow });
@@ -154,15 +168,25 @@ impl<W: World> Outlet<W> {
         let mut result = Ok(());
         if self.retry_at.is_none() {
             for effect in list {
-                let pushed = match effect {
-                    Effect::Journal(record) => self.journal.push(record),
-                    Effect::Event(event) => self.journal.push(&Published::Event(event)),
-                    _ => Ok(()),
+                let (pushed, shared) = match effect {
+                    Effect::Journal(record) => (
+                        self.journal.push(record),
+                        matches!(record, Record::CallClosed(_)),
+                    ),
+                    Effect::Event(event) => (self.journal.push(&Published::Event(event)), true),
+                    _ => continue,
                 };
-                if let Err(error) = pushed {
-                    // A record of more than 4 MiB: our fault, and no reason to stop the others.
-                    count(&self.metrics.records_lost);
-                    tracing::error!(%error, "a record cannot be journaled");
+                match pushed {
+                    Ok(json) if shared => self.texts.push_back(inner(json).to_owned()),
+                    Ok(_) => {}
+                    Err(error) => {
+                        // A record of more than 4 MiB: our fault, and no reason to stop the others.
+                        count(&self.metrics.records_lost);
+                        tracing::error!(%error, "a record cannot be journaled");
+                        if shared {
+                            self.texts.push_back(String::new());
+                        }
+                    }
                 }
             }
             result = self.journal.commit();
@@ -252,14 +276,19 @@ impl<W: World> Outlet<W> {
             Effect::Journal(record) => {
                 log_lines::of_record(&record);
                 self.witness.kept(&record);
-                if let Some(row) = rows::of_record(&record) {
+                let json = match record {
+                    Record::CallClosed(_) => self.texts.pop_front(),
+                    _ => None,
+                };
+                if let Some(row) = rows::of_record(&record, json) {
                     self.sqlite.write(row);
                 }
             }
             Effect::Event(event) => {
                 log_lines::of_event(&event);
                 self.witness.published(&event);
-                self.sqlite.write(rows::of_event(&event));
+                self.sqlite
+                    .write(rows::of_event(&event, self.texts.pop_front()));
                 // Nobody listening is no fault.
                 let _ = self.events.send(event);
             }
@@ -291,7 +320,7 @@ impl<W: World> Outlet<W> {
         let written = front
             .iter()
             .chain(back)
-            .try_for_each(|record| self.journal.push(record))
+            .try_for_each(|record| self.journal.push(record).map(drop))
             .and_then(|()| self.journal.commit());
         if let Err(error) = written {
             tracing::error!(%error, "the journal still cannot be written");

@@ -4,9 +4,9 @@ use crate::event::{CallRecord, LegRecord};
 use crate::store::{CallRow, EventRow, LegRow, Row};
 use crate::switch::{Event, Record};
 
-/// The row of an event.
-pub fn of_event(event: &Event) -> Row {
-    let json = json(event);
+/// The row of an event. `text` is its JSON, where that is known already.
+pub fn of_event(event: &Event, text: Option<String>) -> Row {
+    let json = known_or_made(text, event);
     Row::Event(EventRow {
         seq: event.seq,
         at: event.at,
@@ -15,11 +15,11 @@ pub fn of_event(event: &Event) -> Row {
     })
 }
 
-/// The row of a journal record, for those that have one.
-pub fn of_record(record: &Record) -> Option<Row> {
+/// The row of a journal record, for those that have one. `text` is the JSON of what is in it, where that is known already.
+pub fn of_record(record: &Record, text: Option<String>) -> Option<Row> {
     match record {
-        Record::Event(event) => Some(of_event(event)),
-        Record::CallClosed(call) => Some(of_call(call)),
+        Record::Event(event) => Some(of_event(event, text)),
+        Record::CallClosed(call) => Some(of_call(call, text)),
         // An open call is the journal's business; the table holds what is over, once.
         Record::CallOpened(_)
         | Record::Bound(_)
@@ -57,7 +57,14 @@ fn word(value: &impl serde::Serialize) -> String {
     }
 }
 
-fn of_call(call: &CallRecord) -> Row {
+fn known_or_made(text: Option<String>, value: &impl serde::Serialize) -> String {
+    match text {
+        Some(text) if !text.is_empty() => text,
+        Some(_) | None => json(value),
+    }
+}
+
+fn of_call(call: &CallRecord, text: Option<String>) -> Row {
     Row::Call(Box::new(CallRow {
         id: call.id.to_string(),
         started_at: call.started_at,
@@ -68,7 +75,7 @@ fn of_call(call: &CallRecord) -> Row {
         outcome: word(&call.outcome),
         agent: call.agent.as_ref().map(ToString::to_string),
         duration_ms: (call.duration_secs * 1000.0).round() as i64,
-        json: json(call),
+        json: known_or_made(text, call),
         legs: call.legs.iter().map(of_leg).collect(),
     }))
 }

@@ -322,7 +322,8 @@ fn open_sqlite(settings: &Settings) -> Result<Arc<Sqlite>, Fault> {
     if let Some(parent) = path.parent() {
         data_dir::make(parent).map_err(|error| refused(&error))?;
     }
-    let (sqlite, notice) = Sqlite::open(&path).map_err(|error| refused(&error))?;
+    let (sqlite, notice) =
+        Sqlite::open_with(&path, super::batch::give_way).map_err(|error| refused(&error))?;
     if let Some(notice) = notice {
         tracing::error!("{notice}");
     }
@@ -380,7 +381,7 @@ fn restore<C: Core>(mut core: C, clock: Clock, records: Vec<Record>, sqlite: &Sq
     let now = clock.now();
     let mut fx = Effects::new();
     for record in records {
-        if let Some(row) = rows::of_record(&record) {
+        if let Some(row) = rows::of_record(&record, None) {
             sqlite.write(row);
         }
         core.handle(now, Input::Restore(Box::new(record)), &mut fx);

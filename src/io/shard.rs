@@ -389,6 +389,7 @@ impl<C: Core, W: World> Shard<C, W> {
         let records = self.core.snapshot(now);
         let (sqlite, inbox) = (self.outlet.sqlite().clone(), self.inbox.clone());
         let work = move || {
+            super::batch::give_way();
             let bytes = if sqlite.wait_written(Duration::from_secs(3600)) {
                 compaction
                     .write(records)

@@ -12,15 +12,16 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Transaction, params};
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Statement, params};
 
 use crate::base::WallTime;
 
 /// Rows in one transaction at most.
 const ROWS_PER_TRANSACTION: usize = 2_000;
-/// How long rows gather before one transaction takes them. A transaction costs some 100 µs and a wake-up of the writer 10 µs for whoever
-/// hands the first row over (measured November 2026); questions that must see everything do not wait for it.
-const GATHER: Duration = Duration::from_millis(50);
+/// How long rows gather before one transaction takes them. A transaction costs some 100 µs, each page of a table that it touches is
+/// written once, and a wake-up of the writer costs 10 µs for whoever hands the first row over (measured November 2026); questions that
+/// must see everything do not wait for it.
+const GATHER: Duration = Duration::from_millis(500);
 /// How long the writer waits before it tries a refused transaction again.
 const RETRY: Duration = Duration::from_secs(1);
 /// Events kept; older ones are removed. A subscriber that was away for longer starts from the present state instead (guess).
@@ -186,8 +187,17 @@ pub struct Sqlite {
 }
 
 impl Sqlite {
-    /// Opens or makes the database at `path` and starts the writer. A damaged file is put aside; the second value says so.
+    /// [`Sqlite::open_with`] and a writer as any other thread.
     pub fn open(path: &Path) -> Result<(Self, Option<String>), OpenError> {
+        Self::open_with(path, || {})
+    }
+
+    /// Opens or makes the database at `path` and starts the writer, whose thread begins with `begin`. A damaged file is put aside; the
+    /// second value says so.
+    pub fn open_with(
+        path: &Path,
+        begin: impl FnOnce() + Send + 'static,
+    ) -> Result<(Self, Option<String>), OpenError> {
         let (connection, notice) = match open_checked(path) {
             Ok(connection) => (connection, None),
             Err(OpenError::Sql(error)) if is_damage(&error) => {
@@ -211,7 +221,10 @@ impl Sqlite {
         let theirs = counters.clone();
         let thread = std::thread::Builder::new()
             .name("sqlite".into())
-            .spawn(move || write_loop(connection, &jobs, &theirs))?;
+            .spawn(move || {
+                begin();
+                write_loop(connection, &jobs, &theirs);
+            })?;
         let sqlite = Sqlite {
             queue: Mutex::new(Some(queue)),
             reader: Mutex::new(reader),
@@ -495,70 +508,77 @@ fn write_all(connection: &mut Connection, batch: &[Row]) -> rusqlite::Result<()>
         return Ok(());
     }
     let transaction = connection.transaction()?;
-    for row in batch {
-        match row {
-            Row::Event(event) => write_event(&transaction, event)?,
-            Row::Call(call) => write_call(&transaction, call)?,
+    {
+        // Looked up once for all rows: the key of the cache is the text of the statement.
+        let mut events = transaction.prepare_cached(INSERT_EVENT)?;
+        let mut calls = transaction.prepare_cached(INSERT_CALL)?;
+        let mut legs = transaction.prepare_cached(INSERT_LEG)?;
+        for row in batch {
+            match row {
+                Row::Event(event) => write_event(&mut events, event)?,
+                Row::Call(call) => write_call(&mut calls, &mut legs, call)?,
+            }
         }
     }
     transaction.commit()
 }
 
-fn write_event(transaction: &Transaction<'_>, event: &EventRow) -> rusqlite::Result<()> {
-    transaction
-        .prepare_cached(
-            "INSERT OR IGNORE INTO events (seq, at, kind, json) VALUES (?1, ?2, ?3, ?4)",
-        )?
-        .execute(params![
-            signed(event.seq),
-            event.at.as_micros(),
-            event.kind,
-            event.json
-        ])?;
+const INSERT_EVENT: &str =
+    "INSERT OR IGNORE INTO events (seq, at, kind, json) VALUES (?1, ?2, ?3, ?4)";
+
+/// A record without an end never replaces one that has it: an old `open` may come again when the journal is applied again.
+const INSERT_CALL: &str =
+    "INSERT INTO call_records (id, started_at, ended_at, direction, from_number, to_number, outcome, agent, duration_ms, json)
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+     ON CONFLICT (id) DO UPDATE SET started_at = excluded.started_at, ended_at = excluded.ended_at,
+         direction = excluded.direction, from_number = excluded.from_number, to_number = excluded.to_number,
+         outcome = excluded.outcome, agent = excluded.agent, duration_ms = excluded.duration_ms, json = excluded.json
+     WHERE excluded.ended_at IS NOT NULL OR call_records.ended_at IS NULL";
+
+const INSERT_LEG: &str =
+    "INSERT OR REPLACE INTO legs (id, call, role, number, trunk, started_at, answered_at, ended_at, status, sip_call_id)
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+
+fn write_event(insert: &mut Statement<'_>, event: &EventRow) -> rusqlite::Result<()> {
+    insert.execute(params![
+        signed(event.seq),
+        event.at.as_micros(),
+        event.kind,
+        event.json
+    ])?;
     Ok(())
 }
 
-fn write_call(transaction: &Transaction<'_>, call: &CallRow) -> rusqlite::Result<()> {
-    // A record without an end never replaces one that has it: an old `open` may come again when the journal is applied again.
-    transaction
-        .prepare_cached(
-            "INSERT INTO call_records (id, started_at, ended_at, direction, from_number, to_number, outcome, agent, duration_ms, json)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
-             ON CONFLICT (id) DO UPDATE SET started_at = excluded.started_at, ended_at = excluded.ended_at,
-                 direction = excluded.direction, from_number = excluded.from_number, to_number = excluded.to_number,
-                 outcome = excluded.outcome, agent = excluded.agent, duration_ms = excluded.duration_ms, json = excluded.json
-             WHERE excluded.ended_at IS NOT NULL OR call_records.ended_at IS NULL",
-        )?
-        .execute(params![
-            call.id,
-            call.started_at.as_micros(),
-            call.ended_at.map(WallTime::as_micros),
-            call.direction,
-            call.from_number,
-            call.to_number,
-            call.outcome,
-            call.agent,
-            call.duration_ms,
-            call.json
-        ])?;
+fn write_call(
+    insert: &mut Statement<'_>,
+    insert_leg: &mut Statement<'_>,
+    call: &CallRow,
+) -> rusqlite::Result<()> {
+    insert.execute(params![
+        call.id,
+        call.started_at.as_micros(),
+        call.ended_at.map(WallTime::as_micros),
+        call.direction,
+        call.from_number,
+        call.to_number,
+        call.outcome,
+        call.agent,
+        call.duration_ms,
+        call.json
+    ])?;
     for leg in &call.legs {
-        transaction
-            .prepare_cached(
-                "INSERT OR REPLACE INTO legs (id, call, role, number, trunk, started_at, answered_at, ended_at, status, sip_call_id)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
-            )?
-            .execute(params![
-                leg.id,
-                call.id,
-                leg.role,
-                leg.number,
-                leg.trunk,
-                leg.started_at.as_micros(),
-                leg.answered_at.map(WallTime::as_micros),
-                leg.ended_at.as_micros(),
-                leg.status,
-                leg.sip_call_id
-            ])?;
+        insert_leg.execute(params![
+            leg.id,
+            call.id,
+            leg.role,
+            leg.number,
+            leg.trunk,
+            leg.started_at.as_micros(),
+            leg.answered_at.map(WallTime::as_micros),
+            leg.ended_at.as_micros(),
+            leg.status,
+            leg.sip_call_id
+        ])?;
     }
     Ok(())
 }
