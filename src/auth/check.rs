@@ -2,6 +2,10 @@
 //! unknown ones.
 
 use std::borrow::Cow;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use smallvec::{SmallVec, smallvec};
 
 use crate::base::{Now, Secret};
 use crate::sip::{Credentials, Message, Name, Uri};
@@ -13,9 +17,9 @@ use super::nonce::{NonceVerdict, Nonces};
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Policy {
     /// The realm of our challenges.
-    pub realm: String,
+    pub realm: Arc<str>,
     /// Algorithms that we take, the one of our challenges first. Default MD5 alone, which every telephone speaks.
-    pub algorithms: Vec<Algorithm>,
+    pub algorithms: SmallVec<[Algorithm; 2]>,
     /// Take credentials without `qop` (RFC 2617 §3.2.2), from very old telephones. Each nonce is then good for one request.
     /// Default false.
     pub allow_without_qop: bool,
@@ -26,10 +30,10 @@ pub struct Policy {
 
 impl Policy {
     /// The defaults for a realm.
-    pub fn new(realm: impl Into<String>) -> Self {
+    pub fn new(realm: impl Into<Arc<str>>) -> Self {
         Policy {
             realm: realm.into(),
-            algorithms: vec![Algorithm::Md5],
+            algorithms: smallvec![Algorithm::Md5],
             allow_without_qop: false,
             check_uri: true,
         }
@@ -43,8 +47,8 @@ pub enum Outcome {
     Granted { username: String },
     /// There are none for our realm: challenge. Not a failure: every first request looks like this.
     Missing,
-    /// The password was right but the nonce is old, used, or from before our restart: challenge with `stale=true`, and the
-    /// telephone tries again without asking a person.
+    /// The password was right but the nonce is old, used, or from before our restart; or some nonce went to another source or is not
+    /// ours, and the rest was not looked at: challenge with `stale=true`, and the telephone tries again without asking a person.
     Stale,
     /// Wrong password, unknown user, or a URI of another place: challenge again, and count it against the source.
     Wrong,
@@ -54,11 +58,16 @@ pub enum Outcome {
 
 /// Judges the `header` (`Authorization`, or `Proxy-Authorization` for a proxy) of a request. `stored` finds what we hold of a user;
 /// when it finds nothing, the same arithmetic is done on a dummy, so that time does not tell who exists (RFC 7616 §5.10).
+///
+/// With a `source` all credentials for our realm must answer challenges that went there. Others are not even looked at, right or
+/// wrong: a stranger who writes somebody's address into its datagrams must not have that address banned, nor guess where nobody counts.
+#[allow(clippy::too_many_arguments)] // who, when, what, by which rules
 pub fn authenticate<'s>(
     nonces: &mut Nonces,
     now: Now,
     request: &Message,
     header: Name,
+    source: Option<IpAddr>,
     policy: &Policy,
     stored: impl FnOnce(&str) -> Option<Cow<'s, Stored>>,
 ) -> Outcome {
@@ -67,18 +76,24 @@ pub fn authenticate<'s>(
     for value in request.headers(header) {
         match Credentials::parse(value) {
             Ok(credentials) if *credentials.realm == *policy.realm.as_bytes() => {
-                if Algorithm::of(credentials.algorithm.as_deref())
-                    .is_some_and(|algorithm| policy.algorithms.contains(&algorithm))
+                let opened = nonces.opened(&credentials.nonce);
+                if let Some(source) = source
+                    && !opened.is_some_and(|opened| nonces.is_for(opened, source))
                 {
-                    found = Some(credentials);
-                    break;
+                    return Outcome::Stale;
+                }
+                if found.is_none()
+                    && Algorithm::of(credentials.algorithm.as_deref())
+                        .is_some_and(|algorithm| policy.algorithms.contains(&algorithm))
+                {
+                    found = Some((credentials, opened));
                 }
             }
             Ok(_) => {}
             Err(_) => malformed = true,
         }
     }
-    let Some(credentials) = found else {
+    let Some((credentials, opened)) = found else {
         return if malformed {
             Outcome::Malformed
         } else {
@@ -105,11 +120,13 @@ pub fn authenticate<'s>(
     {
         return Outcome::Wrong;
     }
-    match nonces.consume(now, &credentials.nonce, count) {
-        NonceVerdict::Fresh => Outcome::Granted {
+    match opened.map(|opened| nonces.consume_opened(now, opened, count)) {
+        Some(NonceVerdict::Fresh) => Outcome::Granted {
             username: username.into_owned(),
         },
-        NonceVerdict::Stale | NonceVerdict::Replayed | NonceVerdict::Forged => Outcome::Stale,
+        Some(NonceVerdict::Stale | NonceVerdict::Replayed | NonceVerdict::Forged) | None => {
+            Outcome::Stale
+        }
     }
 }
 
@@ -163,6 +180,7 @@ mod tests {
                 self.now,
                 request,
                 Name::Authorization,
+                None,
                 &self.policy,
                 |user| (user == "alice").then_some(Cow::Borrowed(&known)),
             )
@@ -362,7 +380,7 @@ mod tests {
         .expect("answers");
         let request = register(&value);
         assert_eq!(bench.judge(&request), Outcome::Missing);
-        bench.policy.algorithms = vec![Algorithm::Sha256, Algorithm::Md5];
+        bench.policy.algorithms = smallvec![Algorithm::Sha256, Algorithm::Md5];
         assert_eq!(bench.judge(&request), granted());
     }
 

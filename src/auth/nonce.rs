@@ -99,6 +99,10 @@ impl Window {
 /// When a nonce was made (milliseconds of the monotonic clock) and its salt: unique, and in order of age.
 type Claim = (u64, u64);
 
+/// A nonce of ours that was opened once, so that it need not be opened for each question about it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Opened(Claim);
+
 /// Bits of the salt that tell the source.
 const SOURCE_BITS: u32 = 24;
 const SOURCE_MASK: u64 = (1 << SOURCE_BITS) - 1;
@@ -152,8 +156,18 @@ impl Nonces {
     /// True when this nonce is ours and went to `source` (an IPv4 address or an IPv6 /64). Who answers with another one has not
     /// received our challenge there: over UDP anybody may have written that address. [`Nonces::check`] does not ask for it.
     pub fn was_issued_to(&self, nonce: &[u8], source: IpAddr) -> bool {
-        self.open(nonce)
-            .is_some_and(|(_, salt)| salt & SOURCE_MASK == self.source_mark(source))
+        self.opened(nonce)
+            .is_some_and(|opened| self.is_for(opened, source))
+    }
+
+    /// Opens a nonce; `None` when it is not ours.
+    pub fn opened(&self, nonce: &[u8]) -> Option<Opened> {
+        self.open(nonce).map(Opened)
+    }
+
+    /// [`Nonces::was_issued_to`] of a nonce that is open.
+    pub fn is_for(&self, Opened((_, salt)): Opened, source: IpAddr) -> bool {
+        salt & SOURCE_MASK == self.source_mark(source)
     }
 
     fn source_mark(&self, source: IpAddr) -> u64 {
@@ -189,9 +203,13 @@ impl Nonces {
     /// Judges a nonce and its count (`nc`; zero when the credentials carry none). Nothing is recorded: whoever holds no
     /// password must not be able to fill the memory. Call [`Nonces::consume`] once the digest has proved right.
     pub fn check(&self, now: Now, nonce: &[u8], count: u32) -> NonceVerdict {
-        let Some(claim) = self.open(nonce) else {
-            return NonceVerdict::Forged;
-        };
+        match self.open(nonce) {
+            Some(claim) => self.check_claim(now, claim, count),
+            None => NonceVerdict::Forged,
+        }
+    }
+
+    fn check_claim(&self, now: Now, claim: Claim, count: u32) -> NonceVerdict {
         let made = Instant::from_nanos(claim.0.saturating_mul(1_000_000));
         if made > now.mono {
             return NonceVerdict::Forged;
@@ -208,13 +226,18 @@ impl Nonces {
     /// Uses up one count of a nonce, after the digest has proved right. The verdict is [`NonceVerdict::Fresh`] exactly once for
     /// each nonce and count.
     pub fn consume(&mut self, now: Now, nonce: &[u8], count: u32) -> NonceVerdict {
-        let verdict = self.check(now, nonce, count);
+        match self.opened(nonce) {
+            Some(opened) => self.consume_opened(now, opened, count),
+            None => NonceVerdict::Forged,
+        }
+    }
+
+    /// [`Nonces::consume`] of a nonce that is open.
+    pub fn consume_opened(&mut self, now: Now, Opened(claim): Opened, count: u32) -> NonceVerdict {
+        let verdict = self.check_claim(now, claim, count);
         if verdict != NonceVerdict::Fresh {
             return verdict;
         }
-        let Some(claim) = self.open(nonce) else {
-            return NonceVerdict::Forged;
-        };
         self.forget_old(now);
         self.used.entry(claim).or_default().mark(count);
         while self.used.len() > self.remembered_max {

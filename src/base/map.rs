@@ -5,7 +5,7 @@
 #![allow(clippy::disallowed_types)] // the one place that names them
 
 use std::collections::{HashMap, HashSet};
-use std::hash::{BuildHasher, DefaultHasher, Hasher};
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher, Hasher};
 use std::sync::OnceLock;
 
 static SEED: OnceLock<u64> = OnceLock::new();
@@ -33,6 +33,27 @@ impl BuildHasher for HashKey {
         hasher
     }
 }
+
+/// For keys that are themselves outputs of a keyed hash: takes their last eight bytes as they are.
+#[derive(Clone, Copy, Default)]
+pub struct AsItIs(u64);
+
+impl Hasher for AsItIs {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+    fn write_u128(&mut self, number: u128) {
+        self.0 = number as u64;
+    }
+}
+
+/// A map from keys that are outputs of a keyed hash, so that nobody outside can choose them.
+pub type PrintMap<K, V> = HashMap<K, V, BuildHasherDefault<AsItIs>>;
 
 /// The core's hash map.
 pub type Map<K, V> = HashMap<K, V, HashKey>;

@@ -5,7 +5,7 @@ use std::fmt::{self, Write as _};
 
 use bytes::{Bytes, BytesMut};
 
-use super::message::{Line, Message, Span, Start};
+use super::message::{Line, Message, Parts, Span, Start};
 use super::parse::trimmed;
 use super::{Method, Name, Salvaged, StatusCode};
 
@@ -19,7 +19,9 @@ const ROOM_BYTES: usize = 1024;
 #[derive(Debug)]
 pub struct Builder {
     buffer: BytesMut,
-    message: Message,
+    message: Parts,
+    /// Tags, CSeq and method of the message are known, from the request that it answers: nothing is left to be looked up at its end.
+    noted: bool,
 }
 
 impl Builder {
@@ -45,7 +47,21 @@ impl Builder {
             .copy(request, Name::CallId)
             .copy(request, Name::CSeq);
         builder.message.method = request.method().clone();
+        builder.message.cseq_number = request.cseq_number;
+        builder.message.from_tag = builder.copied(request, Name::From, request.from_tag);
+        builder.message.to_tag = builder.copied(request, Name::To, request.to_tag);
+        builder.noted = true;
         builder
+    }
+
+    /// Where a part of the first such header of `request` stands in the copy of it.
+    fn copied(&self, request: &Message, name: Name, part: Option<Span>) -> Option<Span> {
+        let there = request.span_at(request.first.of(name)).start;
+        let here = self.message.span_at(self.message.first.of(name)).start;
+        part.map(|part| Span {
+            start: here + part.start.saturating_sub(there),
+            end: here + part.end.saturating_sub(there),
+        })
     }
 
     /// The response to a request that could not be read.
@@ -70,8 +86,12 @@ impl Builder {
         let Some(line) = self.message.lines.get(index) else {
             return self;
         };
-        let has_tag = super::NameAddr::parse(line.value.get(&self.buffer))
-            .is_ok_and(|address| address.params.get("tag").is_some());
+        let has_tag = if self.noted {
+            self.message.to_tag.is_some()
+        } else {
+            super::NameAddr::parse(line.value.get(&self.buffer))
+                .is_ok_and(|address| address.params.get("tag").is_some())
+        };
         if has_tag {
             return self;
         }
@@ -79,7 +99,7 @@ impl Builder {
         let end = line.value.end as usize;
         let before = self.buffer.len();
         self.buffer.extend_from_slice(b";tag=");
-        self.put(tag);
+        let tag = self.put(tag);
         let added = self.buffer.len() - before;
         if let Some(tail) = self.buffer.get_mut(end..) {
             tail.rotate_right(added);
@@ -92,6 +112,11 @@ impl Builder {
             }
             line.value.end += added;
         }
+        let moved = |at: u32| (end + at as usize - before) as u32;
+        self.message.to_tag = Some(Span {
+            start: moved(tag.start),
+            end: moved(tag.end),
+        });
         self
     }
 
@@ -171,21 +196,24 @@ impl Builder {
     }
 
     fn end(mut self, body: &[u8]) -> Message {
-        self = self.header_fmt(Name::ContentLength, format_args!("{}", body.len()));
+        self = self.header(Name::ContentLength, Decimal::of(body.len()).as_bytes());
         self.buffer.extend_from_slice(b"\r\n");
         let mut message = self.message;
         message.body = self.buffer.len() as u32;
         self.buffer.extend_from_slice(body);
         message.bytes = self.buffer.freeze();
-        // The check also fills what the accessors need; a message that lacks a mandatory header answers them with nothing.
-        let _ = message.check();
-        message
+        if !self.noted {
+            // The check also fills what the accessors need; a message that lacks a mandatory header answers them with nothing.
+            let _ = message.check();
+        }
+        message.into()
     }
 
     fn empty() -> Builder {
         Builder {
             buffer: BytesMut::with_capacity(ROOM_BYTES),
-            message: Message::empty(),
+            message: Parts::empty(),
+            noted: false,
         }
     }
 
@@ -196,7 +224,10 @@ impl Builder {
         } else {
             reason
         };
-        let _ = write!(builder.buffer, "SIP/2.0 {code} ");
+        builder.buffer.extend_from_slice(b"SIP/2.0 ");
+        let digits = Decimal::of(usize::from(code.as_u16()));
+        builder.buffer.extend_from_slice(digits.as_bytes());
+        builder.buffer.extend_from_slice(b" ");
         let reason = builder.put(reason.as_bytes());
         builder.buffer.extend_from_slice(b"\r\n");
         builder.message.start = Start::Response {
@@ -232,6 +263,38 @@ impl Builder {
     }
 }
 
+/// A number as text, without the machinery of formatting: every message that is written has two of them.
+struct Decimal {
+    digits: [u8; DECIMAL_DIGITS],
+    first: usize,
+}
+
+/// Of the largest `usize`.
+const DECIMAL_DIGITS: usize = 20;
+
+impl Decimal {
+    fn of(number: usize) -> Decimal {
+        let mut decimal = Decimal {
+            digits: [b'0'; DECIMAL_DIGITS],
+            first: DECIMAL_DIGITS,
+        };
+        let mut left = number;
+        for (at, digit) in decimal.digits.iter_mut().enumerate().rev() {
+            *digit = b'0' + (left % 10) as u8;
+            decimal.first = at;
+            left /= 10;
+            if left == 0 {
+                break;
+            }
+        }
+        decimal
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        self.digits.get(self.first..).unwrap_or_default()
+    }
+}
+
 /// Formats into a buffer with CR, LF and NUL as spaces.
 struct Clean<'a>(&'a mut BytesMut);
 
@@ -256,7 +319,7 @@ pub(super) fn put_clean(buffer: &mut BytesMut, value: &[u8]) {
 
 impl From<Builder> for Bytes {
     fn from(builder: Builder) -> Bytes {
-        builder.finish().bytes
+        builder.finish().bytes().clone()
     }
 }
 

@@ -1,11 +1,11 @@
 //! The mandatory headers: checked once when a message is made, plain values ever after (RFC 3261 §8.1.1).
 #![deny(clippy::indexing_slicing)]
 
-use super::message::{Message, NOWHERE, Span, Start};
+use super::message::{NOWHERE, Parts, Span, Start};
 use super::parse::number;
 use super::{CSeq, Fault, Method, Name, NameAddr, ParseError, Via, split_commas};
 
-impl Message {
+impl Parts {
     /// Checks top Via, From, To, Call-ID, CSeq and Max-Forwards and notes what the accessors need. Notes as much as there
     /// is even if something is wrong, for messages that are our own work.
     pub(super) fn check(&mut self) -> Result<(), ParseError> {

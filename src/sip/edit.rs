@@ -9,7 +9,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::builder::put_clean;
 use super::header::lists::split_at;
-use super::message::{First, Line, Message, Span, Start};
+use super::message::{First, Line, Message, Parts, Span, Start};
 use super::{Name, Via, split_commas};
 
 /// Hops given to a request that came without Max-Forwards (RFC 3261 §16.6 item 3).
@@ -58,7 +58,7 @@ pub fn stamp_received(message: &Message, received: IpAddr, rport: u16) -> Messag
         value.extend_from_slice(format!(";rport={rport}").as_bytes());
     }
     let place = Span::of(message.text(), via.raw);
-    splice(message, place, &value)
+    splice(message, place, &value).into()
 }
 
 /// Puts our Via on top (RFC 3261 §16.6 item 8). `value` is `SIP/2.0/UDP host:port;branch=…`.
@@ -100,7 +100,7 @@ pub fn pop(message: &Message, name: Name) -> Message {
             };
             let mut changed = splice(message, gone, b"");
             changed.relist();
-            changed
+            changed.into()
         }
         None => remove_lines(message, |at, _| at == index),
     }
@@ -109,7 +109,7 @@ pub fn pop(message: &Message, name: Name) -> Message {
 /// Another Request-URI; a response is left as it is.
 pub fn set_uri(message: &Message, uri: &[u8]) -> Message {
     match message.start {
-        Start::Request { uri: place } => splice(message, place, uri),
+        Start::Request { uri: place } => splice(message, place, uri).into(),
         Start::Response { .. } => message.clone(),
     }
 }
@@ -160,12 +160,12 @@ pub fn decrement_max_forwards(message: &Message) -> Option<Message> {
         Some(hops) => {
             let hops = hops.checked_sub(1)?.to_string();
             let place = message.span_at(message.first.of(Name::MaxForwards));
-            Some(splice(message, place, hops.as_bytes()))
+            Some(splice(message, place, hops.as_bytes()).into())
         }
     }
 }
 
-impl Message {
+impl Parts {
     /// Notes anew which lines are first and what stands in them.
     fn relist(&mut self) {
         self.first = First::NONE;
@@ -222,11 +222,11 @@ fn insert(message: &Message, index: usize, name: Name, value: &[u8]) -> Message 
         },
     );
     changed.relist();
-    changed
+    changed.into()
 }
 
 fn remove_lines(message: &Message, mut is_gone: impl FnMut(usize, &Line) -> bool) -> Message {
-    let mut changed = message.clone();
+    let mut changed = Parts::clone(message);
     for index in (0..message.lines.len()).rev() {
         if message
             .lines
@@ -238,11 +238,11 @@ fn remove_lines(message: &Message, mut is_gone: impl FnMut(usize, &Line) -> bool
         }
     }
     changed.relist();
-    changed
+    changed.into()
 }
 
 /// The message with `with` in the place of `place`; CR, LF and NUL are the caller's to avoid except in inserted lines.
-fn splice(message: &Message, place: Span, with: &[u8]) -> Message {
+fn splice(message: &Parts, place: Span, with: &[u8]) -> Parts {
     let cut = |bytes: &Bytes| -> Bytes {
         let mut out = BytesMut::with_capacity(bytes.len() + with.len());
         let (head, rest) = bytes
@@ -266,7 +266,7 @@ fn splice(message: &Message, place: Span, with: &[u8]) -> Message {
         }
         moved(&mut span.end);
     };
-    let mut changed = message.clone();
+    let mut changed = Parts::clone(message);
     changed.bytes = cut(&message.bytes);
     changed.unfolded = message.unfolded.as_ref().map(cut);
     match &mut changed.start {

@@ -3,6 +3,8 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use smallvec::SmallVec;
@@ -38,7 +40,11 @@ impl Span {
     }
 }
 
-/// One header field: sixteen bytes, so that thirty-two of them fit the message itself.
+/// Header fields for which there is room in the message itself. Messages are kept for half a minute, so that each byte of theirs is cold
+/// memory when it is written: more room than most need costs more than the allocation of those that need more.
+const LINES_INLINE: usize = 16;
+
+/// One header field: sixteen bytes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Line {
     pub(super) start: u32,
@@ -88,8 +94,15 @@ impl First {
 ///
 /// Owns one buffer; header values are slices of it, parsed when asked for. [`Message::parse`] guarantees that top Via, From,
 /// To, Call-ID and CSeq exist and are well formed, so their accessors return plain values. A clone shares the buffer.
+///
+/// Messages go through many hands and are kept by several (a transaction, a leg, the wire), so that a `Message` is only a share of
+/// its [`Parts`]: moving or cloning it costs nothing.
 #[derive(Clone)]
-pub struct Message {
+pub struct Message(Arc<Parts>);
+
+/// What a [`Message`] is made of, and all that can be asked of it.
+#[derive(Clone, Debug)]
+pub struct Parts {
     /// As received or written, without leading line ends and without what follows the body.
     pub(super) bytes: Bytes,
     /// The same with line folding replaced by spaces, byte for byte, if there is any: spans fit both.
@@ -97,7 +110,7 @@ pub struct Message {
     pub(super) start: Start,
     /// Of the request line; of CSeq in a response.
     pub(super) method: Method,
-    pub(super) lines: SmallVec<[Line; 32]>,
+    pub(super) lines: SmallVec<[Line; LINES_INLINE]>,
     pub(super) body: u32,
     pub(super) first: First,
     pub(super) cseq_number: u32,
@@ -108,7 +121,27 @@ pub struct Message {
 impl Message {
     /// A placeholder without content, for taking a message out of its place. Never send it.
     pub fn empty() -> Message {
-        Message {
+        Parts::empty().into()
+    }
+}
+
+impl From<Parts> for Message {
+    fn from(parts: Parts) -> Message {
+        Message(Arc::new(parts))
+    }
+}
+
+impl Deref for Message {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+impl Parts {
+    pub(super) fn empty() -> Parts {
+        Parts {
             bytes: Bytes::new(),
             unfolded: None,
             start: Start::Request {

@@ -23,7 +23,7 @@ mod values;
 pub use builder::Builder;
 pub use error::{Fault, ParseError, Salvaged};
 pub use header::name::Name;
-pub use message::Message;
+pub use message::{Message, Parts};
 pub use method::Method;
 pub use status::StatusCode;
 

@@ -4,7 +4,7 @@
 use bytes::{Buf, Bytes, BytesMut};
 
 use super::error::START_LINE;
-use super::message::{Line, Message, Span, Start};
+use super::message::{Line, Message, Parts, Span, Start};
 use super::method::{is_token, is_token_byte};
 use super::{Fault, Method, Name, ParseError, StatusCode};
 use crate::base::limits::{HEADERS_MAX, MESSAGE_BYTES_MAX};
@@ -18,7 +18,7 @@ impl Message {
     pub fn parse(datagram: Bytes) -> Result<Message, ParseError> {
         let mut message = cut(datagram)?;
         message.check()?;
-        Ok(message)
+        Ok(message.into())
     }
 }
 
@@ -74,7 +74,7 @@ fn line_end(text: &[u8], from: usize, ends: Option<Ends>) -> Result<Option<Found
 }
 
 /// Everything but the check of the mandatory headers.
-fn cut(mut bytes: Bytes) -> Result<Message, ParseError> {
+fn cut(mut bytes: Bytes) -> Result<Parts, ParseError> {
     let blank = bytes
         .iter()
         .take_while(|byte| matches!(byte, b'\r' | b'\n'))
@@ -83,7 +83,7 @@ fn cut(mut bytes: Bytes) -> Result<Message, ParseError> {
     if bytes.len() > MESSAGE_BYTES_MAX {
         return Err(ParseError::with("message", Fault::TooLarge).at(MESSAGE_BYTES_MAX));
     }
-    let mut message = Message::empty();
+    let mut message = Parts::empty();
     let Some(first) = line_end(&bytes, 0, None)? else {
         return Err(ParseError::new(START_LINE));
     };
@@ -114,7 +114,7 @@ fn cut(mut bytes: Bytes) -> Result<Message, ParseError> {
     Ok(message)
 }
 
-fn start_line(message: &mut Message, bytes: &Bytes, end: usize) -> Result<(), ParseError> {
+fn start_line(message: &mut Parts, bytes: &Bytes, end: usize) -> Result<(), ParseError> {
     let line = bytes.get(..end).unwrap_or_default();
     if line
         .get(..4)
@@ -202,7 +202,7 @@ fn status_line(line: &[u8]) -> Result<Start, ParseError> {
 }
 
 fn header_line(
-    message: &mut Message,
+    message: &mut Parts,
     bytes: &[u8],
     start: usize,
     end: usize,
@@ -233,7 +233,7 @@ fn header_line(
 
 /// A line that begins with white space belongs to the value before it. Says whether that value now has a line end in it.
 fn continuation(
-    message: &mut Message,
+    message: &mut Parts,
     bytes: &[u8],
     start: usize,
     end: usize,
@@ -268,7 +268,7 @@ fn blanks<'a>(bytes: impl Iterator<Item = &'a u8>) -> usize {
 }
 
 /// A copy in which folds are spaces, so that no parser of values has to know folding (RFC 3261 §7.3.1).
-fn unfold(message: &Message, bytes: &[u8]) -> Bytes {
+fn unfold(message: &Parts, bytes: &[u8]) -> Bytes {
     let mut copy = BytesMut::from(bytes);
     for line in message.lines.iter().filter(|line| line.folded) {
         let value = line.value.start as usize..line.value.end as usize;
@@ -282,7 +282,7 @@ fn unfold(message: &Message, bytes: &[u8]) -> Bytes {
 }
 
 /// Where the body ends. More promised than there is means that the datagram was cut on its way (RFC 3261 §18.3).
-fn body_end(message: &Message, bytes: &[u8], start: usize) -> Result<usize, ParseError> {
+fn body_end(message: &Parts, bytes: &[u8], start: usize) -> Result<usize, ParseError> {
     let line = message.span_at(message.first.of(Name::ContentLength));
     if line == Span::default() {
         return Ok(bytes.len());

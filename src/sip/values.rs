@@ -1,11 +1,11 @@
 //! Accessors that parse: addresses, hops, numbers and options of a message.
 #![deny(clippy::indexing_slicing)]
 
-use super::message::Message;
+use super::message::Parts;
 use super::parse::number;
 use super::{CSeq, ContactValue, Name, NameAddr, ParseError, Uri, Via, split_commas};
 
-impl Message {
+impl Parts {
     /// The Request-URI, parsed. An error here is a 400, or a 416 if only the scheme is foreign to who asks.
     pub fn uri(&self) -> Result<Uri<'_>, ParseError> {
         Uri::parse(self.uri_bytes())

@@ -4,6 +4,8 @@ use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use smallvec::smallvec;
+
 use super::core::Switch;
 use crate::auth::{self, Algorithm, Outcome, Policy};
 use crate::base::{Duration, Instant, Map, Now};
@@ -79,6 +81,9 @@ impl Failures {
     }
 
     fn right(&mut self, source: IpAddr, user: &str) {
+        if self.counts.is_empty() {
+            return;
+        }
         self.counts.remove(&(source, counted(user).to_owned()));
     }
 
@@ -179,16 +184,12 @@ impl Switch {
         } else {
             header
         };
-        if !self.answers_us(request, header, ip) {
-            // from before a restart, or of a phone that moved: it asks nobody for the password again (RFC 7616 §3.3)
-            return self.challenge(now, key, ip, request, proxy, true, algorithm);
-        }
         // phones and testers put the proxy's address into the digest URI whatever the Request-URI is; a response seen on the way is
         // worthless all the same, because its nonce count is used up
         let policy = Policy {
             check_uri: false,
-            algorithms: vec![algorithm],
-            ..Policy::new(&*settings.server.domain)
+            algorithms: smallvec![algorithm],
+            ..Policy::new(settings.server.domain.clone())
         };
         let found = |name: &str| {
             settings
@@ -197,7 +198,16 @@ impl Switch {
                 .and_then(|user| user.password.as_ref())
                 .map(std::borrow::Cow::Borrowed)
         };
-        match auth::authenticate(&mut self.nonces, now, request, header, &policy, found) {
+        let outcome = auth::authenticate(
+            &mut self.nonces,
+            now,
+            request,
+            header,
+            Some(ip),
+            &policy,
+            found,
+        );
+        match outcome {
             Outcome::Granted { username } => {
                 self.guard.succeeded(now, ip);
                 self.failures.right(ip, &username);
@@ -212,9 +222,15 @@ impl Switch {
                 if from != username {
                     return self.refuse(now, key, flow, request, StatusCode::FORBIDDEN);
                 }
-                Source::Known(Endpoint::Extension(Arc::from(username)))
+                Source::Known(Endpoint::Extension(
+                    match settings.directory.user(&username) {
+                        Some(user) => user.extension.clone(),
+                        None => Arc::from(username),
+                    },
+                ))
             }
             Outcome::Missing => self.challenge(now, key, ip, request, proxy, false, algorithm),
+            // from before a restart, or of a phone that moved: it asks nobody for the password again (RFC 7616 §3.3)
             Outcome::Stale => self.challenge(now, key, ip, request, proxy, true, algorithm),
             Outcome::Wrong => {
                 let user = request.from().uri.user_text().unwrap_or_default();
@@ -245,17 +261,6 @@ impl Switch {
                 self.refuse(now, key, flow, request, StatusCode::BAD_REQUEST)
             }
         }
-    }
-
-    /// True when all credentials for our realm answer challenges that went to `source`. Others are not even looked at, right or wrong:
-    /// a stranger who writes somebody's address into its datagrams must not have that address banned, nor guess where nobody counts.
-    fn answers_us(&self, request: &Message, header: Name, source: IpAddr) -> bool {
-        let realm = self.settings.server.domain.as_bytes();
-        request
-            .headers(header)
-            .filter_map(|value| crate::sip::Credentials::parse(value).ok())
-            .filter(|credentials| *credentials.realm == *realm)
-            .all(|credentials| self.nonces.was_issued_to(&credentials.nonce, source))
     }
 
     /// A line for the operator about a refusal, unless that source has had its own lately.

@@ -2,6 +2,8 @@
 
 use std::hash::{BuildHasher, Hasher};
 
+use smallvec::SmallVec;
+
 use crate::base::Entropy;
 use crate::base::map::HashKey;
 use crate::sip::{Message, Method, Via};
@@ -51,39 +53,41 @@ pub(super) struct MatchKey(u128);
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(super) struct MergeKey(u128);
 
-struct Fingerprint<H: Hasher>(H, H);
+/// What goes into a fingerprint, gathered so that each of the two hashes takes it at once: hashing many small parts costs
+/// several times as much.
+struct Fingerprint(SmallVec<[u8; 192]>);
 
-fn fingerprint() -> Fingerprint<impl Hasher> {
-    let mut first = HashKey::default().build_hasher();
-    let mut second = HashKey::default().build_hasher();
-    first.write_u8(1);
-    second.write_u8(2);
-    Fingerprint(first, second)
+fn fingerprint() -> Fingerprint {
+    Fingerprint(SmallVec::new())
 }
 
-impl<H: Hasher> Fingerprint<H> {
+impl Fingerprint {
     fn number(&mut self, number: u32) {
-        self.0.write_u32(number);
-        self.1.write_u32(number);
+        self.0.extend_from_slice(&number.to_le_bytes());
     }
 
     fn bytes(&mut self, bytes: &[u8]) {
         self.number(u32::try_from(bytes.len()).unwrap_or(u32::MAX));
-        self.0.write(bytes);
-        self.1.write(bytes);
+        self.0.extend_from_slice(bytes);
     }
 
     /// Like [`Fingerprint::bytes`], blind to the case of ASCII letters.
     fn caseless(&mut self, bytes: &[u8]) {
-        if bytes.iter().any(u8::is_ascii_uppercase) {
-            self.bytes(&bytes.to_ascii_lowercase());
-        } else {
-            self.bytes(bytes);
+        self.bytes(bytes);
+        let start = self.0.len() - bytes.len();
+        if let Some(written) = self.0.get_mut(start..) {
+            written.make_ascii_lowercase();
         }
     }
 
-    fn finish(self) -> u128 {
-        (u128::from(self.0.finish()) << 64) | u128::from(self.1.finish())
+    fn finish(&self) -> u128 {
+        let half = |number: u8| {
+            let mut hasher = HashKey::default().build_hasher();
+            hasher.write_u8(number);
+            hasher.write(&self.0);
+            u128::from(hasher.finish())
+        };
+        half(1) << 64 | half(2)
     }
 }
 

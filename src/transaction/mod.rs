@@ -32,7 +32,8 @@ use matching::{MatchKey, MergeKey};
 use non_invite_client::NonInviteClient;
 use non_invite_server::NonInviteServer;
 
-use crate::base::{Arena, Entropy, Instant, Key, Map, Now, TimerQueue};
+use crate::base::map::PrintMap;
+use crate::base::{Arena, Entropy, Instant, Key, Now, TimerQueue};
 use crate::sip::{Message, Method};
 use crate::transport::{ConnectionId, Flow};
 
@@ -128,10 +129,10 @@ pub struct Transactions<U: Copy> {
     non_invite_servers: Arena<NonInviteServer>,
     invite_clients: Arena<InviteClient<U>>,
     non_invite_clients: Arena<NonInviteClient<U>>,
-    servers: Map<MatchKey, ServerKey>,
-    clients: Map<MatchKey, ClientKey>,
+    servers: PrintMap<MatchKey, ServerKey>,
+    clients: PrintMap<MatchKey, ClientKey>,
     /// The first INVITE of each From tag, Call-ID and CSeq.
-    merges: Map<MergeKey, ServerKey>,
+    merges: PrintMap<MergeKey, ServerKey>,
     timers: TimerQueue<(Owner, Timer)>,
     entropy: Entropy,
     large: size::LargeRequests,
@@ -145,9 +146,9 @@ impl<U: Copy> Transactions<U> {
             non_invite_servers: Arena::new(),
             invite_clients: Arena::new(),
             non_invite_clients: Arena::new(),
-            servers: Map::default(),
-            clients: Map::default(),
-            merges: Map::default(),
+            servers: PrintMap::default(),
+            clients: PrintMap::default(),
+            merges: PrintMap::default(),
             timers: TimerQueue::new(),
             entropy,
             large: size::LargeRequests::default(),

@@ -44,8 +44,11 @@ impl<'a> Iterator for Split<'a> {
 
 /// The place of the first `wanted` outside of quoted strings and angle brackets. An unclosed quote or bracket reaches to the end.
 pub(crate) fn find_outside(value: &[u8], wanted: u8) -> Option<usize> {
-    // Most values have no delimiter at all, and that is told much faster than quotes are followed.
-    memchr::memchr(wanted, value)?;
+    // Most values have no delimiter at all, or nothing that could hide it: both are told much faster than quotes are followed.
+    let first = memchr::memchr(wanted, value)?;
+    if memchr::memchr2(b'"', b'<', value.get(..first)?).is_none() {
+        return Some(first);
+    }
     let mut quoted = false;
     let mut escaped = false;
     let mut angle = false;
@@ -96,17 +99,14 @@ pub(crate) fn closes(value: &[u8]) -> bool {
 /// The content of a quoted string that begins at the start of `value`, and what follows it. `None` when it does not close.
 pub(crate) fn quoted(value: &[u8]) -> Option<(&[u8], &[u8])> {
     let inner = value.strip_prefix(b"\"")?;
-    let mut escaped = false;
-    for (at, &byte) in inner.iter().enumerate() {
-        if escaped {
-            escaped = false;
-        } else if byte == b'\\' {
-            escaped = true;
-        } else if byte == b'"' {
+    let mut from = 0;
+    loop {
+        let at = from + memchr::memchr2(b'"', b'\\', inner.get(from..)?)?;
+        if inner.get(at) == Some(&b'"') {
             return Some((inner.get(..at)?, inner.get(at + 1..)?));
         }
+        from = at + 2; // what is escaped is content
     }
-    None
 }
 
 /// Resolves the escapes of a quoted string's content.

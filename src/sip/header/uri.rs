@@ -41,7 +41,48 @@ pub struct Uri<'a> {
     pub raw: &'a [u8],
 }
 
+/// What a byte may mean in a URI, as bits; most mean nothing.
+const FORBIDDEN: u8 = 1;
+const AT: u8 = 2;
+const SEMICOLON: u8 = 4;
+const QUESTION: u8 = 8;
+const NO_HOST: u8 = 16;
+
+const MEANING: [u8; 256] = {
+    let mut table = [0u8; 256];
+    let mut byte = 0usize;
+    while byte < 256 {
+        let char = byte as u8;
+        let mut meaning = match char {
+            0..=b' ' | 0x7f | b'<' | b'>' | b'"' => FORBIDDEN,
+            b'@' => AT,
+            b';' => SEMICOLON,
+            b'?' => QUESTION,
+            _ => 0,
+        };
+        if !(char.is_ascii_alphanumeric() || matches!(char, b'-' | b'.' | b'_')) {
+            meaning |= NO_HOST;
+        }
+        // in range: the loop ends at the table's length
+        #[allow(clippy::indexing_slicing)]
+        {
+            table[byte] = meaning;
+        }
+        byte += 1;
+    }
+    table
+};
+
+fn meaning(byte: u8) -> u8 {
+    MEANING.get(usize::from(byte)).copied().unwrap_or(FORBIDDEN)
+}
+
 fn scheme_of(raw: &[u8]) -> Option<(Scheme, &[u8])> {
+    if let Some((name, rest)) = raw.split_at_checked(4)
+        && name.eq_ignore_ascii_case(b"sip:")
+    {
+        return Some((Scheme::Sip, rest));
+    }
     let colon = memchr::memchr(b':', raw)?;
     let (name, rest) = (raw.get(..colon)?, raw.get(colon + 1..)?);
     let scheme = if name.eq_ignore_ascii_case(b"sip") {
@@ -65,10 +106,7 @@ fn scheme_of(raw: &[u8]) -> Option<(Scheme, &[u8])> {
 }
 
 fn is_host(host: &[u8]) -> bool {
-    !host.is_empty()
-        && host
-            .iter()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(byte))
+    !host.is_empty() && host.iter().all(|byte| meaning(*byte) & NO_HOST == 0)
 }
 
 /// Host and port as they stand in a URI or in Via: names, IPv4, `[IPv6]`. White space around the colon is the caller's.
@@ -87,10 +125,16 @@ pub(crate) fn host_port(text: &[u8]) -> Result<(&[u8], Option<u16>), ParseError>
             (host, inner.get(end + 1..).ok_or_else(bad)?)
         }
         None => {
-            let end = memchr::memchr(b':', text).unwrap_or(text.len());
+            let end = text
+                .iter()
+                .position(|byte| *byte == b':')
+                .unwrap_or(text.len());
             let host = text.get(..end).ok_or_else(bad)?.trim_ascii_end();
             if !is_host(host) {
                 return Err(bad());
+            }
+            if end == text.len() {
+                return Ok((host, None));
             }
             (host, text.get(end..).ok_or_else(bad)?)
         }
@@ -113,9 +157,8 @@ impl<'a> Uri<'a> {
     /// Reads a URI. Of unknown schemes only the characters are checked.
     pub fn parse(raw: &'a [u8]) -> Result<Uri<'a>, ParseError> {
         let bad = || ParseError::new("URI");
-        if raw.iter().any(|&byte| {
-            byte <= b' ' || byte == 0x7f || byte == b'<' || byte == b'>' || byte == b'"'
-        }) {
+        let seen = raw.iter().fold(0, |seen, byte| seen | meaning(*byte));
+        if seen & FORBIDDEN != 0 {
             return Err(ParseError::new("character in URI"));
         }
         let (scheme, rest) = scheme_of(raw).ok_or_else(bad)?;
@@ -147,17 +190,23 @@ impl<'a> Uri<'a> {
             }
             Scheme::Sip | Scheme::Sips => {
                 // user parts may hold ';' and '?', so the '@' is found first; hosts never hold one
-                let hostpart = match memchr::memrchr(b'@', before_headers(rest)) {
+                let at = match seen & (AT | QUESTION) {
+                    0 | QUESTION => None,
+                    AT => rest.iter().rposition(|byte| *byte == b'@'),
+                    _ => memchr::memrchr(b'@', before_headers(rest)),
+                };
+                let hostpart = match at {
                     Some(at) => {
                         let userinfo = rest.get(..at).ok_or_else(bad)?;
-                        let (user, password) = match memchr::memchr(b':', userinfo) {
+                        let colon = userinfo.iter().position(|byte| *byte == b':');
+                        let (user, password) = match colon {
                             Some(colon) => (
                                 userinfo.get(..colon).ok_or_else(bad)?,
                                 userinfo.get(colon + 1..),
                             ),
                             None => (userinfo, None),
                         };
-                        if user.is_empty() || user.contains(&b'@') {
+                        if user.is_empty() || user.iter().any(|byte| *byte == b'@') {
                             return Err(ParseError::new("user part"));
                         }
                         uri.user = Some(user);
@@ -166,10 +215,12 @@ impl<'a> Uri<'a> {
                     }
                     None => rest,
                 };
+                if seen & (SEMICOLON | QUESTION) == 0 {
+                    (uri.host, uri.port) = host_port(hostpart)?;
+                    return Ok(uri);
+                }
                 let end = memchr::memchr2(b';', b'?', hostpart).unwrap_or(hostpart.len());
-                let (host, port) = host_port(hostpart.get(..end).ok_or_else(bad)?)?;
-                uri.host = host;
-                uri.port = port;
+                (uri.host, uri.port) = host_port(hostpart.get(..end).ok_or_else(bad)?)?;
                 let tail = hostpart.get(end..).unwrap_or_default();
                 let question = memchr::memchr(b'?', tail).unwrap_or(tail.len());
                 uri.params = Params::new(

@@ -27,9 +27,16 @@ impl<'a> Via<'a> {
     pub fn parse(raw: &'a [u8]) -> Result<Via<'a>, ParseError> {
         let bad = || ParseError::new("Via");
         let raw = raw.trim_ascii();
-        let rest = strip_word(raw, b"SIP").ok_or_else(bad)?;
-        let rest = strip_word(rest.strip_prefix(b"/").ok_or_else(bad)?, b"2.0").ok_or_else(bad)?;
-        let rest = rest.strip_prefix(b"/").ok_or_else(bad)?.trim_ascii_start();
+        let rest = match raw.strip_prefix(b"SIP/2.0/") {
+            Some(rest) => rest,
+            None => {
+                let rest = strip_word(raw, b"SIP").ok_or_else(bad)?;
+                let rest = rest.strip_prefix(b"/").ok_or_else(bad)?;
+                let rest = strip_word(rest, b"2.0").ok_or_else(bad)?;
+                rest.strip_prefix(b"/").ok_or_else(bad)?
+            }
+        };
+        let rest = rest.trim_ascii_start();
         let end = rest
             .iter()
             .position(u8::is_ascii_whitespace)
