@@ -10,7 +10,6 @@ pub mod number;
 pub mod place;
 pub mod user;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use dialled::dialled;
@@ -19,20 +18,22 @@ pub use number::{NumberFormat, e164};
 pub use place::Place;
 pub use user::{Device, Role, User};
 
+use crate::base::Map;
+
 /// Everybody that the files define. Cheap to share: users are behind `Arc`.
 #[derive(Debug, Default, Clone, PartialEq)]
 pub struct Directory {
     users: Vec<Arc<User>>,
-    by_extension: BTreeMap<Arc<str>, usize>,
-    by_number: BTreeMap<Arc<str>, usize>,
+    by_extension: Map<Arc<str>, usize>,
+    by_number: Map<Arc<str>, usize>,
     lists: Vec<Arc<List>>,
 }
 
 impl Directory {
     /// A directory of `users`. Where two users share an extension or a number the first keeps it; `config` reports the second.
     pub fn new(users: Vec<Arc<User>>) -> Self {
-        let mut by_extension = BTreeMap::new();
-        let mut by_number = BTreeMap::new();
+        let mut by_extension = Map::default();
+        let mut by_number = Map::default();
         for (index, user) in users.iter().enumerate() {
             by_extension.entry(user.extension.clone()).or_insert(index);
             if let Some(number) = &user.number {
