@@ -12,7 +12,7 @@ use super::check::load;
 use super::{ConfigArgs, WRONG, complain, say};
 use crate::base::WallTime;
 use crate::config::Settings;
-use crate::dialplan::{CallFacts, Goto, Route, RuleVerdict, StepKind, Steps, Variables};
+use crate::dialplan::{CallFacts, Goto, Headers, Route, RuleVerdict, StepKind, Steps, Variables};
 use crate::directory::{Place, e164};
 
 /// Deepest nesting of menus and jumps that is shown.
@@ -100,12 +100,12 @@ fn facts(arguments: &RouteArgs, settings: &Settings) -> Result<CallFacts, String
         Some(trunk) => trunk.number_format.inward(text),
         None => e164(text).unwrap_or_else(|| text.to_owned()),
     };
-    let mut headers = std::collections::BTreeMap::new();
+    let mut headers = Headers::default();
     for header in &arguments.header {
         let (name, value) = header
             .split_once(':')
             .ok_or_else(|| format!("`{header}` is not a header like `X-Campaign: spring`"))?;
-        headers.insert(name.trim().to_ascii_lowercase(), value.trim().to_owned());
+        headers.add(name.trim(), value.trim());
     }
     Ok(CallFacts {
         profile: profile.name.clone(),
@@ -114,7 +114,7 @@ fn facts(arguments: &RouteArgs, settings: &Settings) -> Result<CallFacts, String
         to: number(&arguments.to),
         trunk: trunk.map(|trunk| trunk.name.clone()),
         caller_name: String::new(),
-        headers,
+        headers: Arc::new(headers),
         language: arguments.language.clone(),
     })
 }

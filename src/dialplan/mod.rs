@@ -24,4 +24,4 @@ pub use model::{
 pub use pattern::Pattern;
 pub use route::{CallFacts, Dialplan, Found, Route, RuleVerdict};
 pub use run::Run;
-pub use template::{Template, Variables};
+pub use template::{Headers, Template, Variables};

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::hours::Hours;
 use super::model::{Context, Group, HeaderTest, Menu, Model, Rule, Steps};
 use super::pattern::{Captures, Pattern, Specificity};
-use super::template::Variables;
+use super::template::{Headers, Variables};
 use crate::base::WallTime;
 use crate::directory::Place;
 
@@ -28,7 +28,7 @@ pub struct CallFacts {
     /// Caller's display name; may be empty.
     pub caller_name: String,
     /// Headers that rules may test, by lower-case name; the first value of each.
-    pub headers: BTreeMap<String, String>,
+    pub headers: Arc<Headers>,
     /// Language of the caller, or empty.
     pub language: String,
 }
@@ -36,7 +36,7 @@ pub struct CallFacts {
 impl CallFacts {
     /// The facts as variables: `from`, `to`, `number`, `caller-name`, `profile`, `context`, `trunk`, `language`, `header.NAME`.
     pub fn variables(&self) -> Variables {
-        let mut variables = Variables::default();
+        let mut variables = Variables::of(self.headers.clone());
         for (name, value) in [
             ("from", self.from.as_str()),
             ("to", &self.to),
@@ -48,9 +48,6 @@ impl CallFacts {
             ("language", &self.language),
         ] {
             variables.set(name, value);
-        }
-        for (name, value) in &self.headers {
-            variables.set(&format!("header.{}", name.to_ascii_lowercase()), value);
         }
         variables
     }

@@ -7,29 +7,94 @@ use std::sync::Arc;
 /// Longest value of a variable, in characters. Guess: no header value that a dialplan should carry is longer.
 pub const VALUE_CHARS_MAX: usize = 512;
 
-/// Variables of one run. Values are checked text: without control characters, so that none can end a header line.
+/// Header fields of a call, as rules and templates may ask for them. Most calls have a dozen and nobody asks, so they lie in one
+/// text behind one another.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Variables(BTreeMap<Arc<str>, String>);
+pub struct Headers {
+    text: String,
+    /// Where each name and each value ends in `text`.
+    ends: Vec<(usize, usize)>,
+}
 
-impl Variables {
-    /// Sets a variable; control characters become spaces, and what is too long is cut.
-    pub fn set(&mut self, name: &str, value: &str) {
-        let clean = value
+impl Headers {
+    /// Adds a header; of two with the same name the first counts. Control characters become spaces, and what is too long is cut.
+    pub fn add(&mut self, name: &str, value: &str) {
+        self.text.push_str(name);
+        let name_end = self.text.len();
+        push_clean(&mut self.text, value);
+        self.ends.push((name_end, self.text.len()));
+    }
+
+    /// The value of the header with this name, in any case.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        let mut start = 0;
+        for (name_end, end) in &self.ends {
+            if self
+                .text
+                .get(start..*name_end)
+                .is_some_and(|known| known.eq_ignore_ascii_case(name))
+            {
+                return self.text.get(*name_end..*end);
+            }
+            start = *end;
+        }
+        None
+    }
+}
+
+impl<'a> FromIterator<(&'a str, &'a str)> for Headers {
+    fn from_iter<I: IntoIterator<Item = (&'a str, &'a str)>>(all: I) -> Headers {
+        let mut headers = Headers::default();
+        for (name, value) in all {
+            headers.add(name, value);
+        }
+        headers
+    }
+}
+
+/// Without control characters, and not too long.
+fn push_clean(to: &mut String, value: &str) {
+    if value.len() <= VALUE_CHARS_MAX && value.bytes().all(|byte| (b' '..0x7f).contains(&byte)) {
+        to.push_str(value);
+        return;
+    }
+    to.extend(
+        value
             .chars()
             .take(VALUE_CHARS_MAX)
-            .map(|c| if c.is_control() { ' ' } else { c })
-            .collect();
-        self.0.insert(name.into(), clean);
+            .map(|c| if c.is_control() { ' ' } else { c }),
+    );
+}
+
+/// Variables of one run. Values are checked text: without control characters, so that none can end a header line.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Variables {
+    set: BTreeMap<Arc<str>, String>,
+    headers: Arc<Headers>,
+}
+
+impl Variables {
+    /// None but `header.NAME` for each of these headers.
+    pub fn of(headers: Arc<Headers>) -> Self {
+        Variables {
+            set: BTreeMap::new(),
+            headers,
+        }
+    }
+
+    /// Sets a variable; control characters become spaces, and what is too long is cut.
+    pub fn set(&mut self, name: &str, value: &str) {
+        let mut clean = String::with_capacity(value.len().min(VALUE_CHARS_MAX));
+        push_clean(&mut clean, value);
+        self.set.insert(name.into(), clean);
     }
 
     /// The value, or `None` if it was never set.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str)
-    }
-
-    /// All variables, by name.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(name, value)| (&**name, value.as_str()))
+        match self.set.get(name) {
+            Some(value) => Some(value.as_str()),
+            None => self.headers.get(name.strip_prefix("header.")?),
+        }
     }
 }
 

@@ -562,7 +562,7 @@ impl Switch {
             to: to.to_string(),
             trunk: None,
             caller_name: leg.party.name.as_deref().unwrap_or_default().to_owned(),
-            headers: std::collections::BTreeMap::default(),
+            headers: Arc::default(),
             language: "en".to_owned(),
         };
         let mut run = Run::start(self.settings.dialplan.clone(), facts);

@@ -1,6 +1,5 @@
 //! Calls and their dialplan: what a step asks for is done, what comes of it goes back into the dialplan.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::core::Switch;
@@ -12,7 +11,7 @@ use crate::acd::{AcdCommand, AgentStatus, EndedBy, Withdrawal, WrapEndedBy};
 use crate::base::{Key, Now};
 use crate::call::{Call, CallEvent, CallOutput, Cause, Endpoint, Incoming, Role};
 use crate::dialplan::{
-    Action, CallFacts, DialOutcome, Feature, HangupCause, QueueExit, Run, StepInput,
+    Action, CallFacts, DialOutcome, Feature, HangupCause, Headers, QueueExit, Run, StepInput,
 };
 use crate::directory;
 use crate::event::{Direction, Party};
@@ -188,16 +187,14 @@ impl Switch {
             ),
             Endpoint::Unknown => (presented, dialled, None, display()),
         };
-        let mut headers = BTreeMap::new();
+        let mut headers = Headers::default();
         for (_, name, value) in request.each_header() {
             let (Ok(name), Ok(value)) = (std::str::from_utf8(name), std::str::from_utf8(value))
             else {
                 continue;
             };
             if value.len() <= 256 && !value.chars().any(char::is_control) {
-                headers
-                    .entry(name.trim().to_ascii_lowercase())
-                    .or_insert_with(|| value.to_owned());
+                headers.add(name.trim(), value);
             }
         }
         Some(CallFacts {
@@ -207,7 +204,7 @@ impl Switch {
             to,
             trunk,
             caller_name: name,
-            headers,
+            headers: Arc::new(headers),
             language: String::new(),
         })
     }
