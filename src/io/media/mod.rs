@@ -78,12 +78,15 @@ impl Workers {
         self.ring();
     }
 
-    /// The same for several commands: their workers look when [`Workers::ring`] is called.
+    /// The same for several commands: their workers look when [`Workers::ring`] is called. Nobody waits for the end of a stream: a
+    /// `Close` alone wakes nobody, its worker meets it when it is awake the next time, at most a quarter of a second later.
     pub fn queue(&self, command: MediaCommand) {
+        let urgent = !matches!(command, MediaCommand::Close { .. });
         let index = usize::from(worker_of(command.stream(), self.links.len()));
         if let Some(link) = self.links.get(index)
             && let Some(commands) = &link.commands
             && commands.send(command).is_ok()
+            && urgent
         {
             link.told.store(true, Ordering::Relaxed);
         }

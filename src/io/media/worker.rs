@@ -28,6 +28,8 @@ const GRID_NANOS: u64 = 5_000_000;
 const LATE_MAX: Duration = Duration::from_millis(100);
 /// How often streams are looked at for what time alone reveals. One-way audio is named within 3 s and this.
 const SWEEP: Duration = Duration::from_millis(250);
+/// How much later than that a worker without streams looks.
+const IDLE: Duration = Duration::from_secs(1);
 /// Own RTCP reports (RFC 3550 §6.2).
 const REPORT: Duration = Duration::from_secs(5);
 
@@ -106,13 +108,17 @@ impl<E: Fn(MediaEvent)> Worker<E> {
         let mut buffer = [0u8; DATAGRAM_BYTES_MAX];
         let mut sweep_at = self.now();
         loop {
-            let deadline = match (self.players.next_deadline(), self.index.is_empty()) {
-                (Some(player), _) => Some(player.min(sweep_at)),
-                (None, false) => Some(sweep_at),
-                (None, true) => None,
+            // without streams it is awake now and then all the same: nobody wakes it to close one that could not be opened
+            let rest = if self.index.is_empty() {
+                sweep_at + IDLE
+            } else {
+                sweep_at
             };
-            let now = self.now();
-            let timeout = deadline.map(|deadline| deadline.since(now));
+            let deadline = self
+                .players
+                .next_deadline()
+                .map_or(rest, |due| due.min(rest));
+            let timeout = Some(deadline.since(self.now()));
             ready.clear();
             if self.poller.wait(timeout, &mut ready).is_err() {
                 // only a broken descriptor of our own can fail here: without it there is no media
@@ -121,12 +127,14 @@ impl<E: Fn(MediaEvent)> Worker<E> {
             let now = self.now();
             for token in &ready {
                 if *token == WAKE {
-                    if !self.take_commands() {
-                        return;
-                    }
+                    self.waker.clear();
                 } else {
                     self.readable(now, *token, &mut buffer);
                 }
+            }
+            // not only when woken: what is not urgent waits for any reason to be awake
+            if !self.take_commands() {
+                return;
             }
             self.play(now);
             if now >= sweep_at {
@@ -149,13 +157,11 @@ impl<E: Fn(MediaEvent)> Worker<E> {
 
     /// False when nobody can command any more.
     fn take_commands(&mut self) -> bool {
-        self.waker.clear();
         loop {
             match self.commands.try_recv() {
                 Ok(command) => {
                     let now = self.now();
                     self.obey(now, command);
-                    self.tell();
                 }
                 Err(TryRecvError::Empty) => return true,
                 Err(TryRecvError::Disconnected) => return false,
