@@ -6,10 +6,10 @@ CONFIG ?= .
 # How long each fuzz target runs.
 SECONDS_EACH ?= 30
 
-.PHONY: help run build test gates deps lint fmt bench fuzz prompts image clean
+.PHONY: help run build test gates deps lint fmt bench bench-sip fuzz prompts image clean
 
 help: ## this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
 
 run: build ## build the release and serve the shipped example (CONFIG=DIR for another configuration)
 	./target/release/strowger run --config $(CONFIG)
@@ -40,6 +40,11 @@ bench: build ## microbenches, then CPU per operation beside Kamailio and rtpengi
 	$(if $(BENCH_QUICK),,$(CARGO) bench --benches)
 	benches/side-by-side/sip/sip.py
 	benches/side-by-side/rtp/rtp.py $(if $(BENCH_QUICK),--runs 2)
+
+bench-sip: build ## CPU, latency and memory of signalling beside Kamailio, then instructions per operation against what is written down
+	scripts/test-deps.sh bench
+	benches/side-by-side/sip/sip.py
+	$(if $(BENCH_QUICK),,benches/instructions.py)
 
 fuzz: ## run every fuzz target for SECONDS_EACH seconds, on stable
 	./fuzz/run.sh $(SECONDS_EACH)

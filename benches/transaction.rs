@@ -82,6 +82,7 @@ impl Server {
             self.now,
             &message,
             Name::Authorization,
+            None,
             &self.policy,
             |_| Some(Cow::Borrowed(&self.stored)),
         );

@@ -2,14 +2,19 @@
 """Our signalling beside Kamailio: the same registrations and calls, rate, cores and minute, alternately; medians of CPU and memory.
 
 usage: sip.py [--runs 5] [--users 20000] [--register-rate 2000] [--calls 3000] [--call-rate 300] [--nice -15] [--keep]
+              [--phones 100000] [--held 2000]
        sip.py --quick                 two short runs each; the same as BENCH_QUICK=1
+       sip.py --only memory           one part of it: speed, memory
 
 A run starts a fresh server, registers a quarter of the phones to warm it, and then measures, each step with SIPp at its fixed rate:
-the registration of the other phones (CPU, and memory per phone: at once, with the transactions that UDP keeps for 32 s, and once, in
-the last run, after them), the registration of all phones once more (as phones do every hour:
+the registration of the other phones, the registration of all phones once more (as phones do every hour:
 the figure that counts), calls from INVITE to BYE without audio, and, where tcpdump is allowed, the latency that the server adds to
 an INVITE until its 180 and 200: what the caller saw less what the callee took. A run in which more than one operation in a thousand
 failed or was sent again does not count.
+
+Memory is measured once, with a server of each for itself: half of the phones register, then the other half, and what the second half
+added is divided by its number. Both times the transactions that UDP keeps for 32 s are waited for. The first half uses up what
+reading a configuration of so many phones left behind in the allocator. Then calls are held, and what they added is divided likewise.
 """
 import argparse
 import csv
@@ -36,6 +41,8 @@ PORT_REST_SECONDS = 10
 TRANSACTION_SECONDS = 32
 CALLEES = 1000
 TALK_MS = 500
+# calls per second that are set up to be held
+HELD_RATE = 100
 PEERS = ("strowger", "kamailio")
 
 
@@ -316,24 +323,16 @@ def percentile(values, share):
 # ---- a run
 
 
-def one_run(peer, args, processes, load, files, last):
-    """Gives every figure of one fresh server, or raises. In the last run it waits until no transaction is left."""
+def one_run(peer, args, processes, load, files):
+    """Gives every figure of one fresh server, or raises."""
     server, call_port, start = START[peer](processes, load.folder, args.users)
     figures = {"start": start}
     try:
         phones, callers = (PHONES, 5090), (CALLER, 5080)
         warm = args.users // 4
         steps = [load.measure(server.pid, "warm", "register.xml", phones, 5060, files["warm"], warm, args.register_rate)]
-        if last:
-            time.sleep(TRANSACTION_SECONDS + 2)
-        before = memory_bytes(family(server.pid))
         steps.append(load.measure(server.pid, "first", "register.xml", phones, 5060, files["rest"], args.users - warm, args.register_rate))
         figures["first"] = steps[-1]["us"]
-        time.sleep(1)
-        if last:
-            time.sleep(TRANSACTION_SECONDS + 2)
-        grown = memory_bytes(family(server.pid)) - before
-        figures["settled" if last else "memory"] = grown / (args.users - warm)
         steps.append(load.measure(server.pid, "again", "register.xml", phones, 5060, files["all"], args.users, args.register_rate))
         figures["again"] = steps[-1]["us"]
         callee, _ = load.sipp("callee", "callee.xml", *phones)
@@ -369,12 +368,53 @@ def one_run(peer, args, processes, load, files, last):
         processes.stop(server)
 
 
+def memory_run(peer, args, processes, load):
+    """Bytes for a registered phone and for a held call of one fresh server."""
+    server, call_port, _ = START[peer](processes, load.folder, args.phones)
+    half = args.phones // 2
+    figures = {}
+    try:
+        sizes = []
+        for name, numbers in (("half", range(half)), ("whole", range(half, args.phones))):
+            users = load.users(name, numbers)
+            step = load.measure(server.pid, name, "register.xml", (PHONES, 5090), 5060, users, len(numbers), 2 * args.register_rate)
+            if not step["believed"]:
+                return None
+            time.sleep(TRANSACTION_SECONDS + 3)
+            sizes.append(memory_bytes(family(server.pid)))
+        figures["phone"] = (sizes[1] - sizes[0]) / (args.phones - half)
+        callee, _ = load.sipp("callee", "callee.xml", PHONES, 5090)
+        time.sleep(0.5)
+        users = load.users("called", range(CALLEES))
+        seconds = args.held // HELD_RATE
+        talk = ("-d", str((TRANSACTION_SECONDS + 8 + seconds) * 1000))
+        caller, _ = load.sipp("held", "caller.xml", CALLER, 5080, f"{SERVER}:{call_port}", "-inf", users, "-r", str(HELD_RATE), "-m", str(args.held),
+                              "-l", "20000", *talk)
+        # calls are set up, their transactions are forgotten, nobody has hung up yet
+        time.sleep(seconds + TRANSACTION_SECONDS + 4)
+        figures["held"] = (memory_bytes(family(server.pid)) - sizes[1]) / args.held
+        processes.stop(caller)
+        processes.stop(callee)
+        return figures
+    finally:
+        processes.stop(server)
+
+
+def memory_report(args, results):
+    print(f"\nmemory, {args.phones} phones, {args.held} held calls")
+    print(f"{'':28} {'strowger':>10} {'kamailio':>10}")
+    ours, theirs = (results[peer] for peer in PEERS)
+    if not ours or not theirs:
+        sys.exit("no verdict: operations were lost or sent again; lower the rates")
+    for key, what, goal in (("phone", "memory per phone", 1000), ("held", "memory per held call", 25000)):
+        verdict = "met" if ours[key] <= goal else "missed"
+        print(f"{what:28} {ours[key]:10.0f} {theirs[key]:10.0f}  bytes; the goal is at most {goal}: {verdict}")
+
+
 ROWS = (
     ("again", "CPU per registration", "us", 0.60),
     ("first", "CPU per first registration", "us", None),
     ("call", "CPU per call", "us", 1.00),
-    ("memory", "memory per phone at once", "bytes", None),
-    ("settled", "memory per phone, settled", "bytes", None),
     ("p50 180", "added latency to 180, p50", "ms", None),
     ("p99 180", "added latency to 180, p99", "ms", 1.00),
     ("p50 200", "added latency to 200, p50", "ms", None),
@@ -396,11 +436,10 @@ def report(args, results):
             continue
         ours, theirs = (statistics.median(found[peer]) for peer in PEERS)
         ratio = ours / theirs if theirs > 0 else float("nan")
-        digits = 0 if unit == "bytes" else 1 if unit == "us" else 2
+        digits = 1 if unit == "us" else 2
         print(f"{what:28} {ours:10.{digits}f} {theirs:10.{digits}f}  {ratio:5.2f}  {unit}")
         if goal:
             sentences.append(f"{what}: {ratio:.2f} of Kamailio's; the goal is at most {goal:.2f}: {'met' if ratio <= goal else 'missed'}")
-    sentences.append("memory per phone: no verdict; what strowger gives back or reuses of the memory that reading its configuration took is larger")
     start = statistics.median(run["start"] for run in runs["strowger"])
     sentences.append(f"strowger was ready {start:.1f} s after its start, with {args.users} users in one file")
     print("\n".join(sentences))
@@ -416,6 +455,9 @@ def main():
     parser.add_argument("--calls", type=int)
     parser.add_argument("--call-rate", type=int, default=300)
     parser.add_argument("--nice", type=int, default=-15, help="priority of servers and SIPp; below 0 needs root")
+    parser.add_argument("--phones", type=int, default=100_000, help="registered when memory is measured")
+    parser.add_argument("--held", type=int, default=2000, help="calls held when memory is measured")
+    parser.add_argument("--only", choices=("speed", "memory"))
     parser.add_argument("--keep", action="store_true", help="keep the folder with logs and configuration")
     args = parser.parse_args()
     args.runs = args.runs or (2 if args.quick else 5)
@@ -442,15 +484,19 @@ def main():
         files = {
             "warm": load.users("warm", range(warm)), "rest": load.users("rest", range(warm, args.users)),
             "all": load.users("all", range(args.users)), "callees": load.users("callees", range(min(CALLEES, args.users)))}
-        for run in range(args.runs):
+        for run in range(args.runs if args.only != "memory" else 0):
             for peer in PEERS if run % 2 == 0 else reversed(PEERS):
-                result = one_run(peer, args, processes, load, files, run == args.runs - 1)
+                result = one_run(peer, args, processes, load, files)
                 results[peer].append(result)
                 latency = f"180 after {result['p50 180']:.2f}/{result['p99 180']:.2f} ms" if "p50 180" in result else ""
-                print(f"# run {run + 1} {peer:9} registration {result['again']:6.1f} us, first {result['first']:6.1f} us, "
-                      f"{result.get('memory', result.get('settled')):5.0f} bytes  call {result['call']:6.1f} us  {latency}  lost {result['lost']}, sent again "
+                print(f"# run {run + 1} {peer:9} registration {result['again']:6.1f} us, first {result['first']:6.1f} us  "
+                      f"call {result['call']:6.1f} us  {latency}  lost {result['lost']}, sent again "
                       f"{result['again sent']}{'' if result['believed'] else '  (does not count)'}", flush=True)
-        report(args, results)
+        if args.only != "memory":
+            report(args, results)
+        if args.only != "speed" and not (args.quick and args.only is None):
+            shutil.rmtree(os.path.join(folder, "strowger"), ignore_errors=True)  # another number of users
+            memory_report(args, {peer: memory_run(peer, args, processes, load) for peer in PEERS})
     finally:
         processes.stop_all()
         if args.keep:
