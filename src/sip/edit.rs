@@ -133,11 +133,8 @@ pub fn replace(message: &Message, name: Name, value: &[u8]) -> Message {
 
 /// With another body of the same type; Content-Length follows.
 pub fn set_body(message: &Message, body: &[u8]) -> Message {
-    let mut changed = replace(
-        message,
-        Name::ContentLength,
-        body.len().to_string().as_bytes(),
-    );
+    let length = body.len().to_string();
+    let mut changed = Parts::clone(&replace(message, Name::ContentLength, length.as_bytes()));
     let head = changed.body as usize;
     let with = |bytes: &Bytes| -> Bytes {
         let mut out = BytesMut::with_capacity(head + body.len());
@@ -147,7 +144,7 @@ pub fn set_body(message: &Message, body: &[u8]) -> Message {
     };
     changed.bytes = with(&changed.bytes);
     changed.unfolded = changed.unfolded.as_ref().map(with);
-    changed
+    changed.into()
 }
 
 /// One hop less; a request without Max-Forwards gets 70 (RFC 3261 §16.6 item 3). `None` when no hop is left: answer 483.

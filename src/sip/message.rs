@@ -123,6 +123,11 @@ impl Message {
     pub fn empty() -> Message {
         Parts::empty().into()
     }
+
+    /// The status of a response.
+    pub fn status(&self) -> Option<StatusCode> {
+        self.0.status()
+    }
 }
 
 impl From<Parts> for Message {

@@ -3,7 +3,8 @@
 //! Followed means dialled: what a phone names goes through the dialplan with the rights of its own user, never to an address of the
 //! phone's choice. No number is tried twice in a call, so that two phones that send calls to each other end it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
+use std::sync::Arc;
 
 use super::core::Switch;
 use super::effect::Effects;
@@ -201,7 +202,7 @@ impl Switch {
                 Endpoint::Extension(_) | Endpoint::Unknown => None,
             },
             caller_name: party.name.as_deref().unwrap_or_default().to_owned(),
-            headers: BTreeMap::default(),
+            headers: Arc::default(),
             language: "en".to_owned(),
         })
     }

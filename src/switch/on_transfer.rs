@@ -3,7 +3,6 @@
 //! The number of a Refer-To goes through the dialplan as if the transferor had dialled it: with its rights, and never as a URI to send
 //! to. So a transfer reaches what a call of the same person reaches, and nothing else.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -152,7 +151,7 @@ impl Switch {
                 .leg(transferee)
                 .and_then(|leg| leg.party.name.as_deref().map(str::to_owned))
                 .unwrap_or_default(),
-            headers: BTreeMap::default(),
+            headers: Arc::default(),
             language: "en".to_owned(),
         };
         let agent = self
