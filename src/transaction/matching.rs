@@ -163,3 +163,23 @@ pub(super) fn merge_key(request: &Message) -> MergeKey {
     print.number(request.cseq().number);
     MergeKey(print.finish())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+
+    #[test]
+    fn requests_with_different_branches_have_different_keys() {
+        let mut seen = std::collections::BTreeMap::new();
+        for number in 0..20_000 {
+            let text = format!(
+                "OPTIONS sip:a SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.9;branch=z9hG4bK{number}\r\nFrom: <sip:a@b>;tag={number}\r\n\
+                 To: <sip:a>\r\nCall-ID: {number}\r\nCSeq: 1 OPTIONS\r\n\r\n"
+            );
+            let request = Message::parse(Bytes::from(text)).expect("parses");
+            let earlier = seen.insert(server_key(&request).0, number);
+            assert_eq!(earlier, None, "{number}");
+        }
+    }
+}
