@@ -75,7 +75,7 @@ pub fn push(message: &Message, name: Name, value: &[u8]) -> Message {
 /// With another transport in the top Via: for a request that leaves another way than it was written for (RFC 3261 §18.1.1).
 pub fn via_transport(message: &Message, transport: &[u8]) -> Message {
     let place = Span::of(message.text(), message.top_via().transport);
-    splice(message, place, transport)
+    splice(message, place, transport).into()
 }
 
 /// Takes the top Via value off (RFC 3261 §16.7 item 3).
