@@ -2,15 +2,20 @@
 //! Read these first: they show what the server says to whom, and when.
 
 mod basic;
+mod bench;
 mod devices;
+mod early;
 mod edges;
 mod fetch;
 mod pages;
 mod parties;
 mod queues;
 mod raw;
+mod reliable;
+mod session_timer;
 mod stage;
 mod transfer;
 mod trunks;
+mod update;
 mod watch_bench;
 mod watching;
