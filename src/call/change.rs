@@ -192,6 +192,12 @@ impl Calls {
         response: &Message,
     ) {
         self.withdraw(key, &asking);
+        if asking.update
+            && matches!(status.as_u16(), 405 | 501)
+            && let Some(leg) = self.legs.get_mut(key)
+        {
+            leg.allows.update = false;
+        }
         let asker = self.partner_asking(key);
         if ends_dialog(status) {
             self.finish_crossing_with(ctx, asker, StatusCode::SERVER_INTERNAL_ERROR);

@@ -285,17 +285,19 @@ impl Calls {
         let Some(caller) = self.legs.get(a) else {
             return;
         };
-        if role != Role::Callee
-            || policy != EarlyMedia::Pass
-            || caller.state != LegState::Incoming
-            || caller.audio.offer.is_none()
+        if role != Role::Callee || policy != EarlyMedia::Pass || caller.state != LegState::Incoming
         {
             return;
         }
-        let Ok(sdp) = self.describe(ctx, a, payloads, direction.reversed()) else {
+        if caller.audio.offer.is_some() {
+            let Ok(sdp) = self.describe(ctx, a, payloads, direction.reversed()) else {
+                return;
+            };
+            self.tell(ctx, a, code, Some(sdp));
+        } else if call.early.is_some() || caller.audio.plan.is_none() {
+            // somebody is heard already, or the caller has agreed to nothing yet
             return;
-        };
-        self.tell(ctx, a, code, Some(sdp));
+        }
         if let Some(call) = self.calls.get_mut(call_key) {
             call.early = Some(key);
         }

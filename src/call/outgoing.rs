@@ -460,6 +460,11 @@ impl Calls {
         if status.is_redirect() {
             self.tell_redirects(ctx, key, status, response);
         }
+        if matches!(status.as_u16(), 420..=422) {
+            // an extension is between the peer and us: the caller can do nothing about it
+            self.fail(ctx, key, StatusCode::SERVICE_UNAVAILABLE, false);
+            return;
+        }
         if !matches!(status.as_u16(), 401 | 407) {
             self.fail(ctx, key, status, false);
             return;

@@ -229,8 +229,8 @@ impl Calls {
                     return;
                 }
             }
+            // by re-INVITE then
             405 | 501 if update => {
-                leg.allows.update = false;
                 self.arm(key, Due::Refresh, now);
                 return;
             }

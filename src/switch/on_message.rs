@@ -244,6 +244,7 @@ impl Switch {
         let mut response = answer()
             .header(Name::Allow, ALLOW)
             .header(Name::Accept, "application/sdp")
+            .header(Name::Supported, "100rel, timer")
             .finish();
         // what a stranger asks is answered with no more bytes than it took to ask: monitors look at the status
         if response.bytes().len() > request.bytes().len()

@@ -153,10 +153,12 @@ fn callee_that_wants_a_longer_session_is_asked_again_with_it() {
     assert_eq!(value(&again, Name::MinSe), "3600");
     assert_eq!(again.cseq().number, first.cseq().number + 1);
     assert_eq!(again.call_id(), first.call_id());
-    // it must name more each time, and not for ever
+    // it must name more each time
     bench.says(&again, 422, "phone", &[(Name::MinSe, "3600")], "");
     assert_eq!(bench.asked(&Method::Invite), 2);
-    bench.says(&again, 422, "phone", &[(Name::MinSe, "3600")], "");
+    // and what is between the two of us is not told to the caller
+    bench.phone_answers(3, 422);
+    assert_eq!(bench.told(&Method::Invite, 503), 1);
 }
 
 #[test]

@@ -20,3 +20,4 @@ mod reconnecting;
 mod registration;
 mod transports;
 mod trunk;
+mod usage;
