@@ -21,6 +21,10 @@ impl Calls {
             return false;
         };
         let answered = self.legs.get(a).is_some_and(Leg::is_answered);
+        // the answer says who it is that answered
+        if let Some(call) = self.calls.get_mut(call_key) {
+            call.b = Some(winner);
+        }
         if !answered
             && let Err(status) =
                 self.answer_leg(ctx, a, plan.payloads.clone(), plan.direction.reversed())

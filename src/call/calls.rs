@@ -93,6 +93,8 @@ pub struct Call {
     pub answered: Option<Instant>,
     /// When a side ended, and the reasons it gave (RFC 3326).
     pub said: (Instant, Vec<String>),
+    /// What an application of that side gave its own kind on the other (RFC 7433).
+    pub data: Option<String>,
 }
 
 /// What the call core tells the switch, for the dialplan and the queues.

@@ -54,7 +54,15 @@ impl Calls {
             return;
         };
         let reasons = self.reasons(ctx, call, cause);
+        let data = self
+            .calls
+            .get(call)
+            .filter(|call| call.said.0 == ctx.now.mono)
+            .and_then(|call| call.data.clone());
         self.ask(ctx, key, &Method::Bye, Asked::Bye, |mut builder| {
+            if let Some(data) = data {
+                builder = builder.header(Name::UserToUser, data);
+            }
             for reason in reasons {
                 builder = builder.header(Name::Reason, reason);
             }
@@ -248,11 +256,16 @@ impl Calls {
 
     /// Keeps why a side ended, for the other legs that end with it.
     fn note_reason(&mut self, ctx: &Ctx<'_>, call: Key<Call>, request: &Message) {
-        let said = header_policy::crossing(request, On::End, From::Anyone)
-            .filter_map(|(_, value)| String::from_utf8(value.to_vec()).ok())
-            .collect();
+        let crossing = |wanted: Name| {
+            header_policy::crossing(request, On::End, From::Anyone)
+                .filter(move |(name, _)| *name == wanted)
+                .filter_map(|(_, value)| String::from_utf8(value.to_vec()).ok())
+        };
+        let said = crossing(Name::Reason).collect();
+        let data = crossing(Name::UserToUser).next();
         if let Some(call) = self.calls.get_mut(call) {
             call.said = (ctx.now.mono, said);
+            call.data = data;
         }
     }
 

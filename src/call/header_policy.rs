@@ -49,6 +49,12 @@ pub const TABLE: &[Row] = &[
         why: "end-to-end data of applications (RFC 7433)",
     },
     Row {
+        name: Name::UserToUser,
+        on: On::End,
+        from: From::Anyone,
+        why: "end-to-end data of applications at the end of a call (RFC 7433 §4)",
+    },
+    Row {
         name: Name::AlertInfo,
         on: On::Invite,
         from: From::Trunk,

@@ -45,6 +45,8 @@ pub struct Incoming {
     pub login: Option<PeerLogin>,
     /// The registered device that calls, if it is one.
     pub device: Option<u64>,
+    /// The sender is not to be named to whom it calls.
+    pub private: bool,
     /// What it asks for and on whose behalf, as a fingerprint.
     pub cookie: Option<Cookie>,
 }
@@ -202,6 +204,7 @@ impl Calls {
         leg.request = incoming.invite;
         leg.audio = audio;
         leg.login = incoming.login;
+        leg.private = incoming.private;
         leg.device = incoming.device;
         let key = self.legs.insert(leg);
         self.by_tag.insert(tag, key);
@@ -265,6 +268,7 @@ impl Calls {
             started: ctx.now.mono,
             answered: None,
             said: (ctx.now.mono, Vec::new()),
+            data: None,
         });
         self.by_id.insert(id, key);
         key
@@ -452,6 +456,9 @@ impl Calls {
             .header(Name::Allow, ALLOW)
             .header(Name::Server, self.product.as_bytes());
         let request = leg.request.clone();
+        for (name, value) in self.shown_to(key) {
+            builder = builder.header(name, value);
+        }
         builder = self.grant_timer(ctx, key, &request, builder);
         let message = match body {
             Some(body) => builder.body("application/sdp", &body),

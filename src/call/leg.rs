@@ -167,11 +167,14 @@ pub struct Allows {
     pub update: bool,
     /// INFO; `None`: it has not said.
     pub info: Option<bool>,
+    /// It follows a change of From within a dialog (RFC 4916).
+    pub from_change: bool,
 }
 
 impl Allows {
     /// Reads Allow of a message, if it has one.
     pub fn note(&mut self, message: &Message) {
+        self.from_change |= message.has_option_tag(Name::Supported, "from-change");
         if message.header(Name::Allow).is_none() {
             return;
         }
@@ -179,6 +182,7 @@ impl Allows {
         *self = Allows {
             update: serves("UPDATE"),
             info: Some(serves("INFO")),
+            from_change: self.from_change,
         };
     }
 }
@@ -330,6 +334,8 @@ pub struct Leg {
     pub due: DueTimes,
     /// The status of the last provisional that we sent to the caller.
     pub told: u16,
+    /// Its party is not to be named to others (RFC 3323).
+    pub private: bool,
     /// Its party has sent a REFER before.
     pub referred: bool,
     /// A re-INVITE of ours that brings it together with another party.
@@ -392,6 +398,7 @@ impl Leg {
             rang: false,
             due: Default::default(),
             told: 0,
+            private: false,
             referred: false,
             reoffer: None,
         }

@@ -20,6 +20,7 @@ mod ending;
 mod farewell;
 mod flows;
 pub mod header_policy;
+pub mod identity;
 mod in_dialog;
 mod incoming;
 mod info;
@@ -41,7 +42,7 @@ mod transfer;
 
 pub use calls::{Asked, Call, CallEvent, CallOutput, Calls, Ctx, User};
 pub use cause::Cause;
-pub use diversion::{Diversion, history};
+pub use diversion::{Diversion, history, read as diversions};
 pub use flows::OtherFlows;
 pub use in_dialog::unknown_extensions;
 pub use incoming::{Incoming, Refusal};

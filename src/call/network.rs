@@ -34,6 +34,8 @@ pub struct Network {
     pub profiles: Vec<ProfileFace>,
     /// The address that a packet to the rest of the world would leave from; used where a profile listens on any address.
     pub primary: IpAddr,
+    /// Domain of the addresses that parties are shown under.
+    pub domain: Arc<str>,
     /// How INVITE usages are run with each trunk.
     pub trunk_policies: BTreeMap<Arc<str>, InvitePolicy>,
 }

@@ -39,6 +39,7 @@ impl Calls {
         spec: LegSpec,
     ) -> Result<Key<Leg>, StatusCode> {
         let gone = StatusCode::CALL_DOES_NOT_EXIST;
+        let spec = self.veiled(call_key, spec);
         let payloads = match self.caller_offers(call_key) {
             Some(list) => self.allowed(&spec.flow, list),
             // a caller that gets our offer in a reliable provisional response has settled on it before anybody answers

@@ -71,6 +71,8 @@ pub struct InvitePolicy {
     pub prack: Prack,
     /// Early media that comes from the peer.
     pub early_media: EarlyMedia,
+    /// It is believed who its callers are, and is told who ours are when they are not to be named (RFC 3324).
+    pub trusted: bool,
     /// Session timers; `None`: we do not ask for them and grant none.
     pub session_timer: Option<SessionTimer>,
 }
@@ -80,6 +82,7 @@ impl Default for InvitePolicy {
         InvitePolicy {
             prack: Prack::Supported,
             early_media: EarlyMedia::Pass,
+            trusted: false,
             session_timer: Some(SessionTimer::default()),
         }
     }

@@ -180,6 +180,7 @@ impl Calls {
                 .map(|plan| plan.payloads.clone())
                 .unwrap_or_default();
         }
+        self.rename(key);
         let wanted = Some((payloads, Direction::SendRecv));
         if !self.begin_change(ctx, key, Why::Reoffer, wanted) {
             self.ask_later(ctx, key, SOON);

@@ -347,9 +347,4 @@ impl Calls {
                 .map_or_else(|| open.record.from.clone(), |leg| leg.party.clone()),
         )
     }
-
-    /// What a party is shown of the one it talks to now, on a re-INVITE of ours.
-    pub(super) fn shown_to(&self, _key: Key<Leg>) -> Vec<(Name, String)> {
-        Vec::new()
-    }
 }

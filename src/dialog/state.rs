@@ -157,6 +157,11 @@ impl Dialog {
         self.refresh_target(response);
     }
 
+    /// Our From from now on, without the tag (RFC 4916 §3.1).
+    pub fn set_local(&mut self, value: &[u8]) {
+        self.local = copied(value);
+    }
+
     /// True when `message`, sent by the peer, carries this dialog's identifiers. A request has our tag in To, a response in From.
     pub fn matches(&self, message: &Message) -> bool {
         let remote = if message.is_request() {

@@ -30,7 +30,12 @@ impl Switch {
         let mut all = Vec::new();
         for target in &action.targets {
             let branches = match self.branches(now, call, target, action.caller_id.as_deref()) {
-                Ok(branches) => branches,
+                Ok(mut branches) => {
+                    if action.auto_answer {
+                        self.ask_to_answer(call, &mut branches);
+                    }
+                    branches
+                }
                 Err(status) => {
                     best = better(best, status);
                     continue;
@@ -246,11 +251,12 @@ impl Switch {
             Some(call) => (call.record.to.number.clone(), call.record.to.name.clone()),
             None => return Vec::new(),
         };
-        let referred_by = self.referred_by(call);
+        let mut extra = self.diverted_before(call, false);
+        extra.extend(self.referred_by(call));
         let caller_trunk = self
             .calls
             .caller(call)
-            .is_some_and(|leg| matches!(leg.endpoint, Endpoint::Trunk(_)));
+            .is_some_and(|leg| matches!(leg.endpoint, Endpoint::Trunk(_)) && !leg.private);
         let spec = |target: &Target<'_>| {
             let binding = target.first().filter(|binding| wanted(binding))?;
             let Way {
@@ -276,7 +282,7 @@ impl Switch {
                 ),
                 contact_user: Arc::from(uri_user(&number)),
                 route: routes,
-                headers: referred_by
+                headers: extra
                     .iter()
                     .cloned()
                     .chain(if caller_trunk {

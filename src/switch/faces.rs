@@ -26,6 +26,7 @@ pub(super) fn network(settings: &Settings, primary: IpAddr) -> Network {
             })
             .collect(),
         primary,
+        domain: settings.server.domain.clone(),
         trunk_policies: settings
             .trunks()
             .map(|trunk| (trunk.name.clone(), trunk.invite))

@@ -26,6 +26,7 @@ mod on_register;
 mod on_subscribe;
 mod on_time;
 mod on_transfer;
+mod opening;
 mod peers;
 mod record;
 mod restore;

@@ -9,18 +9,11 @@ use super::record::{Fact, Record};
 use super::routing::{Keys, Phase, Routing, SwitchTimer};
 use crate::acd::{AcdCommand, AgentStatus, EndedBy, Withdrawal, WrapEndedBy};
 use crate::base::{Key, Now};
-use crate::call::{Call, CallEvent, CallOutput, Cause, Endpoint, Incoming, Role};
-use crate::dialplan::{
-    Action, CallFacts, DialOutcome, Feature, HangupCause, Headers, QueueExit, Run, StepInput,
-};
-use crate::directory;
-use crate::event::{Direction, Party};
+use crate::call::{Call, CallEvent, CallOutput, Cause, Endpoint, Role};
+use crate::dialplan::{Action, DialOutcome, Feature, HangupCause, QueueExit, Run, StepInput};
 use crate::sip::{Message, StatusCode};
 use crate::transaction::ServerKey;
 use crate::transport::Flow;
-
-/// Longest number, and longest name of a caller, that is passed on and kept in records; E.164 has 15 digits, names of people fewer than 128.
-pub(super) const NUMBER_BYTES_MAX: usize = 128;
 
 impl Switch {
     /// An INVITE from somebody we know: a call begins and its dialplan runs.
@@ -87,126 +80,6 @@ impl Switch {
                 self.answer_with(now, key, &request, status, header);
             }
         }
-    }
-
-    /// An INVITE and its sender, for the call core.
-    pub(super) fn incoming_of(
-        &self,
-        now: Now,
-        key: ServerKey,
-        flow: Flow,
-        request: Message,
-        endpoint: Endpoint,
-        facts: &CallFacts,
-    ) -> Incoming {
-        let from = Party {
-            number: Arc::from(facts.from.as_str()),
-            name: (!facts.caller_name.is_empty()).then(|| Arc::from(facts.caller_name.as_str())),
-            trunk: facts.trunk.clone(),
-        };
-        let to = Party {
-            number: Arc::from(facts.to.as_str()),
-            ..Party::default()
-        };
-        let direction = match endpoint {
-            Endpoint::Trunk(_) => Direction::Inbound,
-            Endpoint::Extension(_) | Endpoint::Unknown => Direction::Internal,
-        };
-        let device = match &endpoint {
-            Endpoint::Extension(extension) => self.device_on(now, extension, &flow),
-            Endpoint::Trunk(_) | Endpoint::Unknown => None,
-        };
-        let login = match &endpoint {
-            Endpoint::Trunk(name) => self
-                .settings
-                .trunk(name)
-                .and_then(|trunk| super::faces::login_of(trunk, &self.trunks)),
-            Endpoint::Extension(_) | Endpoint::Unknown => None,
-        };
-        let cookie = self.calls.cookie(&facts.context, &facts.from, &facts.to);
-        Incoming {
-            server: key,
-            flow,
-            invite: request,
-            endpoint,
-            from,
-            to,
-            direction,
-            login,
-            device,
-            cookie: Some(cookie),
-        }
-    }
-
-    /// What the dialplan may know of a call.
-    pub(super) fn facts(
-        &self,
-        flow: Flow,
-        request: &Message,
-        endpoint: &Endpoint,
-    ) -> Option<CallFacts> {
-        let profile = super::faces::profile_of(&self.settings, flow.profile)?;
-        let dialled = request.uri().ok()?.user_text()?;
-        if dialled.len() > NUMBER_BYTES_MAX {
-            return None;
-        }
-        let short = |text: &str| text.chars().take(NUMBER_BYTES_MAX).collect::<String>();
-        let presented = short(&request.from().uri.user_text().unwrap_or_default());
-        let display = || short(&request.from().display_text().unwrap_or_default());
-        let (from, to, trunk, name) = match endpoint {
-            Endpoint::Trunk(name) => {
-                let trunk = self.settings.trunk(name)?;
-                let number = |uri: &crate::sip::Uri<'_>| directory::dialled(uri).map(|n| short(&n));
-                let presented = number(&request.from().uri).unwrap_or(presented);
-                let mut dialled = number(&request.uri().ok()?).unwrap_or(dialled);
-                // a registered contact stands for all numbers of the account: which one was called stands in To
-                if trunk
-                    .register
-                    .as_ref()
-                    .is_some_and(|register| *register.contact_user == *dialled)
-                    && let Some(called) = number(&request.to().uri)
-                {
-                    dialled = called;
-                }
-                (
-                    trunk.number_format.inward(&presented),
-                    trunk.number_format.inward(&dialled),
-                    Some(name.clone()),
-                    display(),
-                )
-            }
-            Endpoint::Extension(extension) => (
-                extension.to_string(),
-                dialled,
-                None,
-                self.settings
-                    .directory
-                    .user(extension)
-                    .map(|user| user.name.to_string())
-                    .unwrap_or_default(),
-            ),
-            Endpoint::Unknown => (presented, dialled, None, display()),
-        };
-        let mut headers = Headers::default();
-        for (_, name, value) in request.each_header() {
-            let (Ok(name), Ok(value)) = (std::str::from_utf8(name), std::str::from_utf8(value))
-            else {
-                continue;
-            };
-            if value.len() <= 256 && !value.chars().any(char::is_control) {
-                headers.add(name.trim(), value);
-            }
-        }
-        Some(CallFacts {
-            profile: profile.name.clone(),
-            context: profile.dialplan.clone(),
-            from,
-            to,
-            trunk,
-            caller_name: name,
-            headers: Arc::new(headers),
-            language: String::new(),
-        })
     }
 
     /// Runs the dialplan of a call until it must wait.

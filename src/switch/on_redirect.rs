@@ -184,7 +184,7 @@ impl Switch {
             routing.sent_on.extend(dialled);
         }
         routing.sent_on.insert(own.to_owned());
-        number.len() <= super::on_call::NUMBER_BYTES_MAX
+        number.len() <= super::opening::NUMBER_BYTES_MAX
             && routing.sent_on.len() < REDIRECTS_MAX
             && routing.sent_on.insert(number.to_owned())
     }
@@ -205,6 +205,56 @@ impl Switch {
             headers: Arc::default(),
             language: "en".to_owned(),
         })
+    }
+
+    /// Phones of this house are told to answer by themselves, in every dialect at once (RFC 5373, and what phones did before it). Only
+    /// a person of this house may listen into a room.
+    pub(super) fn ask_to_answer(&self, call: Key<Call>, branches: &mut [Branch]) {
+        let inside = self
+            .calls
+            .caller(call)
+            .is_some_and(|leg| matches!(leg.endpoint, Endpoint::Extension(_)));
+        if !inside {
+            return;
+        }
+        let domain = &self.settings.server.domain;
+        for spec in branches.iter_mut().flat_map(|branch| &mut branch.ways) {
+            if !matches!(spec.endpoint, Endpoint::Extension(_)) {
+                continue;
+            }
+            spec.headers.extend([
+                (Name::CallInfo, format!("<sip:{domain}>;answer-after=0")),
+                (
+                    Name::AlertInfo,
+                    format!("<http://{domain}>;info=alert-autoanswer;delay=0"),
+                ),
+                (Name::AnswerMode, "Auto".to_owned()),
+            ]);
+        }
+    }
+
+    /// Who sent the call on before it came here, for whom it reaches: as Diversion and History-Info inside, as Diversion to a trunk that
+    /// wants it. A caller's word counts only where its peer is trusted (RFC 5806 §6.3).
+    pub(super) fn diverted_before(&self, call: Key<Call>, trunk: bool) -> Vec<(Name, String)> {
+        let Some(caller) = self.calls.caller(call).filter(|leg| leg.policy.trusted) else {
+            return Vec::new();
+        };
+        let list = crate::call::diversions(&caller.request);
+        let mut headers: Vec<(Name, String)> = list
+            .iter()
+            .map(|diversion| (Name::Diversion, diversion.value(!trunk)))
+            .collect();
+        if !trunk && !list.is_empty() {
+            let number = self
+                .calls
+                .call(call)
+                .map(|call| call.record.to.number.clone());
+            let user = super::dialing::uri_user(number.as_deref().unwrap_or_default());
+            let target = format!("sip:{user}@{}", self.settings.server.domain);
+            let values = crate::call::history(&list, &target, true);
+            headers.extend(values.into_iter().map(|value| (Name::HistoryInfo, value)));
+        }
+        headers
     }
 
     /// The new legs say who sent the call on: Diversion and History-Info inside, and Diversion to a trunk that wants it.

@@ -77,7 +77,7 @@ impl Switch {
         if to.replaces.is_some() {
             return Ok(());
         }
-        if to.user.is_empty() || to.user.len() > super::on_call::NUMBER_BYTES_MAX {
+        if to.user.is_empty() || to.user.len() > super::opening::NUMBER_BYTES_MAX {
             return Err(StatusCode::NOT_FOUND);
         }
         if !self.is_our_host(&to.host, &flow) {

@@ -219,7 +219,10 @@ impl Switch {
                     return self.refuse(now, key, flow, request, StatusCode::SERVICE_UNAVAILABLE);
                 }
                 let from = request.from().uri.user_text().unwrap_or_default();
-                if from != username {
+                // a caller that is not to be named proves itself all the same (RFC 3323 §4.1.1.3)
+                let unnamed = *request.method() == Method::Invite
+                    && crate::call::identity::is_anonymous(request);
+                if from != username && !unnamed {
                     return self.refuse(now, key, flow, request, StatusCode::FORBIDDEN);
                 }
                 Source::Known(Endpoint::Extension(

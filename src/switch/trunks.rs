@@ -366,7 +366,8 @@ impl Switch {
             (Some(fixed), _, _) => fixed.clone(),
             (None, Some(id), _) => Arc::from(id),
             (None, None, Some(own)) => own,
-            (None, None, None) => open.record.from.number.clone(),
+            // after a transfer the caller is somebody else than who began the call
+            (None, None, None) => self.calls.calling_party(call)?.number,
         };
         let presented = trunk.number_format.outward(&presented);
         let dialled = trunk.number_format.outward(number);
@@ -379,7 +380,7 @@ impl Switch {
             format!("sip:{}@{host}{mark}", uri_user(user))
         };
         let identity = format!("{display}<{}>", uri(&presented, domain));
-        let headers = match trunk.caller_id {
+        let mut headers = match trunk.caller_id {
             CallerIdHeader::Pai | CallerIdHeader::DiversionAware => {
                 vec![(Name::PAssertedIdentity, identity.clone())]
             }
@@ -389,6 +390,9 @@ impl Switch {
             )],
             CallerIdHeader::From => Vec::new(),
         };
+        if trunk.caller_id == CallerIdHeader::DiversionAware {
+            headers.extend(self.diverted_before(call, true));
+        }
         Some(LegSpec {
             role: Role::Callee,
             party: Party {

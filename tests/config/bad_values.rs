@@ -415,6 +415,9 @@ ring = false"#, &[
     (r#"sip-profiles/external.toml"#, r#""#, r#"options-ping = 30"#, &[
         r#"sip-profiles/external.toml:9:16: error: `options-ping` must be a duration with its unit, in quotes (write the unit: `options-ping = "30s"`)"#,
     ]),
+    (r#"sip-profiles/internal.toml"#, r#""#, r#"trusted = "yes""#, &[
+        r#"sip-profiles/internal.toml:5:11: error: `trusted` must be `true` or `false` (this is a string)"#,
+    ]),
     (r#"sip-profiles/internal.toml"#, r#""#, r#"redirect = "deflect""#, &[
         r#"sip-profiles/internal.toml:5:12: error: `redirect` cannot be `deflect` (expected `follow`, `refuse` or `pass`)"#,
     ]),
@@ -443,7 +446,7 @@ ring = false"#, &[
         r#"sip-profiles/external.toml:9:29: error: `expires` is shorter than `min`: our own calls would be refused by our own rule"#,
     ]),
     (r#"sip-profiles/external.toml"#, r#""#, r#"chanels = 3"#, &[
-        r#"sip-profiles/external.toml:9:1: error: unknown key `chanels` in a trunk (the keys here are `name`, `was`, `proxy`, `from`, `tls`, `domain`, `register`, `auth`, `realm`, `max-channels`, `max-cps`, `wait`, `answer-timeout`, `breaker`, `number-format`, `user-phone`, `caller-id`, `caller-number`, `redirect`, `transfer`, `options-ping`, `prack`, `session-timer` and `early-media`)"#,
+        r#"sip-profiles/external.toml:9:1: error: unknown key `chanels` in a trunk (the keys here are `name`, `was`, `proxy`, `from`, `tls`, `domain`, `register`, `auth`, `realm`, `max-channels`, `max-cps`, `wait`, `answer-timeout`, `breaker`, `number-format`, `user-phone`, `caller-id`, `caller-number`, `trusted`, `redirect`, `transfer`, `options-ping`, `prack`, `session-timer` and `early-media`)"#,
     ]),
     (r#"dialplans/internal.toml"#, r#"context = "internal"
 "#, r#""#, &[

@@ -159,6 +159,7 @@ const KEYS: &[Key] = &[
     key("insecure", Kind::Flag, "Allows `auth = \"none\"` on any address.").default("false"),
     key("codecs", Kind::List(&Kind::OneOf(CODEC_NAMES)), "In order of preference.").default("[\"opus\", \"g722\", \"pcma\", \"pcmu\"]"),
     key("srtp", Kind::OneOf(&["off", "optional", "required", "dtls"]), "Encryption of audio with keys in the SDP: never, where the peer can, or always.").default("\"off\""),
+    key("trusted", Kind::Flag, "Whether its peers are believed who their callers are, and told who ours are when they call anonymously.").default("false"),
     key("redirect", Kind::OneOf(&["follow", "refuse", "pass"]), "What is done when a phone answers with a 3xx: dialled with the rights of its user, counted as unreachable, or passed to the caller.").default("\"follow\""),
     key("transfer", Kind::Flag, "Whether its phones may transfer calls with REFER.").default("true"),
     key("transfer-recall", Kind::Either(&[Kind::OneOf(&["off"]), Kind::Duration(s(5), s(180))]), "How long a transferor that has hung up is rung when its transfer reached nobody.").default("\"30s\""),

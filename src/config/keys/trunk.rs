@@ -204,6 +204,12 @@ pub const TRUNK: Keys = Keys::of(
             "The number that every call to it shows. Default: the caller's.",
         ),
         key(
+            "trusted",
+            Kind::Flag,
+            "Whether it is believed who its callers are, and told who ours are when they call anonymously.",
+        )
+        .default("true"),
+        key(
             "redirect",
             Kind::OneOf(&["follow", "refuse", "pass"]),
             "What is done when it answers with a 3xx: called there at your cost, counted as unreachable, or passed to the caller.",

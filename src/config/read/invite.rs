@@ -1,10 +1,10 @@
-//! Reads how INVITE usages are run: `prack`, `session-timer` and `early-media` of a profile or trunk.
+//! Reads how INVITE usages are run: `prack`, `session-timer`, `early-media` and `trusted` of a profile or trunk.
 
 use super::Reading;
 use crate::call::{EarlyMedia, InvitePolicy, Prack, Refresher, SESSION_MIN, SessionTimer};
 use crate::config::fields::Fields;
 
-/// Reads the three keys; what is absent is as in `default`.
+/// Reads the keys; what is absent is as in `default`.
 pub fn read(reading: &mut Reading<'_>, fields: &Fields<'_>, default: InvitePolicy) -> InvitePolicy {
     InvitePolicy {
         prack: fields
@@ -27,6 +27,7 @@ pub fn read(reading: &mut Reading<'_>, fields: &Fields<'_>, default: InvitePolic
                 ],
             )
             .unwrap_or(default.early_media),
+        trusted: fields.flag("trusted").unwrap_or(default.trusted),
         session_timer: match fields.text("session-timer") {
             Some("off") => None,
             Some(_) => default.session_timer,

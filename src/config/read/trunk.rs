@@ -125,7 +125,15 @@ pub fn read(
             .one_of("redirect", Redirects::NAMES)
             .unwrap_or_default(),
         transfer: fields.flag("transfer").unwrap_or(false),
-        invite: super::invite::read(reading, fields, invite),
+        invite: super::invite::read(
+            reading,
+            fields,
+            // a carrier vouches for its callers; a profile's phones do not
+            InvitePolicy {
+                trusted: true,
+                ..invite
+            },
+        ),
         options_ping: match fields.text("options-ping") {
             Some("off") => None,
             Some(_) => fields.duration("options-ping"),
