@@ -11,6 +11,7 @@ mod carriers;
 mod crash;
 mod devices;
 mod dialplan;
+mod flows_5359;
 mod lamps;
 mod observe;
 mod operate;
