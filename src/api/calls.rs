@@ -99,6 +99,38 @@ pub(super) async fn hangup(
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// A transfer.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Transfer {
+    /// The extension that transfers: it must be in the call.
+    #[schema(value_type = String, example = "1001")]
+    by: Arc<str>,
+    /// What it would have dialled.
+    #[schema(value_type = String, example = "1003")]
+    to: Arc<str>,
+}
+
+/// Transfers the other party of a call, as the phone of an extension in it would.
+#[utoipa::path(post, path = "/calls/{id}/transfer", params(("id" = String, Path)), request_body = Transfer,
+    responses((status = 202, body = CallView), (status = 404, body = Problem), (status = 409, body = Problem)))]
+pub(super) async fn transfer(
+    State(handle): State<Handle>,
+    Path(id): Path<String>,
+    order: Result<Json<Transfer>, JsonRejection>,
+) -> Result<(StatusCode, Json<CallView>), Problem> {
+    let order = body(order)?;
+    let command = Command::Transfer {
+        id: ulid(&id)?,
+        by: order.by,
+        to: order.to,
+    };
+    match handle.call(command).await? {
+        Answer::Call(call) => Ok((StatusCode::ACCEPTED, Json(*call))),
+        _ => Err(Problem::unexpected()),
+    }
+}
+
 /// The ladder of a call: messages, audio and what the server did, also after the call's end as long as it is in memory.
 #[utoipa::path(get, path = "/calls/{id}/ladder", params(("id" = String, Path)),
     responses((status = 200, body = Ladder), (status = 404, body = Problem), (status = 409, body = Problem)))]

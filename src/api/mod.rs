@@ -61,6 +61,7 @@ fn resources() -> OpenApiRouter<Handle> {
         .routes(routes!(calls::list, calls::originate))
         .routes(routes!(calls::one))
         .routes(routes!(calls::hangup))
+        .routes(routes!(calls::transfer))
         .routes(routes!(calls::ladder))
         .routes(routes!(calls::pcap))
         .routes(routes!(bans::list, bans::begin))

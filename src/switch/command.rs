@@ -61,6 +61,15 @@ pub enum Command {
         /// Its id.
         id: Ulid,
     },
+    /// Transfers whom an extension talks to, as if its phone had asked for it.
+    Transfer {
+        /// The call.
+        id: Ulid,
+        /// The extension that transfers.
+        by: Arc<str>,
+        /// What it would have dialled.
+        to: Arc<str>,
+    },
     /// All queues with their live figures.
     Queues,
     /// One queue with its waiting items.

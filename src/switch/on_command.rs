@@ -52,6 +52,15 @@ impl Switch {
                 self.end_call(now, key, Cause::Operator, "operator");
                 Ok(Answer::Done)
             }
+            Command::Transfer { id, by, to } => {
+                let key = self
+                    .calls
+                    .find(id)
+                    .ok_or_else(|| Refusal::not_found("call", &id.to_string()))?;
+                self.transfer_by_order(now, key, &by, &to, fx)?;
+                self.work_off(now, fx);
+                self.view_of(key)
+            }
             Command::Queues => Ok(Answer::Queues(self.acd.queues(now))),
             Command::Queue { name } => {
                 let queue = self

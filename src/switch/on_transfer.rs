@@ -6,6 +6,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::command::Refusal;
 use super::core::Switch;
 use super::effect::Effects;
 use super::routing::{Phase, Transfer};
@@ -109,6 +110,37 @@ impl Switch {
                 .iter()
                 .flat_map(|profile| &profile.listen)
                 .any(|listen| listen.address.ip() == ip)
+    }
+
+    /// A program asks for a blind transfer on behalf of an extension that is in the call.
+    pub(super) fn transfer_by_order(
+        &mut self,
+        now: Now,
+        call: Key<Call>,
+        by: &Arc<str>,
+        to: &str,
+        fx: &mut Effects,
+    ) -> Result<(), Refusal> {
+        let leg = self.calls.call(call).and_then(|open| {
+            [open.a, open.b].into_iter().flatten().find(|&leg| {
+                let endpoint = self.calls.leg(leg).map(|leg| &leg.endpoint);
+                matches!(endpoint, Some(Endpoint::Extension(extension)) if extension == by)
+            })
+        });
+        let Some(leg) = leg else {
+            return Err(Refusal::not_found("party of this call with extension", by));
+        };
+        if to.is_empty() || to.len() > super::opening::NUMBER_BYTES_MAX {
+            return Err(Refusal::not_found("number", to));
+        }
+        if self.is_transferring(call) {
+            let text = "a transfer of this call is under way";
+            return Err(Refusal::conflict("transferring", text));
+        }
+        self.transfer_blind(now, leg, to, fx).map_err(|_| {
+            let text = format!("extension {by} talks to nobody who could be transferred");
+            Refusal::conflict("not_bridged", text)
+        })
     }
 
     /// Begins a blind transfer of whom `leg` talks to. An error is the status that it fails with.

@@ -271,6 +271,35 @@ fn refer_outside_of_a_dialog_is_refused() {
 }
 
 #[test]
+fn program_transfers_as_a_phone_would() {
+    let mut house = Parties::new();
+    let (_, b) = house.talk(1, 2);
+    let id = house.facts.iter().find_map(|fact| match fact {
+        CallFact::Started { call, .. } => Some(*call),
+        _ => None,
+    });
+    let id = id.expect("a call");
+    let order = |by: &str, to: &str| Command::Transfer {
+        id,
+        by: by.into(),
+        to: to.into(),
+    };
+    house
+        .command(order("1005", "1003"))
+        .expect_err("it is not in the call");
+    house.command(order("1001", "1003")).expect("taken");
+    house
+        .command(order("1001", "1004"))
+        .expect_err("one is under way");
+    house.answers(3, 200);
+    assert!(house.hear_each_other(2, 3));
+    house.pass(s(3));
+    house.last(1, request(&Method::Bye));
+    house.says(&b, "BYE", "", "");
+    assert_eq!(house.residue(), Residue::default());
+}
+
+#[test]
 fn who_wants_no_notifies_gets_none() {
     let mut house = Parties::new();
     let (a, _) = house.talk(1, 2);

@@ -39,7 +39,10 @@ fn hang_up(server: &Server) {
     assert_eq!(calls.len(), 1, "{calls:?}");
     let id = calls[0]["id"].as_str().expect("an id");
     let nothing = serde_json::json!({});
-    server.api().post(&format!("/calls/{id}/hangup"), &nothing);
+    let answer = server
+        .api()
+        .try_post(&format!("/calls/{id}/hangup"), &nothing);
+    assert_eq!(answer.status, 204);
 }
 
 /// What the party was told of its transfer, in order.
