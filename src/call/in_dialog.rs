@@ -132,12 +132,20 @@ pub fn unknown_extensions(request: &Message) -> Option<String> {
             .iter()
             .any(|known| tag.eq_ignore_ascii_case(known.as_bytes()))
     };
-    let subscribes = *request.method() == Method::Subscribe;
+    // what is for one method alone: lists to subscribe to (RFC 4662 §4.1), ways to register (the registrar may still refuse a Path)
+    let own: &[&str] = match request.method() {
+        Method::Subscribe => &["eventlist"],
+        Method::Register => &["path", "outbound", "gruu"],
+        _ => &[],
+    };
+    let is_own = |tag: &[u8]| {
+        own.iter()
+            .any(|own| tag.eq_ignore_ascii_case(own.as_bytes()))
+    };
     let missing: Vec<String> = request
         .headers(Name::Require)
         .flat_map(crate::sip::split_commas)
-        // lists are the subscriber's to ask for (RFC 4662 §4.1)
-        .filter(|tag| !known(tag) && !(subscribes && tag.eq_ignore_ascii_case(b"eventlist")))
+        .filter(|tag| !known(tag) && !is_own(tag))
         .map(|tag| String::from_utf8_lossy(tag).into_owned())
         .collect();
     (!missing.is_empty()).then(|| missing.join(", "))

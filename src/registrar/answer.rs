@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::policy::Policy;
 use super::request::Refusal;
-use super::{AddressOfRecord, BindingChange, Entry, Keys, Registrar};
+use super::{AddressOfRecord, BindingChange, Entry, HealthChange, Keys, Registrar};
 use crate::base::{Now, WallTime};
 use crate::sip::{Builder, Message, Name, StatusCode};
 
@@ -30,6 +30,10 @@ pub struct RegisterOutcome {
     /// Service-Route values (RFC 3608 §6.3).
     service_route: Option<Arc<Policy>>,
     at: WallTime,
+    /// The flow was held for dead, and is not any more.
+    pub healed: bool,
+    /// The same, for a device that had stopped to answer questions.
+    pub revived: Option<HealthChange>,
     /// What changed, in order. Journal it before the answer leaves.
     pub changes: Vec<BindingChange>,
 }
@@ -46,6 +50,8 @@ impl Default for RegisterOutcome {
             path: false,
             service_route: None,
             at: WallTime::default(),
+            healed: false,
+            revived: None,
             changes: Vec::new(),
         }
     }

@@ -72,7 +72,7 @@ impl Registrar {
         if before == flow {
             return;
         }
-        entry.binding.health = super::health::Health::default();
+        self.set_health(key, super::health::Health::default());
         if before.connection != flow.connection {
             self.unlink(before.connection, key);
             if let Some(connection) = flow.connection {

@@ -35,13 +35,6 @@ impl Health {
     fn is_deaf(self) -> bool {
         !self.answers && self.missed >= DEAF
     }
-
-    /// A REGISTER came on the flow.
-    pub(super) fn heard(&mut self) {
-        if self.answers {
-            self.missed = 0;
-        }
-    }
 }
 
 /// What a flow is sent.
@@ -130,46 +123,65 @@ impl Registrar {
 
     /// The flow of this ticket answered. `Some` when it was dead before.
     pub fn answered(&mut self, ticket: u64) -> Option<HealthChange> {
-        let entry = self.entries.get_mut(Key::from_bits(ticket))?;
-        let was = std::mem::replace(
-            &mut entry.binding.health,
-            Health {
-                missed: 0,
-                answers: true,
-                asking: false,
-            },
-        );
-        let change = was.is_dead().then(|| HealthChange {
-            aor: entry.aor.clone(),
-            contact: entry.binding.contact_text(),
-            alive: true,
-        });
-        let flow = entry.binding.flow;
+        let key = Key::from_bits(ticket);
+        let flow = self.entries.get(key)?.binding.flow;
         self.mark_healthy(&flow);
-        change
+        let alive = Health {
+            missed: 0,
+            answers: true,
+            asking: false,
+        };
+        self.set_health(key, alive)
     }
 
     /// Nothing came back from the flow of this ticket. `Some` when it is dead now.
     pub fn silent(&mut self, ticket: u64) -> Option<HealthChange> {
-        let entry = self.entries.get_mut(Key::from_bits(ticket))?;
-        let health = &mut entry.binding.health;
+        let key = Key::from_bits(ticket);
+        let mut health = self.entries.get(key)?.binding.health;
         health.asking = false;
         health.missed = health.missed.saturating_add(1);
-        (health.answers && health.missed == MISSES).then(|| HealthChange {
+        self.set_health(key, health)
+    }
+
+    /// A REGISTER came on the flow.
+    pub(super) fn heard_from(&mut self, key: Key<Entry>) -> Option<HealthChange> {
+        let health = self.entries.get(key)?.binding.health;
+        if !health.answers || health.missed == 0 {
+            return None;
+        }
+        self.set_health(
+            key,
+            Health {
+                missed: 0,
+                ..health
+            },
+        )
+    }
+
+    /// Notes what is known of a flow now; `Some` when it died or came alive by that.
+    pub(super) fn set_health(&mut self, key: Key<Entry>, health: Health) -> Option<HealthChange> {
+        let entry = self.entries.get_mut(key)?;
+        let was = std::mem::replace(&mut entry.binding.health, health).is_dead();
+        let is = health.is_dead();
+        if was == is {
+            return None;
+        }
+        if is {
+            self.dead += 1;
+        } else {
+            self.dead = self.dead.saturating_sub(1);
+        }
+        Some(HealthChange {
             aor: entry.aor.clone(),
             contact: entry.binding.contact_text(),
-            alive: false,
+            alive: !is,
         })
     }
 
-    /// Bindings that are not rung now because their flow is dead.
+    /// Flows that are not rung now: those that stopped to answer questions, and those on which a call found nobody a moment ago.
     pub fn unhealthy_len(&self, now: Now) -> usize {
-        self.entries
-            .iter()
-            .filter(|(_, entry)| {
-                entry.binding.expires_at > now.mono && !self.healthy(now, &entry.binding)
-            })
-            .count()
+        let lately = self.unhealthy.values().filter(|end| **end > now.mono);
+        self.dead + lately.count()
     }
 }
 

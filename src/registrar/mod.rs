@@ -25,6 +25,7 @@ pub use gruu::{Gruu, GruuKey};
 pub use health::{HealthChange, Ping};
 pub use policy::{Nat, PathFrom, Policy};
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use smallvec::SmallVec;
@@ -58,6 +59,8 @@ pub struct Due {
     pub changes: Vec<BindingChange>,
     /// What to send.
     pub pings: Vec<Ping>,
+    /// Whose devices may be rung again, although nothing was heard of them.
+    pub recovered: Vec<AddressOfRecord>,
 }
 
 /// All bindings of one shard.
@@ -75,16 +78,18 @@ pub struct Registrar {
     gruu_key: Option<GruuKey>,
     /// One timer for each binding.
     timers: TimerQueue<Key<Entry>>,
+    /// Bindings whose flow is dead, by their health.
+    dead: usize,
     /// Flows on which a telephone did not answer, and until when that is held against them.
     unhealthy: Map<Flow, Instant>,
+    /// When that is over, in order, and for whom.
+    lapses: VecDeque<(Instant, AddressOfRecord, Flow)>,
     /// One copy of each User-Agent: there are few kinds of telephones and many of each.
     user_agents: Set<Arc<str>>,
 }
 
 /// Kinds of telephones remembered as one copy; a stranger who invents more just pays for his own.
 const USER_AGENTS_MAX: usize = 1_024;
-/// Unhealthy flows kept before those whose time is over are looked for.
-const UNHEALTHY_SWEEP: usize = 1_024;
 
 impl Registrar {
     /// A registrar without bindings. `policies` by `ProfileId`.
@@ -99,7 +104,9 @@ impl Registrar {
             lives: Map::default(),
             gruu_key: None,
             timers: TimerQueue::new(),
+            dead: 0,
             unhealthy: Map::default(),
+            lapses: VecDeque::new(),
             user_agents: Set::default(),
         }
     }
@@ -169,6 +176,14 @@ impl Registrar {
     /// Removes what has run out, and says which flows want a sign of life.
     pub fn due(&mut self, now: Now) -> Due {
         let mut due = Due::default();
+        while let Some((until, aor, flow)) =
+            self.lapses.pop_front_if(|(until, ..)| *until <= now.mono)
+        {
+            if self.unhealthy.get(&flow) == Some(&until) {
+                self.unhealthy.remove(&flow);
+                due.recovered.push(aor);
+            }
+        }
         while let Some(key) = self.timers.pop_due(now.mono) {
             let Some(entry) = self.entries.get(key) else {
                 continue;
@@ -209,7 +224,8 @@ impl Registrar {
 
     /// When [`Registrar::due`] is due next.
     pub fn next_deadline(&mut self) -> Option<Instant> {
-        self.timers.next_deadline()
+        let lapse = self.lapses.front().map(|(until, ..)| *until);
+        self.timers.next_deadline().into_iter().chain(lapse).min()
     }
 
     /// Puts back a binding that was kept over a restart. One with the same contact or instance is replaced; one whose time is over
@@ -250,20 +266,17 @@ impl Registrar {
         self.entries.is_empty()
     }
 
-    /// A telephone did not answer on this flow: it is not rung before `until`. Other flows of the same telephone are not touched,
-    /// so that a dead old path does not silence the live new one. A REGISTER on the flow clears it.
-    pub fn mark_unhealthy(&mut self, now: Now, flow: Flow, until: Instant) {
-        if self.unhealthy.len() >= UNHEALTHY_SWEEP {
-            self.unhealthy.retain(|_, end| *end > now.mono);
-        }
+    /// A telephone did not answer on this flow: it is not rung before `until`, which never lies before that of an earlier call. Other
+    /// flows of the same telephone are not touched, so that a dead old path does not silence the live new one. A REGISTER on the flow
+    /// clears it; time does, and [`Registrar::due`] tells so.
+    pub fn mark_unhealthy(&mut self, aor: &AddressOfRecord, flow: Flow, until: Instant) {
         self.unhealthy.insert(flow, until);
+        self.lapses.push_back((until, aor.clone(), flow));
     }
 
-    /// Something came on this flow after all.
-    pub fn mark_healthy(&mut self, flow: &Flow) {
-        if !self.unhealthy.is_empty() {
-            self.unhealthy.remove(flow);
-        }
+    /// Something came on this flow after all; true when it was held for dead.
+    pub fn mark_healthy(&mut self, flow: &Flow) -> bool {
+        !self.unhealthy.is_empty() && self.unhealthy.remove(flow).is_some()
     }
 
     /// May this binding be rung: live, and its flow not unhealthy?
@@ -313,6 +326,7 @@ impl Registrar {
     fn remove(&mut self, key: Key<Entry>, reason: RemovalReason) -> Option<BindingChange> {
         let life = self.entries.get(key)?.binding.life;
         self.end_life(key, life);
+        self.set_health(key, health::Health::default());
         let Entry {
             aor,
             binding,

@@ -83,7 +83,7 @@ impl Registrar {
         });
         match taken {
             Ok(arrival) => {
-                self.mark_healthy(&flow);
+                out.healed |= self.mark_healthy(&flow);
                 self.list(now, aor, arrival.gruu, &mut out.contacts);
                 out.accept(&policy, !arrival.path.is_empty());
             }
@@ -258,6 +258,10 @@ impl Registrar {
         let life = self.life(register, wish);
         self.set_life(key, life);
         let outbound = Self::counts_flows(register, wish, out);
+        if let Some(change) = self.heard_from(key) {
+            out.healed = true;
+            out.revived = Some(change);
+        }
         let Some(entry) = self.entries.get_mut(key) else {
             return;
         };
@@ -287,7 +291,6 @@ impl Registrar {
         binding.outbound = outbound;
         binding.refreshed_at = now.mono;
         binding.expires_at = now.mono + wish.expires;
-        binding.health.heard();
         let binding = binding.clone();
         if entry.due() < before {
             self.timers.cancel(entry.timer);

@@ -13,7 +13,8 @@ use crate::base::{Duration, Now, Secret};
 use crate::call::{Endpoint, User};
 use crate::event::RegistrationFact;
 use crate::registrar::{
-    AddressOfRecord, Binding, BindingChange, Change, GruuKey, Ping, RegisterOutcome, RemovalReason,
+    AddressOfRecord, Binding, BindingChange, Change, GruuKey, HealthChange, Ping, RegisterOutcome,
+    RemovalReason,
 };
 use crate::sip::{Builder, Message, Method, Name, StatusCode};
 use crate::transaction::ServerKey;
@@ -62,6 +63,11 @@ impl Switch {
         // the answer is first on its connection, before what calls of the device have to say there; the journal goes before both
         self.with_tx(|tx, acts| tx.respond(now, key, response, acts));
         self.note_bindings(now, changes, fx);
+        if let Some(change) = outcome.revived.take() {
+            self.note_health(now, &change, fx);
+        } else if outcome.healed {
+            self.report_devices(now, &extension);
+        }
     }
 
     /// The address of record of an extension of ours.
@@ -213,14 +219,18 @@ impl Switch {
 
     /// Nothing came from a device: leave it alone for a while, and tell the ACD.
     pub(super) fn mark_unhealthy(&mut self, now: Now, extension: &str, flow: Flow) {
+        let aor = self.aor(extension);
         self.registrar
-            .mark_unhealthy(now, flow, now.mono + UNHEALTHY);
+            .mark_unhealthy(&aor, flow, now.mono + UNHEALTHY);
         self.report_devices(now, extension);
     }
 
     pub(super) fn on_bindings_due(&mut self, now: Now, fx: &mut Effects) {
         let due = self.registrar.due(now);
         self.note_bindings(now, due.changes, fx);
+        for aor in due.recovered {
+            self.report_devices(now, aor.user());
+        }
         for ping in due.pings {
             match ping {
                 Ping::Ask { ticket, way, aor } => self.ask_flow(now, ticket, way, &aor),
@@ -284,7 +294,13 @@ impl Switch {
         } else {
             self.registrar.silent(ticket)
         };
-        let Some(change) = change else { return };
+        if let Some(change) = change {
+            self.note_health(now, &change, fx);
+        }
+    }
+
+    /// A device does not answer any more, or does again: publishes it and tells the ACD.
+    fn note_health(&mut self, now: Now, change: &HealthChange, fx: &mut Effects) {
         let (aor, contact) = (change.aor.shared(), Arc::from(&*change.contact));
         let fact = if change.alive {
             RegistrationFact::Reachable { aor, contact }

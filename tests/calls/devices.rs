@@ -624,3 +624,32 @@ fn reload_that_takes_a_person_out_ends_their_registrations() {
         |record: &Record| matches!(record, Record::Unbound { aor, .. } if aor.starts_with("1001@"));
     assert!(hand.journal.iter().any(unbound));
 }
+
+#[test]
+fn agent_whose_only_device_did_not_answer_once_is_reachable_again_after_a_while() {
+    let mut hand = Hand::new(settings());
+    let device = udp("10.0.0.54:5060");
+    hand.register("1004", device, "<sip:1004@10.0.0.54>", "Expires: 3600\r\n");
+    hand.call(&uri("1004"));
+    hand.give(Input::SendFailed { flow: device });
+    let ringable = |hand: &mut Hand| {
+        let now = hand.now;
+        let mut fx = Effects::new();
+        let command = Command::Agent {
+            extension: Arc::from("1004"),
+        };
+        hand.switch
+            .handle(now, Input::Command { id: 2, command }, &mut fx);
+        let reply = fx.drain().find_map(|effect| match effect {
+            Effect::Reply { reply, .. } => Some(reply),
+            _ => None,
+        });
+        match reply {
+            Some(Ok(Answer::Agent(view))) => view.devices,
+            other => panic!("an agent, not {other:?}"),
+        }
+    };
+    assert_eq!(ringable(&mut hand), 0);
+    hand.pass(s(31));
+    assert_eq!(ringable(&mut hand), 1);
+}

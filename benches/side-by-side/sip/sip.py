@@ -161,6 +161,10 @@ level = "warn"
 listen   = "udp:{SERVER}:5060"
 dialplan = "calls"
 auth     = "digest"
+
+# Kamailio pings nobody either
+[registration]
+qualify = "off"
 """)
     # Kamailio asks no caller who it is, so ours must not have to either: to us the callers are a carrier
     put("sip-profiles/carrier.toml", f"""name     = "carrier"

@@ -102,8 +102,10 @@ fn several_flows_of_a_device_are_one_target_newest_first() {
     assert_eq!(shown(&bench), [vec![None], vec![Some(1), Some(2)]]);
     // A dead flow is left out; a device without another is.
     let until = bench.now.mono + Duration::from_secs(30);
-    bench.registrar.mark_unhealthy(bench.now, tcp(1), until);
-    bench.registrar.mark_unhealthy(bench.now, udp(5070), until);
+    let aor = bench.aor.clone();
+    bench.registrar.mark_unhealthy(&aor, tcp(1), until);
+    let aor = bench.aor.clone();
+    bench.registrar.mark_unhealthy(&aor, udp(5070), until);
     assert_eq!(shown(&bench), [vec![Some(2)]]);
     assert_eq!(bench.registrar.unhealthy_len(bench.now), 2);
 }

@@ -67,6 +67,9 @@ fn two_silences_of_a_device_that_answered_keep_it_from_being_rung_and_one_answer
     assert!(!bench.rings());
     bench.register(&[PHONE]);
     assert!(bench.rings(), "it registered: it is there");
+    let revived = bench.out.revived.as_ref();
+    assert!(revived.is_some_and(|change| change.alive));
+    assert_eq!(bench.registrar.unhealthy_len(bench.now), 0);
 }
 
 #[test]

@@ -496,7 +496,8 @@ fn health_is_kept_for_each_flow() {
     bench.flow = udp(5099);
     bench.register(&["Contact: <sip:new@127.0.0.2>"]);
     let until = bench.now.mono + Duration::from_secs(30);
-    bench.registrar.mark_unhealthy(bench.now, udp(5070), until);
+    let aor = bench.aor.clone();
+    bench.registrar.mark_unhealthy(&aor, udp(5070), until);
     let healthy = |bench: &Bench| -> Vec<String> {
         bench
             .registrar
@@ -508,11 +509,17 @@ fn health_is_kept_for_each_flow() {
     assert_eq!(healthy(&bench), ["sip:new@127.0.0.2"]);
     bench.pass(30);
     assert_eq!(healthy(&bench).len(), 2, "not for ever");
+    let recovered = bench.registrar.due(bench.now).recovered;
+    assert_eq!(recovered, [bench.aor.clone()], "and somebody says so");
     let until = bench.now.mono + Duration::from_secs(30);
-    bench.registrar.mark_unhealthy(bench.now, udp(5070), until);
+    let aor = bench.aor.clone();
+    bench.registrar.mark_unhealthy(&aor, udp(5070), until);
     bench.flow = udp(5070);
     bench.register(&["Contact: <sip:old@127.0.0.2>"]);
     assert_eq!(healthy(&bench).len(), 2, "it spoke again");
+    assert!(bench.out.healed);
+    bench.pass(30);
+    assert!(bench.registrar.due(bench.now).recovered.is_empty());
 }
 
 #[test]
