@@ -1,11 +1,11 @@
 //! SIP over WebSocket on the web server's own listener (RFC 7118): the handshake here, everything else in the shell.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{Message, Utf8Bytes, WebSocket, WebSocketUpgrade};
 use axum::extract::{ConnectInfo, State};
-use axum::http::{HeaderValue, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
@@ -21,6 +21,7 @@ pub(super) async fn or_nothing(
     State(handle): State<Handle>,
     uri: Uri,
     ConnectInfo(remote): ConnectInfo<SocketAddr>,
+    headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
     let settings = handle.settings();
@@ -39,6 +40,12 @@ pub(super) async fn or_nothing(
         response.headers_mut().insert(header::UPGRADE, web_socket);
         return response;
     };
+    let remote = settings
+        .profiles
+        .get(usize::from(profile.0))
+        .filter(|own| own.proxy_protocol.iter().any(|n| n.contains(remote.ip())))
+        .and_then(|_| introduced(&headers))
+        .map_or(remote, |ip| SocketAddr::new(ip, remote.port()));
     let upgrade = upgrade
         .protocols([SUBPROTOCOL])
         .max_message_size(MESSAGE_BYTES_MAX)
@@ -57,6 +64,13 @@ pub(super) async fn or_nothing(
     upgrade.on_upgrade(move |socket| async move {
         handle.adopt_web_socket(peer, frames(socket));
     })
+}
+
+/// Whom a proxy before the web server brings: the last address that it wrote, which is the one that it saw itself.
+fn introduced(headers: &HeaderMap) -> Option<IpAddr> {
+    let written = headers.get_all("x-forwarded-for").iter().next_back()?;
+    let last = written.to_str().ok()?.rsplit(',').next()?.trim();
+    last.parse().ok()
 }
 
 fn frames(socket: WebSocket) -> Frames {

@@ -342,6 +342,58 @@ fn a_gateway_must_prove_the_name_of_the_proxy() {
     rig.wait_empty();
 }
 
+#[test]
+fn a_connection_is_not_used_for_a_name_that_it_has_not_proved() {
+    let authority = Authority::new();
+    let rig = rig(Default::default());
+    let trunks = settings(
+        &authority,
+        "",
+        "[[trunk]]\nname = \"acme\"\nproxy = \"sips:gw.acme.example\"\ntls = { ca = \"ca.pem\" }\n\
+         [[trunk]]\nname = \"other\"\nproxy = \"sips:gw.other.example\"\ntls = { ca = \"ca.pem\" }\n",
+    );
+    rig.streams.configure(&trunks).expect("configured");
+    let (certificate, key) = authority.der("gw.acme.example");
+    let config = ServerConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], key)
+        .expect("an identity");
+    let config = Arc::new(config);
+    let listener = TcpListener::bind("127.0.0.2:0").expect("binds");
+    let remote = listener.local_addr().expect("address");
+    let flow = crate::transport::Flow {
+        transport: Transport::Tls,
+        ..rig.flow_to(remote)
+    };
+    let accept = || {
+        let (stream, _) = listener.accept().expect("accepts");
+        stream.set_read_timeout(Some(PATIENCE)).expect("timeout");
+        let session = rustls::ServerConnection::new(config.clone()).expect("a session");
+        StreamOwned::new(session, stream)
+    };
+    let expect = |host: &str, trunk: &str| {
+        rig.streams.expect(ProfileId(0), remote, host, trunk.into());
+    };
+    expect("gw.acme.example", "acme");
+    rig.streams.send(flow, Bytes::from_static(b"one"));
+    let mut first = accept();
+    let mut buffer = [0; 3];
+    first.read_exact(&mut buffer).expect("reads");
+    // The same again is nothing new: the connection is used again.
+    expect("gw.acme.example", "acme");
+    rig.streams.send(flow, Bytes::from_static(b"two"));
+    first.read_exact(&mut buffer).expect("reads");
+    assert_eq!(&buffer, b"two");
+    // Another trunk at the same address: a new connection, which fails for want of the second name.
+    expect("gw.other.example", "other");
+    rig.streams.send(flow, Bytes::from_static(b"six"));
+    let mut second = accept();
+    assert!(second.read_exact(&mut buffer).is_err());
+    assert!(matches!(rig.next(), Input::SendFailed { flow: f } if f == flow));
+}
+
 fn header(source: &str) -> Vec<u8> {
     let SocketAddr::V4(source) = source.parse().expect("address") else {
         panic!("IPv4");

@@ -91,15 +91,30 @@ impl Streams {
         let mut current = self.shared.security.write();
         // What the shard said meanwhile about its trunks must not be lost.
         next.take_peers_of(&current);
+        let stale = next.unlike(&current);
         *current = Arc::new(next);
+        drop(current);
+        self.leave_alone(&stale);
         Ok(())
     }
 
     /// From now on, who is connected to at `remote` for `profile` must prove to be `host`, by the rules of `trunk`.
     pub fn expect(&self, profile: ProfileId, remote: SocketAddr, host: &str, trunk: Arc<str>) {
         let mut current = self.shared.security.write();
-        if !current.expects(profile, remote, host, &trunk) {
-            Arc::make_mut(&mut current).expect(profile, remote, host, trunk);
+        if current.expects(profile, remote, host, &trunk) {
+            return;
+        }
+        Arc::make_mut(&mut current).expect(profile, remote, host, trunk);
+        drop(current);
+        self.leave_alone(&[remote]);
+    }
+
+    /// Nothing new goes over TLS connections to these addresses: their peers have not proved what is asked of them now. Who answers
+    /// on such a connection may go on.
+    fn leave_alone(&self, remotes: &[SocketAddr]) {
+        let mut table = self.shared.table.lock();
+        for remote in remotes {
+            table.by_peer.remove(&(Transport::Tls, *remote));
         }
     }
 

@@ -159,6 +159,22 @@ impl Security {
         self.peers.retain(|_, expected| !expected.is_empty());
     }
 
+    /// Addresses of trunks whose rules are not those of `other`.
+    pub(super) fn unlike(&self, other: &Security) -> Vec<SocketAddr> {
+        let same = |peer: &Peer| match (
+            self.clients.get(&peer.trunk),
+            other.clients.get(&peer.trunk),
+        ) {
+            (Some((_, ours)), Some((_, theirs))) => Arc::ptr_eq(ours, theirs),
+            _ => false,
+        };
+        self.peers
+            .iter()
+            .filter(|(_, expected)| !expected.iter().all(same))
+            .map(|((_, remote), _)| *remote)
+            .collect()
+    }
+
     /// Shakes hands with the peer at `remote` over `stream`. Two trunks may share an address; their gateway must prove both names.
     pub(super) async fn connect(
         self: Arc<Self>,

@@ -196,6 +196,8 @@ mod tests {
         assert!(!Transport::Tcp.is_secure() && !Transport::Ws.is_secure());
         assert_eq!(Transport::Tls.default_port(), 5061);
         assert_eq!(Transport::Udp.uri_parameter(), None);
+        let reliable = Transport::ALL.into_iter().filter(|t| t.is_reliable());
+        assert_eq!(reliable.count(), Transport::ALL.len() - 1);
         assert_eq!(Transport::Wss.uri_parameter(), Some("ws"));
     }
 }

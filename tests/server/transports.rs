@@ -14,10 +14,17 @@ use crate::support::lab::{DID, DOMAIN, Lab};
 use crate::support::server::Server;
 use crate::support::{address, at, seconds};
 
+/// TCP, with or without TLS.
+trait Stream: Read + Write {}
+
+impl<S: Read + Write> Stream for S {}
+
+type Web = WebSocket<Box<dyn Stream>>;
+
 /// What carries the messages of a peer that writes them by hand.
 enum Wire {
     Udp(UdpSocket, SocketAddr),
-    Web(Box<WebSocket<TcpStream>>),
+    Web(Box<Web>),
     Tls(Box<StreamOwned<ClientConnection, TcpStream>>, Vec<u8>),
 }
 
@@ -30,11 +37,14 @@ impl Wire {
         Wire::Udp(socket, server)
     }
 
-    fn web(url: &str, server: SocketAddr) -> Wire {
+    fn web(url: &str, stream: impl Stream + 'static) -> Wire {
         let mut request = url.into_client_request().expect("a URL");
         let sip = "sip".parse().expect("a value");
         request.headers_mut().insert("Sec-WebSocket-Protocol", sip);
-        let (socket, response) = tungstenite::client(request, stream(server)).expect("a WebSocket");
+        let stream: Box<dyn Stream> = Box::new(stream);
+        let Ok((socket, response)) = tungstenite::client(request, stream) else {
+            panic!("no WebSocket at {url}");
+        };
         assert_eq!(response.headers()["Sec-WebSocket-Protocol"], "sip");
         Wire::Web(Box::new(socket))
     }
@@ -98,9 +108,20 @@ impl Wire {
 fn stream(server: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(server).expect("connects");
     stream
-        .set_read_timeout(Some(seconds(5.0)))
+        .set_read_timeout(Some(seconds(10.0)))
         .expect("a timeout");
     stream
+}
+
+/// The same with TLS, to a server that the authority vouches for.
+fn secure(
+    server: SocketAddr,
+    authority: &Authority,
+    name: Option<&str>,
+) -> StreamOwned<ClientConnection, TcpStream> {
+    let host = ServerName::try_from(DOMAIN).expect("a name");
+    let session = ClientConnection::new(authority.client(name), host).expect("a session");
+    StreamOwned::new(session, stream(server))
 }
 
 /// The first value of a header.
@@ -330,11 +351,16 @@ fn open_lab(listen: &[String], more: &str) -> Lab {
     lab
 }
 
-/// One that takes WebSockets at a port of its own and at the web server's.
-fn web_lab() -> Lab {
-    let mut lab = open_lab(&[], "web-path = \"/sip\"\n");
-    let tcp = format!("\"tcp:{}:5060\"", lab.server);
-    let with = format!("{tcp}, \"ws:{}:5062\"", lab.server);
+/// One that takes WebSockets at ports of its own, with and without TLS, and at the web server's.
+fn web_lab(authority: &Authority) -> Lab {
+    let tls = "tls = { certificate = \"certs/pbx.pem\", key = \"certs/pbx.key\" }\n";
+    let mut lab = open_lab(&[], &format!("web-path = \"/sip\"\n{tls}"));
+    let (certificate, key) = authority.vouch(DOMAIN);
+    lab.file("certs/pbx.pem", &certificate);
+    lab.file("certs/pbx.key", &key);
+    let own = lab.server;
+    let tcp = format!("\"tcp:{own}:5060\"");
+    let with = format!("{tcp}, \"ws:{own}:5062\", \"wss:{own}:5063\"");
     lab.change("sip-profiles/internal.toml", &tcp, &with);
     lab
 }
@@ -348,17 +374,28 @@ fn udp_party(server: &Server, user: &'static str) -> Party {
 
 #[test]
 fn a_browser_registers_and_calls_over_a_web_socket_of_either_listener() {
-    let lab = web_lab();
-    let server = Server::start(lab);
+    let authority = Authority::new();
+    let server = Server::start(web_lab(&authority));
     let own = server.lab.server;
     let mut desk = udp_party(&server, "1002");
-    for (user, port, path) in [("1001", 5062, "/"), ("1003", 8080, "/sip")] {
+    for (user, transport, port, path) in [
+        ("1001", "WS", 5062, "/"),
+        ("1003", "WS", 8080, "/sip"),
+        ("1004", "WSS", 5063, "/"),
+    ] {
         let address = at(own, port);
-        let wire = Wire::web(&format!("ws://{address}{path}"), address);
+        let wire = match transport {
+            "WSS" => {
+                let tls = secure(address, &authority, None);
+                Wire::web(&format!("wss://{address}{path}"), tls)
+            }
+            _ => Wire::web(&format!("ws://{address}{path}"), stream(address)),
+        };
         let mut browser = Party::new(user, wire, "ws", at(crate::support::address(), 9));
+        browser.via = format!("{transport} {user}.invalid");
         browser.registers();
         let registered = server.wait_registered(user, 1);
-        assert_eq!(registered[0]["transport"], "WS", "{registered:?}");
+        assert_eq!(registered[0]["transport"], transport, "{registered:?}");
         call(&server, &mut browser, &mut desk);
         // And the other way: down the connection on which it registered.
         call(&server, &mut desk, &mut browser);
@@ -369,7 +406,7 @@ fn a_browser_registers_and_calls_over_a_web_socket_of_either_listener() {
 
 #[test]
 fn a_web_socket_without_sip_and_a_plain_request_are_told_why() {
-    let lab = web_lab();
+    let lab = web_lab(&Authority::new());
     let own = lab.server;
     let _server = Server::start(lab);
     for (port, path) in [(5062, "/"), (8080, "/sip")] {
@@ -482,4 +519,64 @@ fn stun_on_the_sip_port_is_answered_as_far_as_it_was_paid_for() {
     }
     // 500 requests pay for 10,000 bytes; a stranger has 1,024 to begin with, and a little more each second.
     assert!((100..=360).contains(&answered), "{answered} answers");
+}
+
+#[test]
+fn a_frame_is_a_message_and_rude_web_sockets_are_cut() {
+    let server = Server::start(web_lab(&Authority::new()));
+    let address = at(server.lab.server, 5062);
+    let open = || match Wire::web(&format!("ws://{address}/"), stream(address)) {
+        Wire::Web(socket) => *socket,
+        Wire::Udp(..) | Wire::Tls(..) => unreachable!("a WebSocket"),
+    };
+    let began = std::time::Instant::now();
+    let mut silent = open();
+    let options = format!(
+        "OPTIONS sip:{DOMAIN} SIP/2.0\r\nVia: SIP/2.0/WS frames.invalid;branch=z9hG4bKframe\r\nMax-Forwards: 70\r\n\
+         From: <sip:1001@{DOMAIN}>;tag=f\r\nTo: <sip:{DOMAIN}>\r\nCall-ID: frame\r\nCSeq: 1 OPTIONS\r\n\r\n"
+    );
+    let mut socket = open();
+    socket
+        .send(Message::binary(options.clone().into_bytes()))
+        .expect("sent");
+    let answer = socket.read().expect("an answer").into_text().expect("text");
+    assert!(answer.starts_with("SIP/2.0 200 "), "{answer}");
+    assert!(
+        answer.contains("Via: SIP/2.0/WS frames.invalid;"),
+        "{answer}"
+    );
+    socket
+        .send(Message::Ping(b"there?".to_vec().into()))
+        .expect("sent");
+    assert_eq!(
+        socket.read().expect("a pong"),
+        Message::Pong(b"there?".to_vec().into())
+    );
+    socket.send(Message::text("\r\n\r\n")).expect("sent");
+    assert_eq!(socket.read().expect("a pong"), Message::text("\r\n"));
+
+    let is_over = |socket: &mut Web| {
+        loop {
+            match socket.read() {
+                Ok(Message::Close(_)) => return true,
+                Ok(_) => {}
+                Err(tungstenite::Error::Io(error)) => {
+                    return error.kind() == std::io::ErrorKind::ConnectionReset;
+                }
+                Err(_) => return true,
+            }
+        }
+    };
+    let mut large = open();
+    let _ = large.send(Message::text("x".repeat(70_000)));
+    assert!(is_over(&mut large));
+    let mut rude = open();
+    rude.send(Message::text("{\"not\": \"SIP\"}"))
+        .expect("sent");
+    assert!(is_over(&mut rude));
+    assert!(is_over(&mut silent));
+    assert!(began.elapsed() < seconds(9.0), "{:?}", began.elapsed());
+    // Whoever spoke SIP is still there.
+    socket.send(Message::text(options)).expect("sent");
+    assert!(socket.read().is_ok());
 }
