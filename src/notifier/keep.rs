@@ -1,6 +1,6 @@
 //! Subscriptions over restarts and reloads: what the journal gives back, and what new settings change.
 
-use super::core::{Notifier, Timer};
+use super::core::{Ctx, Notifier, Timer};
 use super::package::Package;
 use super::subscription::{Ending, News, Subscription, SubscriptionRecord, Target};
 use crate::base::{Duration, Key, Now};
@@ -14,7 +14,7 @@ impl Notifier {
     /// Looks at every subscription with new settings: what it watches may have other members, or it may end.
     pub fn revise(
         &mut self,
-        now: Now,
+        ctx: &mut Ctx<'_>,
         still: &dyn Fn(Package, &str, &Target) -> Result<Target, Ending>,
     ) {
         let keys: Vec<Key<Subscription>> = self.subscriptions.iter().map(|(key, _)| key).collect();
@@ -40,11 +40,14 @@ impl Notifier {
                     self.arm_expiry(key);
                 }
             }
-            let owed = self
-                .subscriptions
-                .get(key)
-                .is_some_and(|subscription| subscription.ending.is_some());
-            self.stir(now.mono, key, owed);
+            let Some(subscription) = self.subscriptions.get(key) else {
+                continue;
+            };
+            match (subscription.ending.is_some(), subscription.lost) {
+                // there is nobody to tell of the end
+                (true, true) => self.remove(key, ctx),
+                (ends, _) => self.stir(ctx.now.mono, key, ends),
+            }
         }
     }
 

@@ -366,7 +366,7 @@ impl Switch {
             .push_back(AcdCommand::Configure(self.settings.acd()));
         self.configure_trunks(now, fx);
         self.configure_registrar(now, fx);
-        self.revise_subscriptions(now);
+        self.revise_subscriptions(now, fx);
         self.work_off(now, fx);
         self.report_all_devices(now);
         self.publish(

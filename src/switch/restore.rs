@@ -174,7 +174,7 @@ impl Switch {
         self.report_all_devices(now);
         self.configure_trunks(now, fx);
         // phones are shown at once what they watched before: they need not ask again
-        self.revise_subscriptions(now);
+        self.revise_subscriptions(now, fx);
         self.know_subscribers(now);
         self.notifier.resume(now);
         self.work_off(now, fx);

@@ -389,10 +389,12 @@ impl Switch {
     }
 
     /// The settings are new, or the journal is read: every subscription is looked at again.
-    pub(super) fn revise_subscriptions(&mut self, now: Now) {
+    pub(super) fn revise_subscriptions(&mut self, now: Now, fx: &mut Effects) {
         let settings = self.settings.clone();
-        self.notifier.revise(now, &|package, watcher, target| {
-            Self::target(&settings, package, watcher, target.name())
+        self.with_notifier(now, fx, |notifier, ctx| {
+            notifier.revise(ctx, &|package, watcher, target| {
+                Self::target(&settings, package, watcher, target.name())
+            });
         });
     }
 

@@ -18,18 +18,20 @@ fn baresip_sees_waiting_messages_and_who_is_there() {
         .watches(&format!("sip:1002@{DOMAIN}"))
         .start();
     ann.wait_registered(seconds(10.0));
-    let says = |what: &str| {
-        wait_for(&format!("baresip to say {what}"), seconds(15.0), || {
-            ann.log().contains(what).then_some(())
-        });
-    };
     server
         .api()
         .put("/extensions/1001/messages", &json!({ "new": 3, "old": 1 }));
-    says("Messages-Waiting: yes");
-    says("Voice-Message: 3/1");
-    says("Offline");
+    wait_for("baresip to show the messages", seconds(15.0), || {
+        let log = ann.log();
+        (log.contains("Messages-Waiting: yes") && log.contains("Voice-Message: 3/1")).then_some(())
+    });
+    let mut shows = |status: &str| {
+        wait_for(&format!("baresip to show {status}"), seconds(15.0), || {
+            ann.command("contacts", "").contains(status).then_some(())
+        });
+    };
+    shows("Offline");
     let mut bob = account("1002").start();
     bob.wait_registered(seconds(10.0));
-    says("Online");
+    shows("Online");
 }
