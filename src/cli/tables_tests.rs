@@ -71,6 +71,8 @@ fn a_call_is_shown_with_both_parties_and_its_age() {
         started_at: before(72),
         answered_at: None,
         work: None,
+        verstat: None,
+        attestation: None,
         legs: vec![leg("caller", "+447700900123"), leg("agent", "1003")],
     };
     insta::assert_snapshot!(shown(Kind::Calls, &[call]), @r"

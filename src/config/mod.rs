@@ -17,6 +17,7 @@ mod read;
 mod references;
 mod schema;
 pub mod settings;
+pub mod stir;
 mod take_over;
 mod tree;
 pub mod trunk;

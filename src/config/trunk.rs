@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::certificates::TrunkTls;
 use super::settings::Redirects;
+use super::stir::Stir;
 use crate::base::Network;
 use crate::base::{Duration, Secret};
 use crate::call::InvitePolicy;
@@ -100,6 +101,8 @@ pub struct Trunk {
     pub options_ping: Option<Duration>,
     /// Reliable provisionals, session timers, early media. Default: those of its profile, key by key.
     pub invite: InvitePolicy,
+    /// Signed identity of callers, in and out; `None`: nobody looks and nothing is signed.
+    pub stir: Option<Arc<Stir>>,
     /// Where it is defined.
     pub place: Place,
 }

@@ -63,6 +63,8 @@ pub const BUILT_IN_VARIABLES: &[&str] = &[
     "context",
     "trunk",
     "language",
+    "verstat",
+    "attestation",
     "dial-result",
     "transferred-by",
     "dial-status",

@@ -115,6 +115,11 @@ impl Run {
         self.rule.as_ref()
     }
 
+    /// Sets a variable before the first step: something else that is known of the call.
+    pub fn know(&mut self, name: &str, value: &str) {
+        self.variables.set(name, value);
+    }
+
     /// The variables as they are now.
     pub fn variables(&self) -> &Variables {
         &self.variables

@@ -11,6 +11,7 @@ mod dialing;
 mod effect;
 mod faces;
 mod holding;
+mod identity;
 mod input;
 mod on_call;
 mod on_command;

@@ -8,6 +8,7 @@ use super::on_redirect::Moved;
 use super::record::{Fact, Record};
 use super::routing::{Keys, Phase, Routing, SwitchTimer};
 use crate::acd::{AcdCommand, AgentStatus, EndedBy, Withdrawal, WrapEndedBy};
+use crate::auth::identity::Verdict;
 use crate::base::{Key, Now};
 use crate::call::{Call, CallEvent, CallOutput, Cause, Endpoint, Role};
 use crate::dialplan::{Action, DialOutcome, Feature, HangupCause, QueueExit, Run, StepInput};
@@ -17,6 +18,7 @@ use crate::transport::Flow;
 
 impl Switch {
     /// An INVITE from somebody we know: a call begins and its dialplan runs.
+    #[allow(clippy::too_many_arguments)] // one INVITE and what is known of it
     pub(super) fn on_new_call(
         &mut self,
         now: Now,
@@ -24,6 +26,7 @@ impl Switch {
         flow: Flow,
         request: Message,
         endpoint: Endpoint,
+        verdict: Option<Verdict>,
         fx: &mut Effects,
     ) {
         let Some(mut facts) = self.facts(flow, &request, &endpoint) else {
@@ -71,8 +74,15 @@ impl Switch {
             Ok(call) if let Some(called) = &called => self.ring_device(now, call, called),
             Ok(call) => {
                 facts.language = "en".to_owned();
-                let run = Run::start(self.settings.dialplan.clone(), facts);
-                self.routings.insert(call, Routing::new(Some(run)));
+                let mut run = Run::start(self.settings.dialplan.clone(), facts);
+                if let Some(verdict) = &verdict {
+                    run.know("verstat", verdict.verstat.as_str());
+                    let attested = verdict.attestation.map_or("", |level| level.as_str());
+                    run.know("attestation", attested);
+                }
+                let mut routing = Routing::new(Some(run));
+                routing.verdict = verdict;
+                self.routings.insert(call, routing);
                 self.drive(now, call, StepInput::Begin, fx);
             }
             Err(refusal) => {

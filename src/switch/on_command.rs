@@ -298,6 +298,12 @@ impl Switch {
             started_at: call.record.started_at,
             answered_at: call.record.answered_at,
             work: routing.and_then(|routing| routing.work),
+            verstat: routing
+                .and_then(|routing| routing.verdict.as_ref())
+                .map(|verdict| verdict.verstat.as_str()),
+            attestation: routing
+                .and_then(|routing| routing.verdict.as_ref()?.attestation)
+                .map(|level| level.as_str()),
             legs: call
                 .legs
                 .iter()

@@ -289,6 +289,13 @@ impl Switch {
             self.answer(now, key, &request, StatusCode::SERVICE_UNAVAILABLE);
             return;
         }
-        self.on_new_call(now, key, flow, request, endpoint, fx);
+        let verdict = match self.verify_caller(now, &request, &endpoint) {
+            Ok(verdict) => verdict,
+            Err(failure) => {
+                self.refuse_caller(now, key, &request, &endpoint, &failure, fx);
+                return;
+            }
+        };
+        self.on_new_call(now, key, flow, request, endpoint, verdict, fx);
     }
 }

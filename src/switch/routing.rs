@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use crate::acd::WorkItemId;
+use crate::auth::identity::Verdict;
 use crate::base::{Duration, Instant, Key, Now, TimerId};
 use crate::call::{Call, Leg, LegSpec, Sides};
 use crate::dialplan::Run;
@@ -141,6 +142,8 @@ pub(super) struct Routing {
     pub sent_on: BTreeSet<String>,
     /// A party of it is being transferred.
     pub transfer: Option<Box<Transfer>>,
+    /// Whether its caller is who it claims to be, where somebody looked.
+    pub verdict: Option<Verdict>,
 }
 
 impl Routing {
@@ -155,6 +158,7 @@ impl Routing {
             arrival: None,
             sent_on: BTreeSet::new(),
             transfer: None,
+            verdict: None,
         }
     }
 }

@@ -327,7 +327,8 @@ impl Switch {
         for trunk in order {
             let mut resorts = 0;
             for way in self.trunks.ways(now, &trunk.name) {
-                let Some(spec) = self.spec_through(call, &trunk, &way, number, caller_id) else {
+                let Some(spec) = self.spec_through(now, call, &trunk, &way, number, caller_id)
+                else {
                     continue;
                 };
                 if !way.last_resort {
@@ -345,6 +346,7 @@ impl Switch {
 
     fn spec_through(
         &self,
+        now: Now,
         call: Key<Call>,
         trunk: &Arc<Trunk>,
         way: &Way,
@@ -362,13 +364,16 @@ impl Switch {
                 .and_then(|user| user.number.clone()),
             _ => None,
         };
-        let presented: Arc<str> = match (&trunk.caller_number, caller_id, own) {
+        let presented: Arc<str> = match (&trunk.caller_number, caller_id, &own) {
             (Some(fixed), _, _) => fixed.clone(),
             (None, Some(id), _) => Arc::from(id),
-            (None, None, Some(own)) => own,
+            (None, None, Some(own)) => own.clone(),
             // after a transfer the caller is somebody else than who began the call
             (None, None, None) => self.calls.calling_party(call)?.number,
         };
+        // a number that the operator has fixed for the trunk is the operator's own
+        let is_own = trunk.caller_number.is_some() || own.as_ref() == Some(&presented);
+        let signed = self.identity_headers(now, call, trunk, &presented, number, is_own);
         let presented = trunk.number_format.outward(&presented);
         let dialled = trunk.number_format.outward(number);
         let display = display_text(open.record.from.name.as_deref());
@@ -393,6 +398,7 @@ impl Switch {
         if trunk.caller_id == CallerIdHeader::DiversionAware {
             headers.extend(self.diverted_before(call, true));
         }
+        headers.extend(signed);
         Some(LegSpec {
             role: Role::Callee,
             party: Party {

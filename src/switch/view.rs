@@ -181,6 +181,11 @@ pub struct CallView {
     /// The work item, while it is in a queue or with an agent.
     #[schema(value_type = Option<String>)]
     pub work: Option<Ulid>,
+    /// Whether the caller is who it claims to be, where its trunk has that looked at: `TN-Validation-Passed`,
+    /// `TN-Validation-Failed` or `No-TN-Validation`.
+    pub verstat: Option<&'static str>,
+    /// What the caller's provider attests of a caller who is proved: `A`, `B` or `C`.
+    pub attestation: Option<&'static str>,
     /// Its legs.
     pub legs: Vec<LegView>,
 }

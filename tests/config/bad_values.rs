@@ -368,6 +368,23 @@ auth = "none""#, &[
     (r#"sip-profiles/external.toml"#, r#""#, r#"realm = "carrier.example""#, &[
         r#"sip-profiles/external.toml:9:9: warning: `realm` without `register` or `auth`: there is no password to prove"#,
     ]),
+    (r#"sip-profiles/external.toml"#, r#""#, r#"stir = { verify = "mark" }"#, &[
+        r#"sip-profiles/external.toml:9:19: error: `verify` needs `ca`: without an authority nobody is proved"#,
+    ]),
+    (r#"sip-profiles/external.toml"#, r#""#, r#"stir = { verify = "mark", ca = "none.pem" }"#, &[
+        r#"sip-profiles/external.toml:9:19: warning: no caller is proved: `certificates` names none"#,
+        r#"sip-profiles/external.toml:9:32: error: cannot read `none.pem`: No such file or directory (os error 2) (paths are relative to the configuration directory)"#,
+    ]),
+    (r#"sip-profiles/external.toml"#, r#""#, r#"stir = { key = "strowger.toml", x5u = "https://certs.example/sti.pem" }"#, &[
+        r#"sip-profiles/external.toml:9:16: error: `strowger.toml`: not a private key on P-256 in PEM (paths are relative to the configuration directory)"#,
+    ]),
+    (r#"sip-profiles/external.toml"#, r#""#, r#"stir = { key = "k.pem" }"#, &[
+        r#"sip-profiles/external.toml:9:16: error: `key` needs `x5u`: where is its certificate published?"#,
+    ]),
+    (r#"sip-profiles/external.toml"#, r#""#, r#"stir = { x5u = "http://certs.example/sti.pem" }"#, &[
+        r#"sip-profiles/external.toml:9:16: error: `http://certs.example/sti.pem` is not an https URL (for example `https://certs.acme.example/sti.pem`)"#,
+        r#"sip-profiles/external.toml:9:16: warning: `x5u` without `key`: nothing is signed"#,
+    ]),
     (r#"sip-profiles/external.toml"#, r#""#, r#"wait = "1m""#, &[
         r#"sip-profiles/external.toml:9:8: error: `wait` must be from 0s to 30s"#,
     ]),
@@ -446,7 +463,7 @@ ring = false"#, &[
         r#"sip-profiles/external.toml:9:29: error: `expires` is shorter than `min`: our own calls would be refused by our own rule"#,
     ]),
     (r#"sip-profiles/external.toml"#, r#""#, r#"chanels = 3"#, &[
-        r#"sip-profiles/external.toml:9:1: error: unknown key `chanels` in a trunk (the keys here are `name`, `was`, `proxy`, `from`, `tls`, `domain`, `register`, `auth`, `realm`, `max-channels`, `max-cps`, `wait`, `answer-timeout`, `breaker`, `number-format`, `user-phone`, `caller-id`, `caller-number`, `trusted`, `redirect`, `transfer`, `options-ping`, `prack`, `session-timer` and `early-media`)"#,
+        r#"sip-profiles/external.toml:9:1: error: unknown key `chanels` in a trunk (the keys here are `name`, `was`, `proxy`, `from`, `tls`, `domain`, `register`, `auth`, `realm`, `max-channels`, `max-cps`, `wait`, `answer-timeout`, `breaker`, `number-format`, `user-phone`, `caller-id`, `caller-number`, `trusted`, `redirect`, `stir`, `transfer`, `options-ping`, `prack`, `session-timer` and `early-media`)"#,
     ]),
     (r#"dialplans/internal.toml"#, r#"context = "internal"
 "#, r#""#, &[

@@ -442,3 +442,31 @@ fn files_that_are_something_else_are_refused() {
     let big = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P384_SHA384).expect("a key");
     assert!(Signer::parse(big.serialize_pem().as_bytes(), URL).is_err());
 }
+
+#[test]
+fn a_broken_shaken_claim_is_refused() {
+    let world = world();
+    let mut without = claims();
+    without.attest = None;
+    let header = [world.signed(Kind::Shaken, "shaken", &without)];
+    assert_eq!(status(&world.judge(&header, &facts())), 438);
+    let mut without = claims();
+    without.origid = None;
+    let header = [world.signed(Kind::Shaken, "shaken", &without)];
+    assert_eq!(status(&world.judge(&header, &facts())), 438);
+    // a level that does not exist, in a PASSporT of an attacker's making
+    use base64::Engine as _;
+    let engine = base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    let whole = world.header();
+    let parts: Vec<&str> = whole.splitn(3, '.').collect();
+    let payload = engine.decode(parts[1]).expect("base64url");
+    let payload = String::from_utf8(payload).expect("text");
+    let payload = payload.replace("\"attest\":\"A\"", "\"attest\":\"AA\"");
+    let header = [format!(
+        "{}.{}.{}",
+        parts[0],
+        engine.encode(payload),
+        parts[2]
+    )];
+    assert_eq!(status(&world.judge(&header, &facts())), 438);
+}

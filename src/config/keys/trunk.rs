@@ -3,7 +3,75 @@
 use super::invite::{EARLY_MEDIA, PRACK, SESSION_TIMER};
 use super::parts::{DOMAIN_NAME, EXTENSION, NAME, NETWORK, NUMBER, NUMBER_FORMAT, SIP_URI, s};
 use super::profile::TLS_VERSIONS;
-use super::{Keys, Kind, key};
+use super::{Form, Keys, Kind, key};
+
+const HTTPS: Kind = Kind::Form(&Form {
+    what: "an https URL",
+    example: "https://certs.acme.example/sti.pem",
+    check: |text| {
+        let fine = text.strip_prefix("https://").is_some_and(|rest| {
+            !rest.is_empty()
+                && rest
+                    .bytes()
+                    .all(|byte| byte.is_ascii_graphic() && !b"<>\"".contains(&byte))
+        });
+        fine.then_some(())
+            .ok_or_else(|| format!("`{text}` is not an https URL"))
+    },
+});
+
+const CERTIFICATE: Keys = Keys::of(
+    "a certificate",
+    &[
+        key("url", HTTPS, "The URL by which calls name it.").required(),
+        key(
+            "file",
+            Kind::Text,
+            "The certificate in PEM, with those that lead to its authority.",
+        )
+        .required(),
+    ],
+);
+
+const STIR: Keys = Keys::of(
+    "`stir`",
+    &[
+        key(
+            "verify",
+            Kind::OneOf(&["off", "mark", "require"]),
+            "What is done with callers from it: nothing, the dialplan is told, or who is not proved is refused.",
+        )
+        .default("\"off\""),
+        key(
+            "ca",
+            Kind::Text,
+            "File with the certificates of the authorities that are trusted, in PEM.",
+        ),
+        key(
+            "certificates",
+            Kind::Tables(&CERTIFICATE),
+            "Certificates of signers, by URL. Nothing is fetched.",
+        ),
+        key(
+            "key",
+            Kind::Text,
+            "File with our private key on P-256 in PEM: calls to it are signed.",
+        ),
+        key("x5u", HTTPS, "Where our certificate is published."),
+        key(
+            "attestation",
+            Kind::OneOf(&["auto", "A", "B", "C"]),
+            "What is attested. `auto`: A for an extension with its own number, B for another number, C for calls from elsewhere.",
+        )
+        .default("\"auto\""),
+        key(
+            "pass",
+            Kind::Flag,
+            "Identity headers of callers who were proved go on to it as they came.",
+        )
+        .default("false"),
+    ],
+);
 
 const BREAKER: Keys = Keys::of(
     "`breaker`",
@@ -215,6 +283,11 @@ pub const TRUNK: Keys = Keys::of(
             "What is done when it answers with a 3xx: called there at your cost, counted as unreachable, or passed to the caller.",
         )
         .default("\"refuse\""),
+        key(
+            "stir",
+            Kind::Table(&STIR),
+            "Signed identity of callers (STIR/SHAKEN), in and out.",
+        ),
         key(
             "transfer",
             Kind::Flag,

@@ -8,6 +8,7 @@ pub mod queue;
 mod registration;
 pub mod server;
 pub mod steps;
+mod stir;
 pub mod tls;
 mod trunk;
 

@@ -124,6 +124,7 @@ pub fn read(
         redirect: fields
             .one_of("redirect", Redirects::NAMES)
             .unwrap_or_default(),
+        stir: super::stir::read(reading, fields).map(Arc::new),
         transfer: fields.flag("transfer").unwrap_or(false),
         invite: super::invite::read(
             reading,
