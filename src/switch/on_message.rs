@@ -7,7 +7,7 @@ use super::effect::{Effect, Effects, Level};
 use super::source::Source;
 use crate::base::Now;
 use crate::call::{Endpoint, User};
-use crate::sip::{Builder, Message, Method, Name, StatusCode};
+use crate::sip::{Builder, Message, Method, Name, Scheme, StatusCode};
 use crate::transaction::{Act, ServerKey};
 use crate::transport::{ConnectionId, Flow, Transport, scanner, stun, via};
 
@@ -183,6 +183,15 @@ impl Switch {
             self.on_subscribe(now, key, flow, &request, fx);
             return;
         }
+        if request.to_tag().is_none() && self.comes_later(key, &request) {
+            return;
+        }
+        // RFC 3261 §8.2.2.1: a scheme that we do not know
+        if request.uri().is_ok_and(|uri| uri.scheme == Scheme::Other) {
+            let status = StatusCode::UNSUPPORTED_URI_SCHEME;
+            self.answer_stranger(now, key, flow, &request, status);
+            return;
+        }
         if self.passed_on(now, key, flow, &request) {
             return;
         }
@@ -195,9 +204,6 @@ impl Switch {
             } else if !known {
                 self.answer_stranger(now, key, flow, &request, StatusCode::CALL_DOES_NOT_EXIST);
             }
-            return;
-        }
-        if self.comes_later(key, &request) {
             return;
         }
         if request.max_forwards() == Some(0) && *request.method() != Method::Register {

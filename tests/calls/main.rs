@@ -7,6 +7,7 @@ mod devices;
 mod early;
 mod edges;
 mod fetch;
+mod guarded;
 mod identity;
 mod pages;
 mod parties;
