@@ -49,7 +49,7 @@ def main():
         what: round((count(program, what, 2 * operations) - count(program, what, operations)) / operations)
         for what, operations in OPERATIONS.items()
     }
-    if "--write" in sys.argv[1:]:
+    if "--write" in sys.argv[1:] or not os.path.exists(WRITTEN):
         with open(WRITTEN, "w") as file:
             json.dump(now, file, indent=2)
             file.write("\n")
