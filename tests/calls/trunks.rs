@@ -198,7 +198,10 @@ fn a_carrier_is_not_held_to_the_rate_of_strangers() {
         bench.from(stranger, &options(number));
     }
     let served = bench.sent.len();
-    assert!(served <= 4000, "more than the burst of a stranger: {served}");
+    assert!(
+        served <= 4000,
+        "more than the burst of a stranger: {served}"
+    );
     bench.sent.clear();
     for number in 10_000..16_000 {
         bench.from(house::carrier(), &options(number));
