@@ -104,8 +104,16 @@ impl Switch {
         match request.method() {
             Method::Register | Method::Cancel | Method::Ack => false,
             _ if profile.mode == ProfileMode::Proxy => true,
-            // a carrier that asks whether we live may write any number into its question
-            Method::Options | Method::Other(_) => profile.auth != ProfileAuth::Trunk,
+            // who asks whether we live may write any number into its question and proves nothing: that is answered here
+            Method::Options => match profile.auth {
+                ProfileAuth::Trunk => false,
+                ProfileAuth::None => true,
+                ProfileAuth::Digest => {
+                    request.header(Name::ProxyAuthorization).is_some()
+                        || request.header(Name::Authorization).is_some()
+                }
+            },
+            Method::Other(_) => profile.auth != ProfileAuth::Trunk,
             _ => false,
         }
     }
