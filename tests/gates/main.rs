@@ -40,7 +40,7 @@ const SHORT: Size = Size {
     calls: 20,
     thin: 10,
     // the short form runs beside whatever else the machine does: it finds hangs, the long form measures
-    share: if cfg!(debug_assertions) { 0.1 } else { 0.5 },
+    share: 0.1,
     gap: Duration::from_secs(5),
 };
 const LONG: Size = Size {
