@@ -4,26 +4,24 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use strowger::base::{Duration, Entropy, Now, Text};
-use strowger::config::{self, Settings};
+use strowger::base::{Duration, Entropy, Now};
+use strowger::config::Settings;
 use strowger::media::{MediaCommand, MediaEvent, StreamStatistics};
 use strowger::sim::house;
 use strowger::sip::{Builder, Message, Method, Name, StatusCode};
-use strowger::switch::{BindingRecord, Boot, Effect, Effects, Input, Record, Residue, Switch};
+use strowger::switch::{Boot, Effect, Effects, Input, Record, Residue, Switch};
 use strowger::transport::{Flow, ProfileId, Transport};
 
-use super::stage::s;
+use super::stage::{bound, load, s};
 
 /// The house's files as settings, with `change` applied to each.
 pub fn settings(change: impl Fn(&str, String) -> String) -> Settings {
-    let directory = tempfile::tempdir().expect("a directory");
     let people = ["1001".to_string(), "1002".to_string()];
-    for (name, text) in house::files(&people, &[], &[]) {
-        let path = directory.path().join(&name);
-        std::fs::create_dir_all(path.parent().expect("inside")).expect("a folder");
-        std::fs::write(path, change(&name, text)).expect("a file");
-    }
-    config::load(directory.path()).expect("a house that is fine")
+    let files = house::files(&people, &[], &[]);
+    load(files.into_iter().map(|(name, text)| {
+        let text = change(&name, text);
+        (name, text)
+    }))
 }
 
 /// The core, and all that left it.
@@ -59,27 +57,7 @@ impl Bench {
             media: Vec::new(),
         };
         for (user, at) in [("1001", phone(1)), ("1002", phone(2)), ("1001", phone(3))] {
-            let record = BindingRecord {
-                aor: Arc::from(format!("{user}@{}", house::DOMAIN)),
-                contact: Text::from(format!("sip:{user}@{at}")),
-                profile: Arc::from("internal"),
-                transport: Arc::from("UDP"),
-                local: house::internal(),
-                remote: at,
-                q: 1000,
-                expires_at: now.wall_at(now.mono + s(3600)),
-                registered_at: now.wall,
-                instance: None,
-                reg_id: None,
-                call_id: Text::from("r"),
-                cseq: 1,
-                user_agent: None,
-                path: Vec::new(),
-                behind_nat: false,
-                outbound: false,
-                life: 0,
-            };
-            bench.give(Input::Restore(Box::new(Record::Bound(record))));
+            bench.give(bound(user, at, now));
         }
         bench.give(Input::Ready);
         bench

@@ -6,29 +6,26 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use strowger::auth;
-use strowger::base::{Entropy, Now, Secret, Text};
-use strowger::config::{self, Settings};
+use strowger::base::{Entropy, Now, Secret};
+use strowger::config::Settings;
 use strowger::sim::house;
 use strowger::sip::{Challenge, Message, Method, Name, StatusCode};
 use strowger::switch::{
-    Answer, BindingRecord, Boot, Command, Effect, Effects, Input, LoadLevel, Record, Switch,
+    Answer, Boot, Command, Effect, Effects, Input, LoadLevel, Switch,
 };
 use strowger::transport::{Flow, ProfileId, Transport};
 
-use super::stage::{ms, s};
+use super::stage::{bound, load, ms, s};
 
 /// The house with this `[guard]`.
 fn settings(guard: &str) -> Settings {
-    let directory = tempfile::tempdir().expect("a directory");
-    for (name, mut text) in house::files(&["1001".to_string()], &[], &[]) {
+    let files = house::files(&["1001".to_string()], &[], &[]);
+    load(files.into_iter().map(|(name, mut text)| {
         if name == "strowger.toml" {
             text.push_str(&format!("\n[guard]\n{guard}\n"));
         }
-        let path = directory.path().join(&name);
-        std::fs::create_dir_all(path.parent().expect("inside")).expect("a folder");
-        std::fs::write(path, text).expect("a file");
-    }
-    config::load(directory.path()).expect("a house that is fine")
+        (name, text)
+    }))
 }
 
 struct Door {
@@ -61,27 +58,7 @@ impl Door {
             profile: ProfileId(place.expect("a profile") as u16),
             asked: 0,
         };
-        let record = BindingRecord {
-            aor: Arc::from(format!("1001@{}", house::DOMAIN)),
-            contact: Text::from(format!("sip:1001@{}", phone())),
-            profile: Arc::from("internal"),
-            transport: Arc::from("UDP"),
-            local: house::internal(),
-            remote: phone(),
-            q: 1000,
-            expires_at: now.wall_at(now.mono + s(3600)),
-            registered_at: now.wall,
-            instance: None,
-            reg_id: None,
-            call_id: Text::from("r"),
-            cseq: 1,
-            user_agent: None,
-            path: Vec::new(),
-            behind_nat: false,
-            outbound: false,
-            life: 0,
-        };
-        door.give(Input::Restore(Box::new(Record::Bound(record))));
+        door.give(bound("1001", phone(), now));
         door.give(Input::Ready);
         door
     }

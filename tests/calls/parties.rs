@@ -5,18 +5,18 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use strowger::base::{Duration, Entropy, Now, Text};
-use strowger::config::{self, Settings};
+use strowger::base::{Duration, Entropy, Now};
+use strowger::config::Settings;
 use strowger::event::{CallFact, CallRecord};
 use strowger::media::{MediaCommand, MediaEvent, StreamStatistics};
 use strowger::sim::house;
 use strowger::sip::{Builder, Message, Method, Name, StatusCode};
 use strowger::switch::{
-    BindingRecord, Boot, Command, Effect, Effects, Fact, Input, Record, Reply, Residue, Switch,
+    Boot, Command, Effect, Effects, Fact, Input, Record, Reply, Residue, Switch,
 };
 use strowger::transport::{Flow, ProfileId, Transport};
 
-use super::stage::s;
+use super::stage::{bound, load, s};
 
 /// Extensions of the house; the phone of `1001` is number 1.
 const PEOPLE: [&str; 5] = ["1001", "1002", "1003", "1004", "1005"];
@@ -26,7 +26,6 @@ pub const CARRIER: u8 = 0;
 
 /// The house's files as settings, with `change` applied to each. Phones need no password.
 pub fn settings(change: impl Fn(&str, String) -> String) -> Settings {
-    let directory = tempfile::tempdir().expect("a directory");
     let people = PEOPLE.map(str::to_string);
     let agents = ["1004".to_string()];
     let queues = [strowger::sim::plan::PlannedQueue {
@@ -37,13 +36,12 @@ pub fn settings(change: impl Fn(&str, String) -> String) -> Settings {
         overflow: None,
         max_waiting: None,
     }];
-    for (name, text) in house::files(&people, &agents, &queues) {
+    let files = house::files(&people, &agents, &queues);
+    load(files.into_iter().map(|(name, text)| {
         let text = text.replace("auth = \"digest\"", "auth = \"none\"\ninsecure = true");
-        let path = directory.path().join(&name);
-        std::fs::create_dir_all(path.parent().expect("inside")).expect("a folder");
-        std::fs::write(path, change(&name, text)).expect("a file");
-    }
-    config::load(directory.path()).unwrap_or_else(|problems| panic!("{}", problems[0].message))
+        let text = change(&name, text);
+        (name, text)
+    }))
 }
 
 /// Where a party lives.
@@ -137,27 +135,7 @@ impl Parties {
             serial: 0,
         };
         for (number, user) in (1..).zip(PEOPLE) {
-            let record = BindingRecord {
-                aor: Arc::from(format!("{user}@{}", house::DOMAIN)),
-                contact: Text::from(format!("sip:{user}@{}", at(number))),
-                profile: Arc::from("internal"),
-                transport: Arc::from("UDP"),
-                local: house::internal(),
-                remote: at(number),
-                q: 1000,
-                expires_at: now.wall_at(now.mono + s(36_000)),
-                registered_at: now.wall,
-                instance: None,
-                reg_id: None,
-                call_id: Text::from("r"),
-                cseq: 1,
-                user_agent: None,
-                path: Vec::new(),
-                behind_nat: false,
-                outbound: false,
-                life: 0,
-            };
-            parties.give(Input::Restore(Box::new(Record::Bound(record))));
+            parties.give(bound(user, at(number), now));
         }
         parties.give(Input::Ready);
         parties

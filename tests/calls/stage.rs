@@ -1,8 +1,11 @@
 //! The stage of a ladder: a small house on perfect links, with the checkers waiting behind the curtain.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
 
-use strowger::base::{Duration, Instant};
+use strowger::base::{Duration, Instant, Now, Text};
+use strowger::config::{self, Settings};
 use strowger::sim::actors::{Answer, CallPlan, Order, Phone, PhoneSettings, Rudeness};
 use strowger::sim::check;
 use strowger::sim::house;
@@ -11,6 +14,7 @@ use strowger::sim::network::Link;
 use strowger::sim::plan::PlannedQueue;
 use strowger::sim::switch_node;
 use strowger::sim::world::World;
+use strowger::switch::{BindingRecord, Input, Record};
 
 /// Seconds.
 pub fn s(seconds: u64) -> Duration {
@@ -20,6 +24,41 @@ pub fn s(seconds: u64) -> Duration {
 /// Milliseconds.
 pub fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
+}
+
+/// Settings of these files, which must be fine.
+pub fn load(files: impl IntoIterator<Item = (String, String)>) -> Settings {
+    let directory = tempfile::tempdir().expect("a directory");
+    for (name, text) in files {
+        let path = directory.path().join(&name);
+        std::fs::create_dir_all(path.parent().expect("inside")).expect("a folder");
+        std::fs::write(path, text).expect("a file");
+    }
+    config::load(directory.path()).unwrap_or_else(|problems| panic!("{}", problems[0].message))
+}
+
+/// A telephone of `user` that registered before the server began.
+pub fn bound(user: &str, at: SocketAddr, now: Now) -> Input {
+    Input::Restore(Box::new(Record::Bound(BindingRecord {
+        aor: Arc::from(format!("{user}@{}", house::DOMAIN)),
+        contact: Text::from(format!("sip:{user}@{at}")),
+        profile: Arc::from("internal"),
+        transport: Arc::from("UDP"),
+        local: house::internal(),
+        remote: at,
+        q: 1000,
+        expires_at: now.wall_at(now.mono + s(36_000)),
+        registered_at: now.wall,
+        instance: None,
+        reg_id: None,
+        call_id: Text::from("r"),
+        cseq: 1,
+        user_agent: None,
+        path: Vec::new(),
+        behind_nat: false,
+        outbound: false,
+        life: 0,
+    })))
 }
 
 /// Rings that long, then talks until the other end hangs up.

@@ -5,20 +5,20 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use strowger::base::{Duration, Entropy, Now};
-use strowger::config::{self, Settings};
+use strowger::config::Settings;
 use strowger::media::{MediaCommand, MediaEvent, StreamStatistics};
 use strowger::sim::house;
 use strowger::sip::{Builder, Message, Method, Name, StatusCode};
 use strowger::switch::{Boot, Command, Effect, Effects, Input, Record, Switch};
 use strowger::transport::{ConnectionId, Flow, ProfileId, Transport};
 
-use super::stage::s;
+use super::stage::{load, s};
 
 /// The house with four people, of whom 1004 keeps the server, a list of two, and phones that need not prove who they are.
 pub fn settings(change: impl Fn(&str, String) -> String) -> Arc<Settings> {
-    let directory = tempfile::tempdir().expect("a directory");
     let people = ["1001", "1002", "1003", "1004"].map(str::to_string);
-    for (name, text) in house::files(&people, &[], &[]) {
+    let files = house::files(&people, &[], &[]);
+    Arc::new(load(files.into_iter().map(|(name, text)| {
         let text = match name.as_str() {
             "directory/people.toml" => {
                 let keeper = "password = \"secret-1004\"\n";
@@ -30,11 +30,9 @@ pub fn settings(change: impl Fn(&str, String) -> String) -> Arc<Settings> {
             }
             _ => text,
         };
-        let path = directory.path().join(&name);
-        std::fs::create_dir_all(path.parent().expect("inside")).expect("a folder");
-        std::fs::write(path, change(&name, text)).expect("a file");
-    }
-    Arc::new(config::load(directory.path()).unwrap_or_else(|problems| panic!("{problems:?}")))
+        let text = change(&name, text);
+        (name, text)
+    })))
 }
 
 /// The switch and what it said.

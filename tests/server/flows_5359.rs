@@ -5,9 +5,9 @@ use std::time::Instant;
 
 use crate::devices::Device;
 use crate::support::lab::{DOMAIN, Lab};
-use crate::support::seconds;
 use crate::support::server::Server;
 use crate::support::sipp::{Running, Sipp};
+use crate::support::{seconds, wait_for};
 
 fn lab() -> Lab {
     let mut lab = Lab::new();
@@ -70,7 +70,6 @@ fn dialog_of(running: &Running) -> (String, String, String) {
 }
 
 #[test]
-#[ignore = "its scenario does not take a NOTIFY before the answer to its own request yet"]
 fn unattended_transfer() {
     for tcp in [false, true] {
         let server = Server::start(lab());
@@ -101,7 +100,26 @@ fn unattended_transfer() {
 }
 
 #[test]
-#[ignore = "its scenario does not take a NOTIFY before the answer to its own request yet"]
+fn unattended_transfer_to_one_who_is_busy_gives_the_party_back() {
+    let server = Server::start(lab());
+    let ann = Device::new("1001", None);
+    let bob = Device::registered(&server, "1002", None);
+    let cyd = Device::registered(&server, "1003", None);
+    let mut first = bob.sipp("answer-moved").set("ring_ms", 100).start();
+    let second = cyd.sipp("refuse").set("ring_ms", 100);
+    let second = second.set("status", 486).set("reason", "Busy Here");
+    let mut second = second.start();
+    let call = ann.calls(&server, "transfer", "1002").set("talk_ms", 300);
+    let mut call = call.set("target", format!("sip:1003@{DOMAIN}")).start();
+    call.succeed();
+    second.succeed();
+    first.succeed();
+    assert_eq!(told(&call), ["100", "180", "486"]);
+    assert_eq!(server.wait_records(1)[0]["ended_by"], "caller");
+    server.wait_idle();
+}
+
+#[test]
 fn attended_transfer() {
     for tcp in [false, true] {
         let server = Server::start(lab());
@@ -199,6 +217,41 @@ fn call_pickup_by_replaces_and_by_number() {
             .assert_heard_since("who fetched it", begin, 440.0, 1.0);
         rings.succeed();
         call.succeed();
+        server.wait_idle();
+    }
+}
+
+#[test]
+fn call_park_and_retrieval() {
+    for tcp in [false, true] {
+        let server = Server::start(lab());
+        let ann = Device::new("1001", None);
+        let bob = Device::registered(&server, "1002", Some(440.0));
+        let cyd = Device::new("1003", Some(700.0));
+        let mut parked = bob.sipp("answer-moved").set("ring_ms", 100).start();
+        bob.ear.follow(&parked.actions());
+        let call = ann.calls(&server, "transfer", "1002").set("talk_ms", 300);
+        let call = call.set("target", format!("sip:701@{DOMAIN}"));
+        let mut call = over(tcp, call).start();
+        call.succeed();
+        assert_eq!(told(&call), ["100", "200"]);
+        wait_for("the call to be parked", seconds(5.0), || {
+            let calls = server.api().list("/calls");
+            calls
+                .first()
+                .filter(|call| call["state"] == "parked")
+                .map(|_| ())
+        });
+        let begin = Instant::now();
+        let fetch = cyd.calls(&server, "call", "701").set("talk_ms", 1500);
+        let mut fetch = over(tcp, fetch).start();
+        cyd.ear.follow(&fetch.actions());
+        fetch.succeed();
+        bob.ear
+            .assert_heard_since("who was parked", begin, 700.0, 1.0);
+        cyd.ear
+            .assert_heard_since("who fetched it", begin, 440.0, 1.0);
+        parked.succeed();
         server.wait_idle();
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::devices::{Carrier, Device};
-use crate::support::lab::Lab;
+use crate::support::lab::{Lab, password};
 use crate::support::server::Server;
 use crate::support::{address, at, seconds, wait_for};
 
@@ -326,4 +326,30 @@ fn an_operator_bans_a_source_and_lifts_the_ban() {
             .status,
         401
     );
+}
+
+#[test]
+fn wrong_passwords_ban_their_source_and_nobody_else() {
+    let server = Server::start(Lab::new());
+    let (attacker, victim) = (Device::new("1002", None), Device::new("1002", None));
+    // the first run is asked three times, the others are told 403 at once: one failure each
+    for _ in 0..30 {
+        if !server.api().list("/bans").is_empty() {
+            break;
+        }
+        let mut tries = attacker
+            .calls(&server, "wrong-password", "1001")
+            .overriding("password", "guess")
+            .timeout(seconds(8.0))
+            .start();
+        wait_for("the tries to be over", seconds(20.0), || tries.outcome());
+    }
+    let bans = server.api().list("/bans");
+    assert_eq!(bans.len(), 1, "{bans:?}");
+    assert_eq!(bans[0]["source"], json!(attacker.address));
+    assert_eq!(bans[0]["by"], "failures");
+    assert_ne!(password("1002"), "guess");
+    // the user whose name was used registers as before
+    victim.register(&server, 300);
+    server.wait_registered("1002", 1);
 }
