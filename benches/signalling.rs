@@ -2,7 +2,8 @@
 //! their records as the journal takes them.
 //!
 //! `cargo bench --bench signalling` tells times. `signalling register 1000` and `signalling call 1000` only run, so that
-//! `benches/instructions.py` can count the instructions of [`serve`].
+//! `benches/instructions.py` can count the instructions of [`serve`]. `signalling phones 20000` and `signalling held 2000` end with so many
+//! registered phones or calls up, all transactions forgotten: `valgrind --tool=dhat` then shows who holds which memory.
 
 use std::collections::VecDeque;
 use std::hint::black_box;
@@ -25,6 +26,8 @@ use strowger::transport::{Flow, ProfileId, Transport};
 const PHONES: usize = 1000;
 /// Between two registrations: 2,000 a second.
 const STEP: Duration = Duration::from_micros(500);
+/// Longer than any transaction lives (RFC 3261 §17, 32 s).
+const REST: Duration = Duration::from_secs(40);
 /// Between two calls: as many as the audio ports allow, which rest for 10 s.
 const CALL_STEP: Duration = Duration::from_millis(3);
 
@@ -51,7 +54,7 @@ fn address(text: &str) -> SocketAddr {
     text.parse().expect("an address")
 }
 
-fn settings() -> Arc<config::Settings> {
+fn settings(phones: usize) -> Arc<config::Settings> {
     let dir = tempfile::tempdir().expect("a directory");
     let put = |file: &str, text: &str| {
         let path = dir.path().join(file);
@@ -61,7 +64,7 @@ fn settings() -> Arc<config::Settings> {
     for (file, text) in FILES {
         put(file, text);
     }
-    let users: String = (0..PHONES)
+    let users: String = (0..phones)
         .map(|n| {
             format!("[[user]]\nextension = \"u{n:06}\"\nname = \"User {n}\"\npassword = \"pw\"\nmax-concurrent-calls = 100\n")
         })
@@ -82,6 +85,9 @@ struct World {
     phones: Flow,
     carrier: Flow,
     finished: u32,
+    phones_max: usize,
+    /// Callers do not hang up.
+    held: bool,
 }
 
 /// What a shard does with one input, without system calls. Its instructions are what is counted.
@@ -108,7 +114,7 @@ fn serve(
 }
 
 impl World {
-    fn new() -> World {
+    fn new(phones: usize) -> World {
         let now = Now {
             mono: Instant::ZERO + Duration::from_secs(1_000),
             wall: WallTime::from_millis(1_795_000_000_000),
@@ -127,7 +133,7 @@ impl World {
         };
         let mut world = World {
             now,
-            switch: Switch::new(now, settings(), boot),
+            switch: Switch::new(now, settings(phones), boot),
             effects: Effects::new(),
             journal: Vec::new(),
             inbox: VecDeque::new(),
@@ -135,6 +141,8 @@ impl World {
             phones: flow(0, "192.0.2.1:5060", "203.0.113.9:5090"),
             carrier: flow(1, "192.0.2.1:5062", "198.51.100.1:5080"),
             finished: 0,
+            phones_max: phones,
+            held: false,
         };
         world.switch.handle(now, Input::Ready, &mut world.effects);
         world.effects.list.clear();
@@ -207,7 +215,10 @@ impl World {
                     panic!("a contact that is a star");
                 };
                 let target = String::from_utf8_lossy(contact.uri.raw).into_owned();
-                for (number, method) in [(1, Method::Ack), (2, Method::Bye)] {
+                self.finished += u32::from(self.held);
+                let said = if self.held { 1 } else { 2 };
+                for (number, method) in [(1, Method::Ack), (2, Method::Bye)].into_iter().take(said)
+                {
                     let request = in_dialog(&message, &method, &target, number);
                     self.arrives(flow, request);
                 }
@@ -217,11 +228,21 @@ impl World {
         }
     }
 
+    /// Until every transaction is forgotten.
+    fn rest(&mut self) {
+        for _ in 0..80 {
+            self.now.mono += REST / 80;
+            self.now.wall = self.now.wall + REST / 80;
+            self.inbox.push_back(Input::Tick);
+            self.run();
+        }
+    }
+
     fn register(&mut self) {
         self.now.mono += STEP;
         self.now.wall = self.now.wall + STEP;
         self.serial += 1;
-        let user = format!("u{:06}", self.serial as usize % PHONES);
+        let user = format!("u{:06}", self.serial as usize % self.phones_max);
         let request = register_text(&user, self.serial, 1, "");
         self.arrives(self.phones, request);
         self.run();
@@ -304,11 +325,20 @@ fn in_dialog(answer: &Message, method: &Method, target: &str, number: u32) -> By
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let mut world = World::new();
-    for _ in 0..PHONES {
+    let named = arguments.first().map(String::as_str);
+    let phones = match (named, arguments.get(1).map(|count| count.parse())) {
+        (Some("phones"), Some(Ok(count))) => count,
+        _ => PHONES,
+    };
+    let mut world = World::new(phones);
+    for _ in 0..phones {
         world.register();
     }
-    assert_eq!(world.finished as usize, PHONES, "every phone is registered");
+    assert_eq!(world.finished as usize, phones, "every phone is registered");
+    if named == Some("phones") {
+        world.rest();
+        std::process::exit(0); // with everything still there
+    }
     world.finished = 0;
     if let [what, count] = arguments.as_slice()
         && let Ok(count) = count.parse::<u32>()
@@ -317,10 +347,18 @@ fn main() {
             match what.as_str() {
                 "register" => world.register(),
                 "call" => world.call(),
-                other => panic!("`{other}` is neither register nor call"),
+                "held" => {
+                    world.held = true;
+                    world.call();
+                }
+                other => panic!("`{other}` is none of register, call, held, phones"),
             }
         }
         assert_eq!(world.finished, count, "nothing may fail on the way");
+        if world.held {
+            world.rest();
+            std::process::exit(0); // with everything still there
+        }
         return;
     }
     let mut criterion = Criterion::default().configure_from_args();

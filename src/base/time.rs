@@ -33,6 +33,12 @@ impl Instant {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }
 
+    /// The first multiple of `grid` since the origin that is not before it.
+    pub fn on_grid(self, grid: Duration) -> Instant {
+        let grid = nanos(grid).max(1);
+        Instant(self.0.checked_next_multiple_of(grid).unwrap_or(u64::MAX))
+    }
+
     /// `self - duration`, not before the origin.
     pub fn saturating_sub(self, duration: Duration) -> Instant {
         Instant(self.0.saturating_sub(nanos(duration)))

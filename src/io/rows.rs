@@ -1,17 +1,14 @@
 //! Turns published facts and call records into rows of the tables.
 
-use crate::event::{CallRecord, LegRecord};
-use crate::store::{CallRow, EventRow, LegRow, Row};
+use crate::event::CallRecord;
+use crate::store::{CallRow, EventRow, Row};
 use crate::switch::{Event, Record};
 
 /// The row of an event. `text` is its JSON, where that is known already.
 pub fn of_event(event: &Event, text: Option<String>) -> Row {
-    let json = known_or_made(text, event);
     Row::Event(EventRow {
         seq: event.seq,
-        at: event.at,
-        kind: kind(&json).unwrap_or_else(|| "unknown".into()),
-        json,
+        json: known_or_made(text, event),
     })
 }
 
@@ -32,17 +29,6 @@ pub fn of_record(record: &Record, text: Option<String>) -> Option<Row> {
         | Record::Alive { .. }
         | Record::Acd(_)
         | Record::Seq(_) => None,
-    }
-}
-
-/// Room and type of the fact, as the JSON of its event names them: `call.answered`, `server`. Read from the text, because a second
-/// serialisation would cost more than everything else here.
-fn kind(json: &str) -> Option<String> {
-    let (_, fact) = json.split_once("\"fact\":{\"")?;
-    let (room, inner) = fact.split_once("\":")?;
-    match inner.strip_prefix("{\"type\":\"") {
-        Some(rest) => Some(format!("{room}.{}", rest.split('"').next()?)),
-        None => Some(room.to_string()),
     }
 }
 
@@ -76,46 +62,5 @@ fn of_call(call: &CallRecord, text: Option<String>) -> Row {
         agent: call.agent.as_ref().map(ToString::to_string),
         duration_ms: (call.duration_secs * 1000.0).round() as i64,
         json: known_or_made(text, call),
-        legs: call.legs.iter().map(of_leg).collect(),
     }))
-}
-
-fn of_leg(leg: &LegRecord) -> LegRow {
-    LegRow {
-        id: leg.id.to_string(),
-        role: leg.role.to_string(),
-        number: leg.party.number.to_string(),
-        trunk: leg.party.trunk.as_ref().map(ToString::to_string),
-        started_at: leg.started_at,
-        answered_at: leg.answered_at,
-        ended_at: leg.ended_at,
-        status: leg.status,
-        sip_call_id: leg.call_id.clone(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::base::{Ulid, WallTime};
-    use crate::event::CallFact;
-    use crate::switch::Fact;
-
-    #[test]
-    fn an_events_kind_names_its_room_and_type() {
-        let event = |fact| Event {
-            seq: 1,
-            at: WallTime::default(),
-            fact,
-        };
-        let ended = event(Fact::Call(CallFact::Ended {
-            call: Ulid::from(1u128),
-            ended_by: "caller".into(),
-        }));
-        assert_eq!(kind(&json(&ended)).as_deref(), Some("call.ended"));
-        let server = event(Fact::Server {
-            what: "ready".into(),
-        });
-        assert_eq!(kind(&json(&server)).as_deref(), Some("server"));
-    }
 }

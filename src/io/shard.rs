@@ -161,7 +161,7 @@ impl<C: Core, W: World> Shard<C, W> {
     }
 
     fn sleep(&mut self, ready: &mut Vec<u64>) -> std::io::Result<()> {
-        let deadline = self.next_deadline().map(on_grid);
+        let deadline = self.next_deadline().map(|due| due.on_grid(TIMER_GRID));
         let others = [self.outlet.retry_at(), self.load.looks_again()];
         let until = others.into_iter().chain([deadline]).flatten().min();
         let now = self.clock.now();
@@ -404,17 +404,6 @@ impl<C: Core, W: World> Shard<C, W> {
         let thread = std::thread::Builder::new().name("compaction".into());
         self.compacting = thread.spawn(work).is_ok();
     }
-}
-
-/// The next point of the [`TIMER_GRID`] at or after `deadline`.
-fn on_grid(deadline: Instant) -> Instant {
-    let grid = TIMER_GRID.as_nanos() as u64;
-    Instant::from_nanos(
-        deadline
-            .as_nanos()
-            .checked_next_multiple_of(grid)
-            .unwrap_or(u64::MAX),
-    )
 }
 
 #[cfg(test)]

@@ -17,6 +17,8 @@ pub struct Ports {
     first: u16,
     places: Vec<Place>,
     free: Vec<u16>,
+    /// Free ones that were in use before: their sockets may be there still, which spares making them.
+    warm: Vec<u16>,
     resting: VecDeque<(Instant, u16)>,
     in_use: usize,
     rest: Duration,
@@ -25,6 +27,8 @@ pub struct Ports {
     complained: Option<Instant>,
 }
 
+/// Ports that were used before are drawn from when there are as many: a choice of fewer could be guessed.
+const WARM_MIN: usize = 512;
 /// How long nothing more is said of missing ports.
 const QUIET: Duration = Duration::from_secs(60);
 
@@ -44,6 +48,7 @@ impl Ports {
             first,
             places: vec![Place::Free; count],
             free: (0..count as u16).collect(),
+            warm: Vec::new(),
             resting: VecDeque::new(),
             in_use: 0,
             rest: quarantine,
@@ -61,14 +66,19 @@ impl Ports {
             }
             self.resting.pop_front();
             self.places[usize::from(index)] = Place::Free;
-            self.free.push(index);
+            self.warm.push(index);
         }
-        if self.free.is_empty() {
+        let from = if self.warm.len() >= WARM_MIN || self.free.is_empty() {
+            &mut self.warm
+        } else {
+            &mut self.free
+        };
+        if from.is_empty() {
             self.missing += 1;
             return None;
         }
-        let pick = self.entropy.below(self.free.len() as u64) as usize;
-        let index = self.free.swap_remove(pick);
+        let pick = self.entropy.below(from.len() as u64) as usize;
+        let index = from.swap_remove(pick);
         self.places[usize::from(index)] = Place::InUse;
         self.in_use += 1;
         Some(self.first + 2 * index)

@@ -18,4 +18,4 @@ pub mod sqlite;
 pub(crate) mod sync;
 
 pub use journal::{Durability, Journal, Report};
-pub use sqlite::{CallRow, EventRow, LegRow, Row, Sqlite};
+pub use sqlite::{CallRow, EventRow, Row, Sqlite};

@@ -1,4 +1,4 @@
-//! SQLite: events, call records and legs as tables for people's questions, written by one thread behind a queue.
+//! SQLite: events and call records as tables for people's questions, written by one thread behind a queue.
 //!
 //! Every write is idempotent by its key, so the journal may be applied again after a crash. The writer retries for ever when the
 //! disk refuses (once a second); what waits is counted and nothing is dropped. A database that is damaged is put aside and a
@@ -12,7 +12,9 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Statement, params};
+use rusqlite::{
+    Connection, ErrorCode, OpenFlags, OptionalExtension, Statement, Transaction, params,
+};
 
 use crate::base::WallTime;
 
@@ -24,13 +26,16 @@ const ROWS_PER_TRANSACTION: usize = 2_000;
 const GATHER: Duration = Duration::from_millis(500);
 /// How long the writer waits before it tries a refused transaction again.
 const RETRY: Duration = Duration::from_secs(1);
-/// Events kept; older ones are removed. A subscriber that was away for longer starts from the present state instead (guess).
+/// Events kept; pages of older ones are removed. A subscriber that was away for longer starts from the present state instead (guess).
 pub const EVENTS_KEPT: u64 = 2_000_000;
+/// Events in one row at most, so that reading a few does not read many.
+const EVENTS_PER_PAGE: usize = 256;
 /// Inserted events between two looks for old ones.
 const PRUNE_EVERY: u64 = 20_000;
 
 /// The schema, one entry per version; an entry is never changed once released.
-const MIGRATIONS: &[&str] = &["
+const MIGRATIONS: &[&str] = &[
+    "
     CREATE TABLE events (
         seq   INTEGER PRIMARY KEY,
         at    INTEGER NOT NULL,           -- microseconds since 1970, UTC
@@ -64,18 +69,26 @@ const MIGRATIONS: &[&str] = &["
     ) WITHOUT ROWID;
     CREATE INDEX legs_call ON legs (call);
     CREATE INDEX legs_sip_call_id ON legs (sip_call_id);
-"];
+",
+    // Events in pages, because a row of its own for each cost more than everything else; a call's legs stand in the JSON of its record.
+    "
+    CREATE TABLE event_pages (
+        first  INTEGER PRIMARY KEY,       -- number of its first event
+        last   INTEGER NOT NULL,          -- and of its last
+        events TEXT NOT NULL              -- one JSON object a line, in order
+    );
+    INSERT INTO event_pages (first, last, events) SELECT seq, seq, json FROM events ORDER BY seq;
+    DROP TABLE events;
+    DROP TABLE legs;
+",
+];
 
-/// One event as a row.
+/// One event.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct EventRow {
     /// Its place in the order of all events; the key.
     pub seq: u64,
-    /// When it happened.
-    pub at: WallTime,
-    /// Family and type, e.g. `call.answered`.
-    pub kind: String,
-    /// The event as published.
+    /// The event as published, one line of JSON that has its `seq` too.
     pub json: String,
 }
 
@@ -100,33 +113,8 @@ pub struct CallRow {
     pub agent: Option<String>,
     /// From answer to end, in milliseconds.
     pub duration_ms: i64,
-    /// The whole record.
+    /// The whole record, with its legs.
     pub json: String,
-    /// Its legs.
-    pub legs: Vec<LegRow>,
-}
-
-/// One leg of a call record as a row.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct LegRow {
-    /// The leg's id; the key.
-    pub id: String,
-    /// `caller`, `callee`, `agent`.
-    pub role: String,
-    /// The party's number.
-    pub number: String,
-    /// The trunk it came or went through.
-    pub trunk: Option<String>,
-    /// When its INVITE came or left.
-    pub started_at: WallTime,
-    /// When it was answered.
-    pub answered_at: Option<WallTime>,
-    /// When it was over.
-    pub ended_at: WallTime,
-    /// Final status.
-    pub status: u16,
-    /// Call-ID of its dialog.
-    pub sip_call_id: String,
 }
 
 /// One thing to write.
@@ -277,18 +265,34 @@ impl Sqlite {
     /// Events after `seq`, oldest first, at most `limit`, as `(seq, json)`.
     pub fn events_after(&self, seq: u64, limit: usize) -> rusqlite::Result<Vec<(u64, String)>> {
         let reader = self.reader.lock();
-        let mut query = reader
-            .prepare_cached("SELECT seq, json FROM events WHERE seq > ?1 ORDER BY seq LIMIT ?2")?;
-        let rows = query.query_map(params![signed(seq), signed(limit as u64)], |row| {
-            Ok((unsigned(row.get(0)?), row.get(1)?))
-        })?;
-        rows.collect()
+        let mut query = reader.prepare_cached(
+            "SELECT events FROM event_pages
+             WHERE first >= coalesce((SELECT max(first) FROM event_pages WHERE first <= ?1), 0) ORDER BY first",
+        )?;
+        let mut pages = query.query([signed(seq.saturating_add(1))])?;
+        let mut found = Vec::new();
+        while found.len() < limit
+            && let Some(page) = pages.next()?
+        {
+            let events = page.get_ref(0)?.as_str()?;
+            let events = events
+                .lines()
+                .filter_map(|line| Some((seq_of(line)?, line)));
+            let wanted = events.filter(|(number, _)| *number > seq);
+            let room = limit - found.len();
+            found.extend(
+                wanted
+                    .take(room)
+                    .map(|(number, line)| (number, line.to_owned())),
+            );
+        }
+        Ok(found)
     }
 
     /// The oldest and the newest event number that is kept; `None` when there is none.
     pub fn event_range(&self) -> rusqlite::Result<Option<(u64, u64)>> {
         let reader = self.reader.lock();
-        reader.query_row("SELECT min(seq), max(seq) FROM events", [], |row| {
+        reader.query_row("SELECT min(first), max(last) FROM event_pages", [], |row| {
             let (first, last): (Option<i64>, Option<i64>) = (row.get(0)?, row.get(1)?);
             Ok(first.zip(last).map(|(a, b)| (unsigned(a), unsigned(b))))
         })
@@ -334,6 +338,17 @@ impl Drop for Sqlite {
     fn drop(&mut self) {
         self.close();
     }
+}
+
+/// The number of an event, by its JSON.
+fn seq_of(json: &str) -> Option<u64> {
+    #[derive(serde::Deserialize)]
+    struct Numbered {
+        seq: u64,
+    }
+    serde_json::from_str::<Numbered>(json)
+        .ok()
+        .map(|numbered| numbered.seq)
 }
 
 fn signed(number: u64) -> i64 {
@@ -510,21 +525,22 @@ fn write_all(connection: &mut Connection, batch: &[Row]) -> rusqlite::Result<()>
     let transaction = connection.transaction()?;
     {
         // Looked up once for all rows: the key of the cache is the text of the statement.
-        let mut events = transaction.prepare_cached(INSERT_EVENT)?;
         let mut calls = transaction.prepare_cached(INSERT_CALL)?;
-        let mut legs = transaction.prepare_cached(INSERT_LEG)?;
+        let mut events = Vec::new();
         for row in batch {
             match row {
-                Row::Event(event) => write_event(&mut events, event)?,
-                Row::Call(call) => write_call(&mut calls, &mut legs, call)?,
+                Row::Event(event) => events.push(event),
+                Row::Call(call) => write_call(&mut calls, call)?,
             }
         }
+        write_events(&transaction, events)?;
     }
     transaction.commit()
 }
 
-const INSERT_EVENT: &str =
-    "INSERT OR IGNORE INTO events (seq, at, kind, json) VALUES (?1, ?2, ?3, ?4)";
+const INSERT_PAGE: &str = "INSERT INTO event_pages (first, last, events) VALUES (?1, ?2, ?3)";
+
+const LAST_EVENT: &str = "SELECT last FROM event_pages ORDER BY first DESC LIMIT 1";
 
 /// A record without an end never replaces one that has it: an old `open` may come again when the journal is applied again.
 const INSERT_CALL: &str =
@@ -535,25 +551,35 @@ const INSERT_CALL: &str =
          outcome = excluded.outcome, agent = excluded.agent, duration_ms = excluded.duration_ms, json = excluded.json
      WHERE excluded.ended_at IS NOT NULL OR call_records.ended_at IS NULL";
 
-const INSERT_LEG: &str =
-    "INSERT OR REPLACE INTO legs (id, call, role, number, trunk, started_at, answered_at, ended_at, status, sip_call_id)
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
-
-fn write_event(insert: &mut Statement<'_>, event: &EventRow) -> rusqlite::Result<()> {
-    insert.execute(params![
-        signed(event.seq),
-        event.at.as_micros(),
-        event.kind,
-        event.json
-    ])?;
+/// Writes events in pages. Those up to the last one that is there are there: the journal may come again.
+fn write_events(transaction: &Transaction<'_>, mut events: Vec<&EventRow>) -> rusqlite::Result<()> {
+    if events.is_empty() {
+        return Ok(());
+    }
+    let last = transaction
+        .prepare_cached(LAST_EVENT)?
+        .query_row([], |row| row.get(0).map(unsigned))
+        .optional()?;
+    events.sort_by_key(|event| event.seq);
+    events.dedup_by_key(|event| event.seq);
+    events.retain(|event| last.is_none_or(|last| event.seq > last));
+    let mut insert = transaction.prepare_cached(INSERT_PAGE)?;
+    for page in events.chunks(EVENTS_PER_PAGE) {
+        let (Some(first), Some(last)) = (page.first(), page.last()) else {
+            continue;
+        };
+        let length = page.iter().map(|event| event.json.len() + 1).sum();
+        let mut text = String::with_capacity(length);
+        for event in page {
+            text.push_str(&event.json);
+            text.push('\n');
+        }
+        insert.execute(params![signed(first.seq), signed(last.seq), text])?;
+    }
     Ok(())
 }
 
-fn write_call(
-    insert: &mut Statement<'_>,
-    insert_leg: &mut Statement<'_>,
-    call: &CallRow,
-) -> rusqlite::Result<()> {
+fn write_call(insert: &mut Statement<'_>, call: &CallRow) -> rusqlite::Result<()> {
     insert.execute(params![
         call.id,
         call.started_at.as_micros(),
@@ -566,26 +592,12 @@ fn write_call(
         call.duration_ms,
         call.json
     ])?;
-    for leg in &call.legs {
-        insert_leg.execute(params![
-            leg.id,
-            call.id,
-            leg.role,
-            leg.number,
-            leg.trunk,
-            leg.started_at.as_micros(),
-            leg.answered_at.map(WallTime::as_micros),
-            leg.ended_at.as_micros(),
-            leg.status,
-            leg.sip_call_id
-        ])?;
-    }
     Ok(())
 }
 
 fn prune(connection: &Connection, keep: u64) -> rusqlite::Result<usize> {
     connection.execute(
-        "DELETE FROM events WHERE seq <= (SELECT max(seq) FROM events) - ?1",
+        "DELETE FROM event_pages WHERE last <= (SELECT max(last) FROM event_pages) - ?1",
         [signed(keep)],
     )
 }

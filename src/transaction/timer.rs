@@ -62,6 +62,22 @@ impl Timer {
         }
     }
 
+    /// True for those at whose end nothing is left to do but to forget the transaction (after Timer L perhaps a call without an ACK).
+    const fn forgets(self) -> bool {
+        match self {
+            Timer::D | Timer::I | Timer::J | Timer::K | Timer::L | Timer::M => true,
+            Timer::A
+            | Timer::B
+            | Timer::E
+            | Timer::F
+            | Timer::G
+            | Timer::H
+            | Timer::Trying
+            | Timer::Success
+            | Timer::Cancelled => false,
+        }
+    }
+
     /// How long it runs when armed again after it ran for `interval`.
     pub fn next(self, interval: Duration) -> Duration {
         match self {
@@ -81,6 +97,10 @@ impl Timer {
         }
     }
 }
+
+/// Timers that end a transaction which is over anyway come together on this grid of the clock, up to that much late: a wake-up for each of
+/// some thousand a second would cost more than to forget them.
+const FORGETTING_GRID: Duration = Duration::from_millis(50);
 
 /// Most timers that one transaction has armed at a time: a retransmission, a limit, and the limit after a CANCEL.
 const ARMED_MAX: usize = 3;
@@ -155,6 +175,11 @@ impl Armed {
 
     fn arm<K>(&mut self, queue: &mut TimerQueue<K>, deadline: Instant, timer: Timer, key: K) {
         self.stop(queue, timer);
+        let deadline = if timer.forgets() {
+            deadline.on_grid(FORGETTING_GRID)
+        } else {
+            deadline
+        };
         let place = self
             .timers
             .iter_mut()

@@ -10,9 +10,7 @@ use strowger::base::{Entropy, Now, Secret};
 use strowger::config::Settings;
 use strowger::sim::house;
 use strowger::sip::{Challenge, Message, Method, Name, StatusCode};
-use strowger::switch::{
-    Answer, Boot, Command, Effect, Effects, Input, LoadLevel, Switch,
-};
+use strowger::switch::{Answer, Boot, Command, Effect, Effects, Input, LoadLevel, Switch};
 use strowger::transport::{Flow, ProfileId, Transport};
 
 use super::stage::{bound, load, ms, s};

@@ -8,7 +8,8 @@ usage: sip.py [--runs 5] [--users 20000] [--register-rate 2000] [--calls 3000] [
 
 A run starts a fresh server, registers a quarter of the phones to warm it, and then measures, each step with SIPp at its fixed rate:
 the registration of the other phones, the registration of all phones once more (as phones do every hour:
-the figure that counts), calls from INVITE to BYE without audio, and, where tcpdump is allowed, the latency that the server adds to
+the figure that counts), calls from INVITE to BYE without audio (after as many seconds of calls as a transaction lives, so that both have
+the memory that they work in), and, where tcpdump is allowed, the latency that the server adds to
 an INVITE until its 180 and 200: what the caller saw less what the callee took. A run in which more than one operation in a thousand
 failed or was sent again does not count.
 
@@ -343,6 +344,7 @@ def one_run(peer, args, processes, load, files):
         try:
             time.sleep(0.5)
             talk = ("-d", str(TALK_MS))
+            steps.append(load.measure(server.pid, "warm-calls", "caller.xml", callers, call_port, files["callees"], args.warm_calls, args.call_rate, *talk))
             steps.append(
                 load.measure(server.pid, "calls", "caller.xml", callers, call_port, files["callees"], args.calls, args.call_rate, *talk))
             figures["call"] = steps[-1]["us"]
@@ -458,6 +460,7 @@ def main():
     parser.add_argument("--register-rate", type=int, default=2000)
     parser.add_argument("--calls", type=int)
     parser.add_argument("--call-rate", type=int, default=300)
+    parser.add_argument("--warm-calls", type=int, help="calls before those that are measured; 40 seconds' worth")
     parser.add_argument("--nice", type=int, default=-15, help="priority of servers and SIPp; below 0 needs root")
     parser.add_argument("--phones", type=int, default=100_000, help="registered when memory is measured")
     parser.add_argument("--held", type=int, default=2000, help="calls held when memory is measured")
@@ -467,6 +470,7 @@ def main():
     args.runs = args.runs or (2 if args.quick else 5)
     args.users = args.users or (6000 if args.quick else 20000)
     args.calls = args.calls or (1000 if args.quick else 3000)
+    args.warm_calls = args.warm_calls or args.call_rate * (10 if args.quick else 40)
     for needed in ("sipp", "kamailio"):
         if not shutil.which(needed, path=os.environ.get("PATH", "") + ":/usr/sbin"):
             sys.exit(f"{needed} is not installed: scripts/test-deps.sh bench")

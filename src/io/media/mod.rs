@@ -7,6 +7,7 @@
 //! The workers decide nothing: what a packet becomes is said by `media::stream`.
 
 mod library;
+mod resting;
 mod socket;
 mod sys;
 mod worker;

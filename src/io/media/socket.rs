@@ -1,5 +1,6 @@
 //! The two sockets of a stream.
 
+use std::cell::Cell;
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
 
@@ -19,8 +20,14 @@ pub struct SocketPair {
     pub rtp: UdpSocket,
     /// RTCP, one above.
     pub rtcp: UdpSocket,
+    local: SocketAddr,
     connected: Option<SocketAddr>,
+    /// Drops that were told before.
+    drops_told: Cell<u64>,
 }
+
+/// Datagrams that are read in vain from one socket at a time: a peer that goes on sending must not keep the worker.
+const DISCARDED_MAX: usize = 64;
 
 impl SocketPair {
     /// Binds both.
@@ -32,8 +39,25 @@ impl SocketPair {
         Ok(SocketPair {
             rtp: bind(local)?,
             rtcp: bind(SocketAddr::new(local.ip(), above))?,
+            local,
             connected: None,
+            drops_told: Cell::new(0),
         })
+    }
+
+    /// The address that it was bound to.
+    pub fn local(&self) -> SocketAddr {
+        self.local
+    }
+
+    /// Reads what nobody is there for.
+    pub fn discard(&self) {
+        let mut buffer = [0; 1];
+        for socket in [&self.rtp, &self.rtcp] {
+            // the rest of a datagram that does not fit is gone with it
+            let read = |_: &usize| socket.recv_from(&mut buffer).is_ok();
+            (0..DISCARDED_MAX).take_while(read).count();
+        }
     }
 
     /// Lets only `source` in, for the rest of the agreement. The caller still looks at each source: datagrams that were queued before
@@ -77,9 +101,10 @@ impl SocketPair {
         let _ = self.rtcp.send_to(datagram, to);
     }
 
-    /// RTP datagrams that the kernel dropped for want of buffer.
+    /// RTP datagrams that the kernel dropped for want of buffer, since it was asked last.
     pub fn overflow_drops(&self) -> u64 {
-        sys::overflow_drops(&self.rtp)
+        let drops = sys::overflow_drops(&self.rtp);
+        drops.saturating_sub(self.drops_told.replace(drops))
     }
 }
 

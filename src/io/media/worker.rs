@@ -9,6 +9,7 @@ use std::time::Instant as Clock;
 use rand::Rng;
 
 use super::library::PromptStore;
+use super::resting::Resting;
 use super::socket::SocketPair;
 use crate::base::{Duration, Entropy, Instant, Map, Now, TimerId, TimerQueue, WallTime};
 use crate::io::batch::{Poller, Waker};
@@ -44,11 +45,12 @@ struct Slot {
     report_at: Instant,
 }
 
-/// A place for a stream. The generation tells a late readiness report of an earlier stream from one of this.
+/// A place for a stream, or for the sockets that one left. The generation tells a late readiness report of earlier sockets from one of these.
 #[derive(Default)]
 struct Place {
     generation: u32,
     slot: Option<Slot>,
+    left: Option<SocketPair>,
 }
 
 /// State of one worker thread.
@@ -60,6 +62,8 @@ pub struct Worker<E> {
     poller: Poller,
     places: Vec<Place>,
     free: Vec<usize>,
+    /// Places whose sockets wait for another stream on the same port.
+    resting: Resting,
     index: Map<StreamId, usize>,
     players: TimerQueue<(usize, u32)>,
     entropy: Entropy,
@@ -92,6 +96,7 @@ impl<E: Fn(MediaEvent)> Worker<E> {
             poller,
             places: Vec::new(),
             free: Vec::new(),
+            resting: Resting::default(),
             index: Map::default(),
             players: TimerQueue::new(),
             entropy,
@@ -140,6 +145,9 @@ impl<E: Fn(MediaEvent)> Worker<E> {
             if now >= sweep_at {
                 sweep_at = now + SWEEP;
                 self.sweep(now);
+                while let Some(index) = self.resting.over(now) {
+                    self.let_go(index);
+                }
             }
             self.tell();
         }
@@ -180,6 +188,9 @@ impl<E: Fn(MediaEvent)> Worker<E> {
             return;
         }
         let Some(slot) = &mut place.slot else {
+            if let Some(left) = &place.left {
+                left.discard();
+            }
             return;
         };
         let socket = if rtcp {
@@ -362,7 +373,7 @@ impl<E: Fn(MediaEvent)> Worker<E> {
                 }
                 None => self.fail(stream, "no such stream".into()),
             },
-            MediaCommand::Close { stream } => self.close(stream),
+            MediaCommand::Close { stream } => self.close(now, stream),
         }
     }
 
@@ -374,6 +385,37 @@ impl<E: Fn(MediaEvent)> Worker<E> {
         if self.index.contains_key(&stream) {
             return Err(io::Error::other("the stream is open already"));
         }
+        let (index, sockets) = match self.rested(local) {
+            Some(rested) => rested,
+            None => self.bind(local)?,
+        };
+        let place = self
+            .places
+            .get_mut(index)
+            .expect("a place was found or made");
+        // reports of many streams are spread over the interval
+        let spread = self.entropy.below(REPORT.as_nanos() as u64);
+        place.slot = Some(Slot {
+            stream: Stream::new(stream, self.entropy.u128()),
+            sockets,
+            peer: None,
+            player: None,
+            report_at: now + Duration::from_nanos(spread),
+        });
+        self.index.insert(stream, index);
+        Ok(())
+    }
+
+    /// The sockets that an earlier stream left on this port, with nothing in them.
+    fn rested(&mut self, local: SocketAddr) -> Option<(usize, SocketPair)> {
+        let index = self.resting.take(local)?;
+        let sockets = self.places.get_mut(index)?.left.take()?;
+        sockets.discard();
+        Some((index, sockets))
+    }
+
+    /// New sockets in a free place.
+    fn bind(&mut self, local: SocketAddr) -> io::Result<(usize, SocketPair)> {
         let sockets = SocketPair::bind(local)?;
         let index = self.free.pop().unwrap_or_else(|| {
             self.places.push(Place::default());
@@ -395,17 +437,15 @@ impl<E: Fn(MediaEvent)> Worker<E> {
             self.free.push(index);
             return Err(error);
         }
-        // reports of many streams are spread over the interval
-        let spread = self.entropy.below(REPORT.as_nanos() as u64);
-        place.slot = Some(Slot {
-            stream: Stream::new(stream, self.entropy.u128()),
-            sockets,
-            peer: None,
-            player: None,
-            report_at: now + Duration::from_nanos(spread),
-        });
-        self.index.insert(stream, index);
-        Ok(())
+        Ok((index, sockets))
+    }
+
+    /// Closes the sockets that rest in a place, which takes them out of the epoll as well.
+    fn let_go(&mut self, index: usize) {
+        if let Some(place) = self.places.get_mut(index) {
+            place.left = None;
+            self.free.push(index);
+        }
     }
 
     fn agree(&mut self, now: Instant, stream: StreamId, plan: MediaPlan, policy: SourcePolicy) {
@@ -514,22 +554,27 @@ impl<E: Fn(MediaEvent)> Worker<E> {
         Ok(())
     }
 
-    fn close(&mut self, stream: StreamId) {
+    fn close(&mut self, now: Instant, stream: StreamId) {
         let mut statistics = StreamStatistics::default();
         if let Some(index) = self.index.remove(&stream) {
             self.part(index);
             self.stop(index);
-            if let Some(slot) = self
-                .places
-                .get_mut(index)
-                .and_then(|place| place.slot.take())
+            if let Some(place) = self.places.get_mut(index)
+                && let Some(Slot {
+                    stream,
+                    mut sockets,
+                    ..
+                }) = place.slot.take()
             {
-                statistics = slot.stream.statistics();
-                statistics.overflow_dropped = slot.sockets.overflow_drops();
-                // closing the sockets takes them out of the epoll as well
-                drop(slot);
+                statistics = stream.statistics();
+                statistics.overflow_dropped = sockets.overflow_drops();
+                sockets.dissolve();
+                let local = sockets.local();
+                place.left = Some(sockets);
+                if let Some(oldest) = self.resting.put(now, local, index) {
+                    self.let_go(oldest);
+                }
             }
-            self.free.push(index);
         }
         // said even of a stream that never was, so that who closes can always give its port back
         self.out.push(MediaEvent::Closed { stream, statistics });
