@@ -233,8 +233,15 @@ impl World {
         for _ in 0..80 {
             self.now.mono += REST / 80;
             self.now.wall = self.now.wall + REST / 80;
-            self.inbox.push_back(Input::Tick);
-            self.run();
+            // a tick does not do everything at once
+            while self
+                .switch
+                .next_deadline()
+                .is_some_and(|due| due <= self.now.mono)
+            {
+                self.inbox.push_back(Input::Tick);
+                self.run();
+            }
         }
     }
 

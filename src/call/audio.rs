@@ -59,7 +59,7 @@ impl Calls {
             // the call first: a leg that outlives it gets no port, which nobody would give back
             let call = self.calls.get(leg.call).ok_or(busy)?;
             let worker = (call.id.0 as u16) % self.workers;
-            let Some(port) = self.ports.take(ctx.now) else {
+            let Some(port) = self.ports.take(ctx.now, worker) else {
                 if let Some(line) = self.ports.complaint(ctx.now) {
                     ctx.out.push(CallOutput::Warn(line));
                 }

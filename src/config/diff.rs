@@ -207,7 +207,8 @@ fn sections(old: &Settings, new: &Settings, out: &mut Vec<Change>) {
         a.domain != b.domain
             || a.data_dir != b.data_dir
             || a.rtp_ports != b.rtp_ports
-            || a.name_servers != b.name_servers,
+            || a.name_servers != b.name_servers
+            || a.signalling_cpu != b.signalling_cpu,
     );
     section("http", old.http != new.http, true);
     section("store", old.store != new.store, true);

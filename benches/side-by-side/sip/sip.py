@@ -15,7 +15,8 @@ failed or was sent again does not count.
 
 Memory is measured once, with a server of each for itself: half of the phones register, then the other half, and what the second half
 added is divided by its number. Both times the transactions that UDP keeps for 32 s are waited for. The first half uses up what
-reading a configuration of so many phones left behind in the allocator. Then calls are held, and what they added is divided likewise.
+reading a configuration of so many phones left behind in the allocator. Then, after as many calls as fill what is bounded (the last messages
+for ladders, sockets that rest), calls are held, and what they added is divided likewise.
 """
 import argparse
 import csv
@@ -392,13 +393,17 @@ def memory_run(peer, args, processes, load):
         callee, _ = load.sipp("callee", "callee.xml", PHONES, 5090)
         time.sleep(0.5)
         users = load.users("called", range(CALLEES))
+        # what is bounded is filled first: the memory for the ladders of calls, sockets that rest
+        load.measure(server.pid, "warm-calls", "caller.xml", (CALLER, 5080), call_port, users, args.warm_calls, args.call_rate, "-d", str(TALK_MS))
+        time.sleep(TRANSACTION_SECONDS + 3)
+        before = memory_bytes(family(server.pid))
         seconds = args.held // HELD_RATE
         talk = ("-d", str((TRANSACTION_SECONDS + 8 + seconds) * 1000))
         caller, _ = load.sipp("held", "caller.xml", CALLER, 5080, f"{SERVER}:{call_port}", "-inf", users, "-r", str(HELD_RATE), "-m", str(args.held),
                               "-l", "20000", *talk)
         # calls are set up, their transactions are forgotten, nobody has hung up yet
         time.sleep(seconds + TRANSACTION_SECONDS + 4)
-        figures["held"] = (memory_bytes(family(server.pid)) - sizes[1]) / args.held
+        figures["held"] = (memory_bytes(family(server.pid)) - before) / args.held
         processes.stop(caller)
         processes.stop(callee)
         return figures

@@ -2,7 +2,6 @@
 //! find it again (two legs of a call without audio: 60 µs of 130, November 2026).
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 
 use crate::base::{Duration, Instant, Map};
 
@@ -11,29 +10,29 @@ const RESTING_MAX: usize = 8_192;
 /// Nobody asks for a port again before its quarantine of 10 s is over; one that is not asked for in this time is let go.
 const REST: Duration = Duration::from_secs(30);
 
-/// Which place has the sockets of which port, and since when.
+/// Which place has the sockets of which port, and since when. Ports are given out by their number alone, so that one rests once.
 #[derive(Default)]
 pub(super) struct Resting {
-    places: Map<SocketAddr, (usize, Instant)>,
+    places: Map<u16, (usize, Instant)>,
     /// In the order in which they began to rest; some are in use again.
-    order: VecDeque<(Instant, SocketAddr)>,
+    order: VecDeque<(Instant, u16)>,
 }
 
 impl Resting {
-    /// The sockets of `local` rest in the place `index` from now on. What is given back has to go for it.
-    pub(super) fn put(&mut self, now: Instant, local: SocketAddr, index: usize) -> Option<usize> {
-        let before = self.places.insert(local, (index, now));
-        self.order.push_back((now, local));
-        debug_assert!(before.is_none(), "a port is bound once");
-        if self.places.len() > RESTING_MAX {
-            return self.first(|_| true);
+    /// The sockets of `port` rest in the place `index` from now on. What is given back has to go for it.
+    pub(super) fn put(&mut self, now: Instant, port: u16, index: usize) -> Option<usize> {
+        let before = self.places.insert(port, (index, now));
+        self.order.push_back((now, port));
+        match before {
+            Some((before, _)) => Some(before),
+            None if self.places.len() > RESTING_MAX => self.first(|_| true),
+            None => None,
         }
-        None
     }
 
-    /// The place of the sockets of `local`, which rest no more.
-    pub(super) fn take(&mut self, local: SocketAddr) -> Option<usize> {
-        self.places.remove(&local).map(|(index, _)| index)
+    /// The place of the sockets of `port`, which rest no more.
+    pub(super) fn take(&mut self, port: u16) -> Option<usize> {
+        self.places.remove(&port).map(|(index, _)| index)
     }
 
     /// A place whose sockets have rested for long enough.
@@ -42,9 +41,9 @@ impl Resting {
     }
 
     fn first(&mut self, wanted: impl Fn(Instant) -> bool) -> Option<usize> {
-        while let Some((since, local)) = self.order.pop_front_if(|(since, _)| wanted(*since)) {
-            if self.places.get(&local).is_some_and(|(_, at)| *at == since) {
-                return self.take(local);
+        while let Some((since, port)) = self.order.pop_front_if(|(since, _)| wanted(*since)) {
+            if self.places.get(&port).is_some_and(|(_, at)| *at == since) {
+                return self.take(port);
             }
         }
         None
@@ -59,20 +58,16 @@ mod tests {
         Instant::ZERO + Duration::from_secs(seconds)
     }
 
-    fn local(port: u16) -> SocketAddr {
-        SocketAddr::from(([127, 0, 0, 1], port))
-    }
-
     #[test]
     fn sockets_are_found_by_their_port_and_let_go_after_their_rest() {
         let mut resting = Resting::default();
         for (second, port) in [(0, 10), (1, 12), (2, 14)] {
             let index = usize::from(port);
-            assert_eq!(resting.put(at(second), local(port), index), None);
+            assert_eq!(resting.put(at(second), port, index), None);
         }
-        assert_eq!(resting.take(local(12)), Some(12));
-        assert_eq!(resting.take(local(12)), None);
-        assert_eq!(resting.put(at(20), local(12), 7), None);
+        assert_eq!(resting.take(12), Some(12));
+        assert_eq!(resting.take(12), None);
+        assert_eq!(resting.put(at(20), 12, 7), None);
         assert_eq!(resting.over(at(29)), None);
         assert_eq!(resting.over(at(32)), Some(10));
         assert_eq!(resting.over(at(32)), Some(14));
@@ -84,10 +79,14 @@ mod tests {
     fn the_oldest_goes_when_there_are_too_many() {
         let mut resting = Resting::default();
         for n in 0..RESTING_MAX {
-            let address = SocketAddr::from(([127, 0, (n >> 8) as u8, n as u8], 10));
-            assert_eq!(resting.put(at(0), address, n), None);
+            assert_eq!(resting.put(at(0), n as u16, n), None);
         }
-        assert_eq!(resting.put(at(1), local(12), 99_999), Some(0));
-        assert_eq!(resting.take(local(12)), Some(99_999));
+        assert_eq!(resting.put(at(1), 60_000, 99_999), Some(0));
+        assert_eq!(
+            resting.put(at(1), 60_000, 77_777),
+            Some(99_999),
+            "the same port"
+        );
+        assert_eq!(resting.take(60_000), Some(77_777));
     }
 }

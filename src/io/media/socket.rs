@@ -27,7 +27,7 @@ pub struct SocketPair {
 }
 
 /// Datagrams that are read in vain from one socket at a time: a peer that goes on sending must not keep the worker.
-const DISCARDED_MAX: usize = 64;
+const DISCARDED_MAX: usize = 256;
 
 impl SocketPair {
     /// Binds both.

@@ -567,7 +567,7 @@ fn joined_stream_survives_the_close_of_the_other() {
 }
 
 #[test]
-fn closed_ports_are_free_and_taken_ports_are_reported() {
+fn taken_ports_are_reported_and_sockets_that_rest_serve_the_next_stream_on_their_port() {
     let lab = Lab::new();
     lab.open(A);
     lab.settle();
@@ -579,14 +579,32 @@ fn closed_ports_are_free_and_taken_ports_are_reported() {
     });
     let failed = lab.wait(|event| matches!(event, MediaEvent::Failed { .. }));
     assert_eq!(failed.stream(), B);
+    let nothing = StreamStatistics::default();
+    assert_eq!(lab.close(B), nothing, "closing what never was is answered");
     lab.close(A);
-    UdpSocket::bind(port).expect("free again");
-    UdpSocket::bind(SocketAddr::new(port.ip(), port.port() + 1)).expect("RTCP too");
-    assert_eq!(
-        lab.close(B),
-        StreamStatistics::default(),
-        "closing what never was is answered"
-    );
+    let mut late = lab.phone(1);
+    for n in 0..100 {
+        late.send(port, 8, &[n; 160]); // to whoever was there before
+    }
+    lab.workers.send(MediaCommand::Open {
+        stream: B,
+        local: port,
+    });
+    lab.agree(B, &late, SourcePolicy::Signalled);
+    lab.settle();
+    lab.workers.send(MediaCommand::Echo { stream: B });
+    lab.settle();
+    late.send(port, 8, &[200; 160]);
+    assert_eq!(late.receive().1, [200; 160], "the first that it hears");
+    let counted = lab.close(B);
+    assert_eq!((counted.packets_received, counted.overflow_dropped), (1, 0));
+    // on another address the same port is free at once
+    let other = SocketAddr::new("127.0.0.1".parse().expect("an address"), port.port());
+    assert_ne!(other.ip(), port.ip());
+    let local = SocketAddr::from(([0, 0, 0, 0], port.port()));
+    lab.workers.send(MediaCommand::Open { stream: A, local });
+    lab.settle();
+    assert!(UdpSocket::bind(other).is_err(), "bound everywhere");
 }
 
 #[test]

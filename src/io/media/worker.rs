@@ -406,10 +406,14 @@ impl<E: Fn(MediaEvent)> Worker<E> {
         Ok(())
     }
 
-    /// The sockets that an earlier stream left on this port, with nothing in them.
+    /// The sockets that an earlier stream left on this port, with nothing in them. Those of another address go: they are in the way.
     fn rested(&mut self, local: SocketAddr) -> Option<(usize, SocketPair)> {
-        let index = self.resting.take(local)?;
-        let sockets = self.places.get_mut(index)?.left.take()?;
+        let index = self.resting.take(local.port())?;
+        let place = self.places.get_mut(index)?;
+        let Some(sockets) = place.left.take_if(|left| left.local() == local) else {
+            self.let_go(index);
+            return None;
+        };
         sockets.discard();
         Some((index, sockets))
     }
@@ -569,9 +573,9 @@ impl<E: Fn(MediaEvent)> Worker<E> {
                 statistics = stream.statistics();
                 statistics.overflow_dropped = sockets.overflow_drops();
                 sockets.dissolve();
-                let local = sockets.local();
+                let port = sockets.local().port();
                 place.left = Some(sockets);
-                if let Some(oldest) = self.resting.put(now, local, index) {
+                if let Some(oldest) = self.resting.put(now, port, index) {
                     self.let_go(oldest);
                 }
             }
