@@ -207,8 +207,7 @@ fn sections(old: &Settings, new: &Settings, out: &mut Vec<Change>) {
         a.domain != b.domain
             || a.data_dir != b.data_dir
             || a.rtp_ports != b.rtp_ports
-            || a.name_servers != b.name_servers
-            || a.signalling_cpu != b.signalling_cpu,
+            || a.name_servers != b.name_servers,
     );
     section("http", old.http != new.http, true);
     section("store", old.store != new.store, true);

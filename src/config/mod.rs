@@ -34,7 +34,7 @@ pub use schema::{names as schema_names, schema};
 pub use settings::{
     HepSettings, HttpSettings, JournalMode, ListenAddress, LogFormat, LogSettings, MediaSettings,
     ProfileAuth, ProfileMode, PublicAddress, QueueSettings, Redirects, RtpPorts, ServerSettings,
-    Settings, SignallingCpu, SipProfile, StoreSettings,
+    Settings, SipProfile, StoreSettings,
 };
 pub use trunk::{CallerIdHeader, Trunk, TrunkCredentials, TrunkRegister};
 pub use units::{duration as parse_duration, show as show_duration};

@@ -139,20 +139,6 @@ pub struct ServerSettings {
     pub time_zone: Arc<str>,
     /// How long running calls may finish after SIGTERM. Default 2 h.
     pub drain_timeout: Duration,
-    /// Processor on which the signalling thread stays. Default: one of those that the process may use.
-    pub signalling_cpu: SignallingCpu,
-}
-
-/// Where the signalling thread runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum SignallingCpu {
-    /// On one of the processors that the process may use, chosen by its number.
-    #[default]
-    Auto,
-    /// Wherever the kernel sees fit.
-    Any,
-    /// On this one.
-    Cpu(u16),
 }
 
 /// What SDP and Contact advertise.

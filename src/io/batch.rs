@@ -9,7 +9,6 @@ use std::io;
 use std::mem::{size_of, zeroed};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6, UdpSocket};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -566,60 +565,6 @@ pub fn give_way() {
     const NICER: i32 = 10;
     // SAFETY: a plain call about the calling thread (on Linux a niceness is the thread's own); a refusal changes nothing.
     unsafe { libc::nice(NICER) };
-}
-
-/// The processors that this process may use, in order.
-pub fn processors() -> Vec<u16> {
-    let mut set: libc::cpu_set_t = no_processors();
-    // SAFETY: one live set of the length that is given.
-    let result = unsafe { libc::sched_getaffinity(0, size_of_val(&set), &raw mut set) };
-    if result < 0 {
-        return Vec::new();
-    }
-    // SAFETY: the numbers are below the size of the set.
-    let is_in = |cpu: &u16| unsafe { libc::CPU_ISSET(usize::from(*cpu), &set) };
-    (0..libc::CPU_SETSIZE as u16).filter(is_in).collect()
-}
-
-/// Where threads may run that nobody bound.
-static AT_FIRST: OnceLock<libc::cpu_set_t> = OnceLock::new();
-
-/// Keeps the calling thread on one processor from now on, and those that it starts, unless they [`roam`].
-///
-/// # Errors
-/// When the process may not use it, or there is none of this number.
-pub fn stay_on(cpu: u16) -> io::Result<()> {
-    if i32::from(cpu) >= libc::CPU_SETSIZE {
-        return Err(io::Error::from(io::ErrorKind::InvalidInput));
-    }
-    let mut set = no_processors();
-    // SAFETY: one live set of the length that is given.
-    if unsafe { libc::sched_getaffinity(0, size_of_val(&set), &raw mut set) } == 0 {
-        AT_FIRST.get_or_init(|| set);
-    }
-    set = no_processors();
-    // SAFETY: the number is below the size of the set, and the set is live in both calls.
-    let result = unsafe {
-        libc::CPU_SET(usize::from(cpu), &mut set);
-        libc::sched_setaffinity(0, size_of_val(&set), &raw const set)
-    };
-    if result < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    Ok(())
-}
-
-/// Lets the calling thread run wherever the process may: for one that was started by a thread that [stays](stay_on).
-pub fn roam() {
-    if let Some(set) = AT_FIRST.get() {
-        // SAFETY: one live set of the length that is given; a refusal changes nothing.
-        unsafe { libc::sched_setaffinity(0, size_of_val(set), set) };
-    }
-}
-
-fn no_processors() -> libc::cpu_set_t {
-    // SAFETY: a set of bits, for which zeros are the empty set.
-    unsafe { zeroed() }
 }
 
 /// Raises the soft limit of open files to the hard one; gives the limit that holds afterwards.

@@ -131,22 +131,3 @@ fn a_waker_ends_a_wait_from_another_thread() {
     poller.wait(Some(Duration::ZERO), &mut ready).expect("wait");
     assert!(ready.is_empty());
 }
-
-#[test]
-fn a_thread_stays_on_a_processor_that_it_may_use_and_on_no_other() {
-    let all = processors();
-    let last = *all.last().expect("at least the one that runs this");
-    let bound = move || {
-        stay_on(last).expect("it may");
-        let there = processors();
-        roam();
-        (there, processors())
-    };
-    let (there, anywhere) = std::thread::spawn(bound).join().expect("no panic");
-    assert_eq!(there, [last]);
-    assert_eq!(anywhere, all);
-    assert_eq!(processors(), all, "only that thread is bound");
-    for none in [1023, u16::MAX] {
-        assert!(stay_on(none).is_err(), "{none}");
-    }
-}

@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{broadcast, oneshot};
 
-use super::batch::{self, raise_file_limit};
+use super::batch::raise_file_limit;
 use super::clock::Clock;
 use super::connection::Limits;
 use super::handle::{Handle, Parts, Replies};
@@ -34,7 +34,7 @@ use super::world::Outside;
 use super::{data_dir, entropy, logging, rows};
 use crate::base::map::seed_hashing;
 use crate::base::{Entropy, Now, WallTime};
-use crate::config::{self, JournalMode, ListenAddress, Settings, SignallingCpu};
+use crate::config::{self, JournalMode, ListenAddress, Settings};
 use crate::store::{Durability, Journal, Sqlite};
 use crate::switch::{Boot, Command, Effects, Input, Record, Switch};
 
@@ -228,11 +228,9 @@ fn start(
     )
     .map_err(|e| Fault::internal("the shard cannot be made", e))?;
     let (says, ended) = oneshot::channel();
-    let signalling_cpu = settings.server.signalling_cpu;
     std::thread::Builder::new()
         .name("shard-0".into())
         .spawn(move || {
-            settle(signalling_cpu);
             let run = std::panic::AssertUnwindSafe(|| shard.run());
             let end = std::panic::catch_unwind(run).unwrap_or(End::Faulty);
             let _ = says.send(end);
@@ -367,24 +365,6 @@ fn listen(settings: &Settings, streams: &Streams) -> Result<(UdpPorts, Vec<Strin
         Ok((ports, lines))
     } else {
         Err(Fault::operator(refused.join("\nstrowger: ")))
-    }
-}
-
-/// Keeps the signalling thread on its processor. The kernel moves a thread that wakes thousands of times a second between processors,
-/// and its memory after it: a registration costs a seventh more then (November 2026, two processors).
-fn settle(choice: SignallingCpu) {
-    let all = batch::processors();
-    let cpu = match choice {
-        SignallingCpu::Any => return,
-        SignallingCpu::Cpu(cpu) => cpu,
-        // several servers on one machine each take another
-        SignallingCpu::Auto => match all.get(std::process::id() as usize % all.len().max(1)) {
-            Some(cpu) if all.len() > 1 => *cpu,
-            Some(_) | None => return,
-        },
-    };
-    if let Err(error) = batch::stay_on(cpu) {
-        tracing::warn!(cpu, %error, "`signalling-cpu` of [server]: the signalling thread runs anywhere");
     }
 }
 

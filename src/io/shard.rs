@@ -34,8 +34,6 @@ const TIMER_GRID: Duration = Duration::from_millis(5);
 const PANICS_MAX: usize = 3;
 /// Over which panics are counted.
 const PANIC_WINDOW: Duration = Duration::from_secs(60);
-/// In a long batch, what has been decided goes out after this time: who came first must not wait for all who came with it.
-const FLUSH_AFTER: Duration = Duration::from_micros(150);
 /// Poller token of the inbox; ports count from zero.
 const BELL: u64 = u64::MAX;
 
@@ -73,10 +71,6 @@ pub struct Shard<C, W> {
     scratch: Vec<Received>,
     effects: Effects,
     ends: Vec<usize>,
-    /// When this batch, or its last part that went out, began.
-    flushed: Instant,
-    /// Inputs of this batch.
-    inputs: u64,
     again: VecDeque<Input>,
     recent: Recent,
     load: LoadGauge,
@@ -115,8 +109,6 @@ impl<C: Core, W: World> Shard<C, W> {
             scratch: Vec::new(),
             effects: Effects::new(),
             ends: Vec::new(),
-            flushed: Instant::ZERO,
-            inputs: 0,
             again: VecDeque::new(),
             recent: Recent::default(),
             load: LoadGauge::default(),
@@ -185,7 +177,6 @@ impl<C: Core, W: World> Shard<C, W> {
     /// One batch.
     fn turn(&mut self, ready: &[u64]) {
         let now = self.clock.now();
-        (self.flushed, self.inputs) = (now.mono, 0);
         for input in std::mem::take(&mut self.again) {
             self.step(now, input);
         }
@@ -197,7 +188,6 @@ impl<C: Core, W: World> Shard<C, W> {
         {
             letters += 1;
             self.open_letter(now, letter);
-            self.flush_in_between(now);
         }
         full |= letters == LETTERS_PER_BATCH;
         if self.next_deadline().is_some_and(|due| due <= now.mono) {
@@ -206,8 +196,8 @@ impl<C: Core, W: World> Shard<C, W> {
         if self.outlet.retry_at().is_some_and(|due| due <= now.mono) {
             self.retry_journal(now);
         }
+        let inputs = self.ends.len() as u64;
         self.flush(now);
-        let inputs = self.inputs;
         if inputs > 0 {
             let ended = self.clock.now().mono;
             self.gauge(now, ended, full);
@@ -261,7 +251,6 @@ impl<C: Core, W: World> Shard<C, W> {
             }
             for input in inputs {
                 self.step(now, input);
-                self.flush_in_between(now);
             }
         }
         full
@@ -318,7 +307,6 @@ impl<C: Core, W: World> Shard<C, W> {
             self.outlet.witness().came(now, input, turned_away);
         }
         self.ends.push(self.effects.list.len());
-        self.inputs += 1;
     }
 
     fn next_deadline(&mut self) -> Option<Instant> {
@@ -362,15 +350,6 @@ impl<C: Core, W: World> Shard<C, W> {
         }
     }
 
-    /// Lets the part of a long batch go that is done.
-    fn flush_in_between(&mut self, now: Now) {
-        let at = self.clock.now().mono;
-        if at - self.flushed >= FLUSH_AFTER {
-            self.flush(now);
-            self.flushed = at;
-        }
-    }
-
     fn flush(&mut self, now: Now) {
         self.outlet.apply(
             now,
@@ -410,7 +389,6 @@ impl<C: Core, W: World> Shard<C, W> {
         let records = self.core.snapshot(now);
         let (sqlite, inbox) = (self.outlet.sqlite().clone(), self.inbox.clone());
         let work = move || {
-            super::batch::roam();
             super::batch::give_way();
             let bytes = if sqlite.wait_written(Duration::from_secs(3600)) {
                 compaction

@@ -73,12 +73,6 @@ const SERVER: Keys = Keys::of(
             "How long running calls may finish after SIGTERM.",
         )
         .default("\"2h\""),
-        key(
-            "signalling-cpu",
-            Kind::Either(&[Kind::OneOf(&["auto", "any"]), Kind::Integer(0, 1023)]),
-            "Processor on which the signalling thread stays: `auto` chooses one of those that the process may use, `any` leaves it to the kernel.",
-        )
-        .default("\"auto\""),
     ],
 );
 

@@ -9,7 +9,7 @@ use crate::config::keys::parts;
 
 use crate::config::settings::{
     HepSettings, HttpSettings, JournalMode, LogFormat, LogSettings, MediaSettings, RtpPorts,
-    ServerSettings, SignallingCpu, StoreSettings,
+    ServerSettings, StoreSettings,
 };
 use crate::config::units;
 use crate::transport::GuardSettings;
@@ -71,7 +71,6 @@ pub fn read(reading: &mut Reading<'_>, file: Option<Fields<'_>>) -> ServerFile {
             drain_timeout: server
                 .and_then(|server| server.duration("drain-timeout"))
                 .unwrap_or(Duration::from_secs(2 * 3600)),
-            signalling_cpu: signalling_cpu(server),
         },
         http: HttpSettings {
             listen: text(section("http"), "listen")
@@ -114,19 +113,6 @@ pub fn read(reading: &mut Reading<'_>, file: Option<Fields<'_>>) -> ServerFile {
         hep,
         guard: section("guard").map_or_else(GuardSettings::default, guard),
     }
-}
-
-fn signalling_cpu(server: Option<Fields<'_>>) -> SignallingCpu {
-    const KEY: &str = "signalling-cpu";
-    let Some(server) = server else {
-        return SignallingCpu::Auto;
-    };
-    let word = server.one_of(
-        KEY,
-        &[("auto", SignallingCpu::Auto), ("any", SignallingCpu::Any)],
-    );
-    let number = server.integer(KEY).map(SignallingCpu::Cpu);
-    word.or(number).unwrap_or_default()
 }
 
 fn guard(guard: Fields<'_>) -> GuardSettings {
