@@ -131,6 +131,55 @@ pub(super) async fn transfer(
     }
 }
 
+/// Who holds, or takes back.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Holder {
+    /// The extension that does so: it must be in the call.
+    #[schema(value_type = String, example = "1001")]
+    by: Arc<str>,
+}
+
+async fn hold_or_resume(
+    handle: &Handle,
+    id: &str,
+    order: Result<Json<Holder>, JsonRejection>,
+    hold: bool,
+) -> Result<Json<CallView>, Problem> {
+    let by = body(order)?.by;
+    let command = Command::Hold {
+        id: ulid(id)?,
+        by,
+        hold,
+    };
+    match handle.call(command).await? {
+        Answer::Call(call) => Ok(Json(*call)),
+        _ => Err(Problem::unexpected()),
+    }
+}
+
+/// Puts the other party of a call on hold: it hears music, and the extension is not heard. Its phone is not asked and shows nothing.
+#[utoipa::path(post, path = "/calls/{id}/hold", params(("id" = String, Path)), request_body = Holder,
+    responses((status = 200, body = CallView), (status = 404, body = Problem), (status = 409, body = Problem)))]
+pub(super) async fn hold(
+    State(handle): State<Handle>,
+    Path(id): Path<String>,
+    order: Result<Json<Holder>, JsonRejection>,
+) -> Result<Json<CallView>, Problem> {
+    hold_or_resume(&handle, &id, order, true).await
+}
+
+/// Takes a party back that was put on hold by an order. A hold of the phone itself is the phone's to end.
+#[utoipa::path(post, path = "/calls/{id}/resume", params(("id" = String, Path)), request_body = Holder,
+    responses((status = 200, body = CallView), (status = 404, body = Problem), (status = 409, body = Problem)))]
+pub(super) async fn resume(
+    State(handle): State<Handle>,
+    Path(id): Path<String>,
+    order: Result<Json<Holder>, JsonRejection>,
+) -> Result<Json<CallView>, Problem> {
+    hold_or_resume(&handle, &id, order, false).await
+}
+
 /// The ladder of a call: messages, audio and what the server did, also after the call's end as long as it is in memory.
 #[utoipa::path(get, path = "/calls/{id}/ladder", params(("id" = String, Path)),
     responses((status = 200, body = Ladder), (status = 404, body = Problem), (status = 409, body = Problem)))]

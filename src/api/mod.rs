@@ -62,6 +62,8 @@ fn resources() -> OpenApiRouter<Handle> {
         .routes(routes!(calls::one))
         .routes(routes!(calls::hangup))
         .routes(routes!(calls::transfer))
+        .routes(routes!(calls::hold))
+        .routes(routes!(calls::resume))
         .routes(routes!(calls::ladder))
         .routes(routes!(calls::pcap))
         .routes(routes!(bans::list, bans::begin))

@@ -472,6 +472,18 @@ mod tests {
     }
 
     #[test]
+    fn every_character_of_the_response_counts() {
+        for at in 0..MD5_RESPONSE.len() {
+            let mut wrong = MD5_RESPONSE.as_bytes().to_vec();
+            wrong[at] = if wrong[at] == b'0' { b'1' } else { b'0' };
+            let value = rfc_7616("MD5", std::str::from_utf8(&wrong).expect("ASCII"));
+            let credentials = Credentials::parse(value.as_bytes()).expect("parses");
+            let proved = verify(&credentials, &get(), &stored("Circle of Life"), BODY);
+            assert!(!proved, "character {at}");
+        }
+    }
+
+    #[test]
     fn unknown_algorithms_and_protections_prove_nothing() {
         for (from, to) in [
             ("=MD5", "=MD5-sess"),

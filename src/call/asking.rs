@@ -86,7 +86,7 @@ impl Calls {
             Asked::Change => self.on_change_response(ctx, key, client, flow, response),
             Asked::Probe if status.is_final() => self.on_probe_response(ctx, key, Some(status)),
             Asked::Notify if status.is_final() => self.on_notify_response(ctx, key, Some(status)),
-            Asked::Info if status.is_final() => self.info_over(key),
+            Asked::Info if status.is_final() => self.info_answered(ctx, key, status),
             Asked::Bye if status.is_final() => self.bye_arrived(client),
             Asked::Probe | Asked::Notify | Asked::Bye | Asked::Prack | Asked::Info => {}
         }

@@ -145,6 +145,7 @@ impl Calls {
             };
             ctx.fact(fact);
         }
+        self.tend_hold(ctx, call);
     }
 
     /// Closes a leg's stream; its port rests before it is used again.

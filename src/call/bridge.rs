@@ -49,6 +49,7 @@ impl Calls {
             // answered before the other was known: what it sends may be nothing that the other takes
             self.align(ctx, a, winner);
         }
+        self.tend_hold(ctx, call_key);
         let a_id = self.legs.get(a).map(|leg| leg.id);
         let Some(leg) = self.legs.get(winner) else {
             return false;

@@ -9,6 +9,7 @@ use super::due::Due;
 use super::farewell::Farewell;
 use super::leg::{Endpoint, Leg, LegState, Role};
 use super::loops::Cookie;
+use super::music::Held;
 use super::network::Network;
 use super::redirect::Redirect;
 use super::referral::Referral;
@@ -93,8 +94,12 @@ pub struct Call {
     pub answered: Option<Instant>,
     /// When a side ended, and the reasons it gave (RFC 3326).
     pub said: (Instant, Vec<String>),
-    /// What an application of that side gave its own kind on the other (RFC 7433).
-    pub data: Option<String>,
+    /// What an application of a side gave its own kind on the other, and when (RFC 7433): it crosses in the same step or not at all.
+    pub data: Option<(Instant, String)>,
+    /// Its queue's music, which who is held hears in place of the profile's.
+    pub queue_music: Option<Arc<str>>,
+    /// Who of its bridge is held and hears music, or nothing.
+    pub held: Option<Held>,
 }
 
 /// What the call core tells the switch, for the dialplan and the queues.
@@ -565,6 +570,7 @@ impl Calls {
         if !call.legs.contains(&key) {
             return;
         }
+        let bridged = call.a == Some(key) || call.b == Some(key);
         call.legs.retain(|other| *other != key);
         if call.a == Some(key) {
             call.a = None;
@@ -604,6 +610,9 @@ impl Calls {
             leg: leg.id,
             status,
         });
+        if bridged {
+            self.end_hold(ctx, call_key);
+        }
         self.count_out(key, &endpoint);
     }
 

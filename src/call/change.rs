@@ -285,6 +285,7 @@ impl Calls {
             self.restore(ctx, key, asking.before);
             return;
         };
+        let direction = self.answering_direction(key, direction);
         let answer = match &crossing.offer {
             Some((body, offer)) => self
                 .write_answer(ctx, asker, offer, payloads, direction)

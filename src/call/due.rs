@@ -17,7 +17,7 @@ pub(super) enum Due {
     Crossing,
     /// The session is to be refreshed by us (RFC 4028 §10).
     Refresh,
-    /// The session has not been refreshed in time (RFC 4028 §10).
+    /// The session has not been refreshed in time (RFC 4028 §10), or the invitation to it is no longer good (RFC 3261 §13.3.1).
     Expiry,
     /// The peer is asked whether it is still there.
     Probe,

@@ -54,11 +54,7 @@ impl Calls {
             return;
         };
         let reasons = self.reasons(ctx, call, cause);
-        let data = self
-            .calls
-            .get(call)
-            .filter(|call| call.said.0 == ctx.now.mono)
-            .and_then(|call| call.data.clone());
+        let data = self.data_of(ctx, call);
         self.ask(ctx, key, &Method::Bye, Asked::Bye, |mut builder| {
             if let Some(data) = data {
                 builder = builder.header(Name::UserToUser, data);
@@ -265,7 +261,7 @@ impl Calls {
         let data = crossing(Name::UserToUser).next();
         if let Some(call) = self.calls.get_mut(call) {
             call.said = (ctx.now.mono, said);
-            call.data = data;
+            call.data = data.map(|data| (ctx.now.mono, data));
         }
     }
 

@@ -9,6 +9,8 @@ use crate::sip::{Message, Name};
 pub enum On {
     /// The INVITE that opens the other leg.
     Invite,
+    /// A response to that INVITE, other than 100.
+    Answer,
     /// BYE and CANCEL.
     End,
 }
@@ -53,6 +55,12 @@ pub const TABLE: &[Row] = &[
         on: On::End,
         from: From::Anyone,
         why: "end-to-end data of applications at the end of a call (RFC 7433 §4)",
+    },
+    Row {
+        name: Name::UserToUser,
+        on: On::Answer,
+        from: From::Anyone,
+        why: "end-to-end data of applications of who rings, answers or refuses (RFC 7433 §4.2)",
     },
     Row {
         name: Name::AlertInfo,

@@ -72,14 +72,19 @@ pub fn read(request: &Message, trusted: bool) -> Presented {
 
 /// Privacy asks for the caller not to be named, or From names nobody (RFC 3323 §4.2, RFC 3325 §9.3).
 fn wants_privacy(request: &Message) -> bool {
-    let asked = request
+    is_anonymous(request) || asks_for_privacy(request)
+}
+
+/// The same of a request or response whose From says nothing of its sender: Privacy alone counts.
+pub(super) fn asks_for_privacy(message: &Message) -> bool {
+    let asked = message
         .headers(Name::Privacy)
         .flat_map(|value| value.split(|&byte| byte == b';' || byte == b','))
         .map(<[u8]>::trim_ascii);
-    let mut private = is_anonymous(request);
+    let mut private = false;
     for value in asked {
         if value.eq_ignore_ascii_case(b"none") {
-            return is_anonymous(request);
+            return false;
         }
         private |= [&b"id"[..], b"user"]
             .iter()

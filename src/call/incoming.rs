@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::calls::{Call, CallOutput, Calls, Ctx};
+use super::calls::{Call, CallEvent, CallOutput, Calls, Ctx};
 use super::cause::Cause;
 use super::due::Due;
 use super::leg::{Audio, Endpoint, Invite, Leg, LegState, NewLeg, PeerLogin, Role};
 use super::loops::{BREADTH_MAX, Cookie, breadth_of};
 use super::policy::{InvitePolicy, Prack};
 use super::session_timer;
-use crate::base::{Key, id};
+use crate::base::{Duration, Key, id};
 use crate::dialog::offer_answer::{Event, Exchange};
 use crate::dialog::{Dialog, OfferAnswer, Tag};
 use crate::event::{CallFact, CallRecord, Direction, Outcome, Party};
@@ -86,6 +86,9 @@ fn check_extensions(invite: &Message, policy: &InvitePolicy) -> Result<(), Refus
         }
         Prack::Off | Prack::Supported | Prack::Required => {}
     }
+    if !reads_descriptions(invite) {
+        return Err(StatusCode::NOT_ACCEPTABLE.into());
+    }
     match session_timer::too_small(invite, policy) {
         Some(min) => Err(Refusal {
             status: StatusCode::SESSION_INTERVAL_TOO_SMALL,
@@ -93,6 +96,24 @@ fn check_extensions(invite: &Message, policy: &InvitePolicy) -> Result<(), Refus
         }),
         None => Ok(()),
     }
+}
+
+/// False when the sender names what it reads and a session description is not among it (RFC 3261 §21.4.7, RFC 4475 §3.3.15). Who names
+/// nothing reads them.
+fn reads_descriptions(invite: &Message) -> bool {
+    let mut named = invite
+        .headers(Name::Accept)
+        .flat_map(|value| value.split(|&byte| byte == b','))
+        .filter_map(|value| value.split(|&byte| byte == b';').next())
+        .map(<[u8]>::trim_ascii)
+        .filter(|kind| !kind.is_empty())
+        .peekable();
+    named.peek().is_none()
+        || named.any(|kind| {
+            [&b"application/sdp"[..], b"application/*", b"*/*"]
+                .iter()
+                .any(|read| kind.eq_ignore_ascii_case(read))
+        })
 }
 
 /// What the leg of an INVITE begins with.
@@ -198,6 +219,7 @@ impl Calls {
             policy,
             started_at: ctx.now.wall,
         });
+        let expires = incoming.invite.expires();
         leg.dialog = Some(dialog);
         leg.offers = offers;
         leg.allows.note(&incoming.invite);
@@ -213,7 +235,20 @@ impl Calls {
             open.legs.push(key);
         }
         self.count_in(key);
+        if let Some(seconds) = expires.filter(|&seconds| seconds > 0) {
+            let at = ctx.now.mono + Duration::from_secs(u64::from(seconds));
+            self.arm(key, Due::Expiry, at);
+        }
         key
+    }
+
+    /// The time is over for which the caller's invitation was good (RFC 3261 §13.3.1): 487, as if it had taken it back.
+    pub(super) fn invitation_expired(&mut self, ctx: &mut Ctx<'_>, key: Key<Leg>) {
+        let Some(call) = self.legs.get(key).map(|leg| leg.call) else {
+            return;
+        };
+        self.refuse_leg(ctx, key, Cause::CallerGone);
+        ctx.event(CallEvent::CallerGone { call });
     }
 
     /// Opens a call in the books; its record is journaled before anything of it leaves.
@@ -269,6 +304,8 @@ impl Calls {
             answered: None,
             said: (ctx.now.mono, Vec::new()),
             data: None,
+            queue_music: None,
+            held: None,
         });
         self.by_id.insert(id, key);
         key
@@ -373,6 +410,10 @@ impl Calls {
             .copy(&leg.request, Name::RecordRoute)
             .header(Name::Contact, contact)
             .header(Name::Allow, ALLOW);
+        let builder = match self.data_of(ctx, leg.call) {
+            Some(data) => builder.header(Name::UserToUser, data),
+            None => builder,
+        };
         if reliably {
             self.tell_reliably(ctx, key, builder, sdp);
             return;
@@ -455,7 +496,10 @@ impl Calls {
             .header(Name::Contact, contact)
             .header(Name::Allow, ALLOW)
             .header(Name::Server, self.product.as_bytes());
-        let request = leg.request.clone();
+        let (request, call) = (leg.request.clone(), leg.call);
+        if let Some(data) = self.data_of(ctx, call) {
+            builder = builder.header(Name::UserToUser, data);
+        }
         for (name, value) in self.shown_to(key) {
             builder = builder.header(name, value);
         }
@@ -546,6 +590,9 @@ impl Calls {
             .to_tag(leg.tag.as_bytes())
             .header(Name::Server, self.product.as_bytes())
             .header(Name::Reason, cause.reason());
+        if let Some(data) = self.data_of(ctx, leg.call) {
+            builder = builder.header(Name::UserToUser, data);
+        }
         if status.as_u16() == 503 {
             builder = builder.header(Name::RetryAfter, "5");
         }

@@ -1,7 +1,8 @@
 //! INFO in a leg's dialog: keys for the dialplan, or passed on to the party at the other end (RFC 6086, RFC 2976).
 
 use super::calls::{Asked, CallEvent, Calls, Ctx};
-use super::leg::Leg;
+use super::cause::Cause;
+use super::leg::{Leg, LegState};
 use crate::base::Key;
 use crate::sip::{Builder, Message, Method, Name, StatusCode};
 use crate::transaction::ServerKey;
@@ -106,6 +107,19 @@ impl Calls {
         });
         if sent.is_none() {
             self.info_over(other);
+        }
+    }
+
+    /// A final answer to an INFO of ours. Who knows nothing of the dialog any more is gone (RFC 3261 §12.2.1.2, RFC 5057 §5.1); any other
+    /// refusal concerns the key alone.
+    pub(super) fn info_answered(&mut self, ctx: &mut Ctx<'_>, key: Key<Leg>, status: StatusCode) {
+        self.info_over(key);
+        let lives = self
+            .legs
+            .get(key)
+            .is_some_and(|leg| leg.state == LegState::Answered && leg.bye_when_acked.is_none());
+        if lives && status == StatusCode::CALL_DOES_NOT_EXIST {
+            self.lose_leg(ctx, key, Cause::PeerLost);
         }
     }
 

@@ -324,6 +324,8 @@ pub struct Leg {
     pub bye_when_acked: Option<Cause>,
     /// The party holds the other.
     pub holding: bool,
+    /// The party holds the other by an order of its console; its telephone knows nothing of it.
+    pub held_by_order: bool,
     /// When its INVITE came or left.
     pub started_at: WallTime,
     /// When the 2xx went.
@@ -393,6 +395,7 @@ impl Leg {
             reinvite_unacked: None,
             bye_when_acked: None,
             holding: false,
+            held_by_order: false,
             started_at: new.started_at,
             answered_at: None,
             rang: false,
@@ -417,6 +420,11 @@ impl Leg {
         self.state == LegState::Answered
     }
 
+    /// True while the party holds the other, by its telephone or by an order.
+    pub fn holds(&self) -> bool {
+        self.holding || self.held_by_order
+    }
+
     /// True while our INVITE to the party has no final answer.
     pub(super) fn is_called_early(&self) -> bool {
         matches!(self.invite, Invite::Client { .. }) && !self.is_answered()
@@ -437,7 +445,7 @@ impl Leg {
         match self.state {
             LegState::Incoming | LegState::Calling if !self.rang => "calling",
             LegState::Incoming | LegState::Calling | LegState::Ringing => "ringing",
-            LegState::Answered if self.holding => "held",
+            LegState::Answered if self.holds() => "held",
             LegState::Answered => "answered",
             LegState::Cancelling(_) => "ending",
         }

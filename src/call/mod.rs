@@ -26,6 +26,7 @@ mod incoming;
 mod info;
 mod leg;
 mod loops;
+mod music;
 mod network;
 mod outgoing;
 mod policy;

@@ -23,6 +23,8 @@ pub struct ProfileFace {
     pub srtp: SrtpPolicy,
     /// True when carriers are behind it.
     pub trunks: bool,
+    /// The sound file that who is put on hold by its peers hears; none: what the holder sends.
+    pub hold_music: Option<Arc<str>>,
     /// How INVITE usages are run with its peers.
     pub policy: InvitePolicy,
 }

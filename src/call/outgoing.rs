@@ -8,6 +8,7 @@ use super::calls::{Call, CallEvent, CallOutput, Calls, Ctx, LateAck, User};
 use super::cause::Cause;
 use super::describe;
 use super::header_policy::{self, From, On};
+use super::identity;
 use super::incoming::{ALLOW, sdp_of};
 use super::leg::{Endpoint, Invite, Leg, LegSpec, LegState, NewLeg};
 use crate::base::{Duration, Key, id, limits};
@@ -209,6 +210,14 @@ impl Calls {
         };
         leg.flow.connection = flow.connection.or(leg.flow.connection);
         let ours = leg.invite == Invite::Client { key: Some(client) };
+        if ours && matches!(leg.state, LegState::Calling | LegState::Ringing) {
+            // who is called may want not to be named to who calls (RFC 3323 §5.1)
+            leg.private |= identity::asks_for_privacy(response);
+            self.note_data(ctx, key, response);
+        }
+        let Some(leg) = self.legs.get(key) else {
+            return;
+        };
         match (leg.state, status.class()) {
             (LegState::Cancelling(_), 1) => {}
             (LegState::Cancelling(cause), 2) => self.refuse_answer(ctx, key, flow, response, cause),
@@ -224,6 +233,24 @@ impl Calls {
             }
             (LegState::Calling | LegState::Ringing, _) => self.refused(ctx, key, response),
         }
+    }
+
+    /// Keeps what a response to our INVITE says for the caller's application (RFC 7433 §4.2).
+    pub(super) fn note_data(&mut self, ctx: &Ctx<'_>, key: Key<Leg>, response: &Message) {
+        let data = header_policy::crossing(response, On::Answer, From::Anyone)
+            .find_map(|(_, value)| String::from_utf8(value.to_vec()).ok());
+        let Some(leg) = self.legs.get(key) else {
+            return;
+        };
+        if let Some(call) = self.calls.get_mut(leg.call) {
+            call.data = data.map(|data| (ctx.now.mono, data));
+        }
+    }
+
+    /// What a side's application said in this very step.
+    pub(super) fn data_of(&self, ctx: &Ctx<'_>, call: Key<Call>) -> Option<String> {
+        let (at, data) = self.calls.get(call)?.data.as_ref()?;
+        (*at == ctx.now.mono).then(|| data.clone())
     }
 
     /// Reads the answer in a response to our offer.

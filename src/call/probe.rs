@@ -30,8 +30,8 @@ impl Calls {
         });
     }
 
-    /// What came of it; no status when nothing came. Any answer but 481 shows that the dialog lives. Silence alone is held against a
-    /// party only when its audio does not speak for it: a phone may be too simple to answer.
+    /// What came of it; no status when nothing came. Any answer but 481 shows that the dialog lives. Silence alone, which a proxy tells as
+    /// 408, is held against a party only when its audio does not speak for it: a phone may be too simple to answer.
     pub(super) fn on_probe_response(
         &mut self,
         ctx: &mut Ctx<'_>,
@@ -49,8 +49,10 @@ impl Calls {
                 .as_ref()
                 .is_some_and(|plan| plan.direction.receives());
         let lost = match status {
-            Some(status) => status == StatusCode::CALL_DOES_NOT_EXIST,
-            None => !heard,
+            Some(status) if status != StatusCode::REQUEST_TIMEOUT => {
+                status == StatusCode::CALL_DOES_NOT_EXIST
+            }
+            Some(_) | None => !heard,
         };
         if lost && leg.state == LegState::Answered && leg.bye_when_acked.is_none() {
             self.lose_leg(ctx, key, Cause::PeerLost);

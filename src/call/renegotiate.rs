@@ -215,7 +215,8 @@ impl Calls {
                     self.finish_change(ctx, key, server, &request, refused, None);
                     return;
                 }
-                Some((payloads, offered_direction(offer)))
+                let wanted = offered_direction(offer);
+                Some((payloads, self.crossing_direction(key, wanted)))
             }
             None => None,
         };

@@ -252,8 +252,19 @@ impl Calls {
         }
     }
 
-    /// Joins the streams of two legs, when both have one.
+    /// Joins the streams of two legs, when both have one. Who of them is held hears music.
     pub(super) fn join(&mut self, ctx: &mut Ctx<'_>, a: Key<Leg>, b: Key<Leg>) {
+        self.couple(ctx, a, b);
+        if let Some(key) = self.legs.get(a).map(|leg| leg.call) {
+            if let Some(call) = self.calls.get_mut(key) {
+                call.held = None;
+            }
+            self.tend_hold(ctx, key);
+        }
+    }
+
+    /// Joins the streams of two legs, when both have one.
+    pub(super) fn couple(&mut self, ctx: &mut Ctx<'_>, a: Key<Leg>, b: Key<Leg>) {
         let stream = |key: Key<Leg>| self.legs.get(key).and_then(|leg| leg.audio.stream);
         if let (Some(a), Some(b)) = (stream(a), stream(b)) {
             ctx.media(MediaCommand::Join { a, b });

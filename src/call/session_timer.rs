@@ -239,14 +239,17 @@ impl Calls {
         self.arm(key, Due::Refresh, now + RETRY);
     }
 
-    /// Nobody has refreshed the session in time.
+    /// Nobody has refreshed the session in time, or there is none yet and the invitation to it is no longer good.
     pub(super) fn session_expired(&mut self, ctx: &mut Ctx<'_>, key: Key<Leg>) {
-        let answered = self
-            .legs
-            .get(key)
-            .is_some_and(|leg| leg.state == LegState::Answered && leg.bye_when_acked.is_none());
-        if answered {
-            self.lose_leg(ctx, key, Cause::SessionExpired);
+        match self.legs.get(key).map(|leg| leg.state) {
+            Some(LegState::Incoming) => self.invitation_expired(ctx, key),
+            Some(LegState::Answered) => {
+                let leaves = self.legs.get(key).and_then(|leg| leg.bye_when_acked);
+                if leaves.is_none() {
+                    self.lose_leg(ctx, key, Cause::SessionExpired);
+                }
+            }
+            Some(LegState::Calling | LegState::Ringing | LegState::Cancelling(_)) | None => {}
         }
     }
 

@@ -88,7 +88,9 @@ impl Calls {
     /// nobody to transfer.
     pub fn begin_transfer(&mut self, ctx: &mut Ctx<'_>, transferor: Key<Leg>) -> Option<Sides> {
         let transferee = self.talks_to(transferor)?;
-        let call = self.calls.get_mut(self.legs.get(transferor)?.call)?;
+        let key = self.legs.get(transferor)?.call;
+        self.end_hold(ctx, key);
+        let call = self.calls.get_mut(key)?;
         let transferor_called = call.a == Some(transferor);
         call.a = Some(transferee);
         call.b = None;
@@ -234,6 +236,7 @@ impl Calls {
         leg.id = new_id;
         leg.started_at = now;
         leg.role = role;
+        leg.held_by_order = false;
         if leg.is_answered() {
             leg.answered_at = Some(now);
         }
@@ -259,6 +262,10 @@ impl Calls {
             return;
         };
         let (from, endpoint, stream) = (leg.call, leg.endpoint.clone(), leg.audio.stream);
+        self.end_hold(ctx, from);
+        let Some(leg) = self.legs.get(key) else {
+            return;
+        };
         if let Some(stream) = stream {
             ctx.media(MediaCommand::Part { stream });
         }

@@ -299,6 +299,8 @@ pub struct SipProfile {
     pub invite: InvitePolicy,
     /// Devices that register are told of waiting messages unasked. Default: false.
     pub unsolicited_mwi: bool,
+    /// What is heard by who is put on hold by its peers. Default `default`; `none`: what the holder sends.
+    pub hold_music: Arc<str>,
     /// Networks behind it, in file order.
     pub trunks: Vec<Arc<Trunk>>,
     /// What is done when a phone of it answers with a 3xx. Default: follow.

@@ -41,3 +41,29 @@ impl AsRef<[u8]> for Tag {
         &self.0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn tags_are_random_enough_that_nobody_guesses_one() {
+        let mut entropy = Entropy::from_number(3);
+        let tags: Vec<Tag> = (0..4_096).map(|_| Tag::new(&mut entropy)).collect();
+        let different: BTreeSet<&Tag> = tags.iter().collect();
+        assert_eq!(different.len(), tags.len());
+        // RFC 3261 §19.3 wants 32 random bits: each place takes many values, and no two places the same ones
+        let mut bits = 0.0;
+        for place in 0..16 {
+            let values: BTreeSet<u8> = tags.iter().map(|tag| tag.0[place]).collect();
+            assert!(values.iter().all(u8::is_ascii_alphanumeric));
+            bits += (values.len() as f64).log2();
+        }
+        assert!(bits >= 64.0, "{bits} bits");
+        for place in 1..16 {
+            assert!(tags.iter().any(|tag| tag.0[place] != tag.0[place - 1]));
+        }
+    }
+}

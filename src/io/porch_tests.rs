@@ -271,6 +271,19 @@ fn a_client_certificate_is_demanded_and_its_names_are_told() {
     let mut buffer = [0; 6];
     peer.read_exact(&mut buffer).expect("reads");
     assert_eq!(&buffer, b"INVITE");
+
+    // The offer goes with the connection: what is sent there now opens another one.
+    drop(peer);
+    let closed = |input: &Input| matches!(input, Input::ConnectionClosed { .. });
+    while !closed(&rig.next()) {}
+    let listener = TcpListener::bind(remote).expect("nobody listens there");
+    listener.set_nonblocking(true).expect("set");
+    rig.streams.send(to, Bytes::from_static(b"INVITE"));
+    let begin = std::time::Instant::now();
+    while listener.accept().is_err() {
+        assert!(begin.elapsed() < PATIENCE, "no new connection");
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
 }
 
 /// A gateway with a certificate: accepts one connection, and gives what came first.

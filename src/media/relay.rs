@@ -137,6 +137,37 @@ mod tests {
     }
 
     #[test]
+    fn relayed_packet_keeps_its_sequence_number_timestamp_source_and_marker() {
+        let translated = plan(vec![Payload::pcmu(), Payload::telephone_event(96)]);
+        let same = plan(vec![Payload::pcma(), Payload::telephone_event(96)]);
+        let from = plan(vec![Payload::pcma(), Payload::telephone_event(101)]);
+        for to in [same, translated] {
+            for (number, becomes) in [(8, to.payloads[0].number), (101, 96)] {
+                let mut packet = [0; HEADER_BYTES + 4];
+                let (header, _) = packet.split_at_mut(HEADER_BYTES);
+                write_header(
+                    header.try_into().expect("a header"),
+                    true,
+                    number,
+                    0xfffe,
+                    0xdead_beef,
+                    0x1234_5678,
+                );
+                let before = Header::parse(&packet).expect("valid");
+                let mut packet = packet.to_vec();
+                assert!(Route::between(&from, &to).apply(&before, &mut packet));
+                let after = Header::parse(&packet).expect("valid");
+                assert_eq!(after.payload_number, becomes);
+                assert_eq!(
+                    (after.sequence, after.timestamp, after.ssrc, after.marker),
+                    (0xfffe, 0xdead_beef, 0x1234_5678, true)
+                );
+                assert_eq!(packet.len(), HEADER_BYTES + 4);
+            }
+        }
+    }
+
+    #[test]
     fn codec_that_the_other_side_lacks_is_dropped() {
         let a = plan(vec![Payload::new(111, Codec::Opus), Payload::pcma()]);
         let b = plan(vec![Payload::pcma()]);

@@ -46,6 +46,38 @@ fn values_of_sections_are_found() {
 }
 
 #[test]
+fn media_lines_with_a_port_count_and_any_transport_are_read() {
+    let session = parse(
+        "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n\
+         m=audio 49170/2 RTP/SAVPF 8 0\r\n\
+         m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\n\
+         m=message 7654 TCP/TLS/MSRP *\r\n\
+         m=image 0 udptl t38\r\n",
+    );
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let lines: Vec<String> = session
+        .media()
+        .map(|media| {
+            let (kind, profile) = (text(media.kind()), text(media.profile()));
+            format!("{kind} {} {profile}", media.port())
+        })
+        .collect();
+    assert_eq!(
+        lines,
+        [
+            "audio 49170 RTP/SAVPF",
+            "application 9 UDP/DTLS/SCTP",
+            "message 7654 TCP/TLS/MSRP",
+            "image 0 udptl",
+        ]
+    );
+    let audio = session.media_at(0).expect("audio");
+    assert_eq!(audio.payload_numbers().collect::<Vec<_>>(), [8, 0]);
+    let data = session.media_at(1).expect("data");
+    assert_eq!(data.payload_numbers().count(), 0);
+}
+
+#[test]
 fn careless_phones_are_understood() {
     for text in [
         "v=0\no=- 1 1 IN IP4 192.0.2.1\ns=-\nc=IN IP4 192.0.2.1\nt=0 0\nm=audio 4000 RTP/AVP 8\n",

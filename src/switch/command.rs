@@ -70,6 +70,15 @@ pub enum Command {
         /// What it would have dialled.
         to: Arc<str>,
     },
+    /// Holds whom an extension talks to, or takes it back, whatever its phone does.
+    Hold {
+        /// The call.
+        id: Ulid,
+        /// The extension that holds.
+        by: Arc<str>,
+        /// Hold, or take back.
+        hold: bool,
+    },
     /// All queues with their live figures.
     Queues,
     /// One queue with its waiting items.

@@ -22,6 +22,7 @@ pub(super) fn network(settings: &Settings, primary: IpAddr) -> Network {
                 codecs: payloads(&profile.codecs),
                 srtp: profile.srtp,
                 trunks: !profile.trunks.is_empty(),
+                hold_music: super::on_queue::music_file(&profile.hold_music),
                 policy: profile.invite,
             })
             .collect(),

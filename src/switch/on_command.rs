@@ -61,6 +61,19 @@ impl Switch {
                 self.work_off(now, fx);
                 self.view_of(key)
             }
+            Command::Hold { id, by, hold } => {
+                let key = self
+                    .calls
+                    .find(id)
+                    .ok_or_else(|| Refusal::not_found("call", &id.to_string()))?;
+                let leg = self.party_of(key, &by)?;
+                if !self.with_calls(now, |calls, ctx| calls.hold_by_order(ctx, leg, hold)) {
+                    let text = format!("extension {by} talks to nobody who could be held");
+                    return Err(Refusal::conflict("not_bridged", text));
+                }
+                self.work_off(now, fx);
+                self.view_of(key)
+            }
             Command::Queues => Ok(Answer::Queues(self.acd.queues(now))),
             Command::Queue { name } => {
                 let queue = self

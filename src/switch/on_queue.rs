@@ -244,6 +244,14 @@ impl Switch {
             });
             return;
         };
+        let music = self
+            .routings
+            .get(&offer.call)
+            .and_then(|routing| routing.queue.as_deref())
+            .and_then(|queue| music_file(&self.settings.queue(queue)?.music));
+        if let Some(call) = self.calls.call_mut(offer.call) {
+            call.queue_music = music;
+        }
         let connected = self.with_calls(now, |calls, ctx| calls.connect(ctx, offer.call, leg));
         if !connected {
             self.orders.push_back(AcdCommand::OfferEnded {

@@ -121,15 +121,7 @@ impl Switch {
         to: &str,
         fx: &mut Effects,
     ) -> Result<(), Refusal> {
-        let leg = self.calls.call(call).and_then(|open| {
-            [open.a, open.b].into_iter().flatten().find(|&leg| {
-                let endpoint = self.calls.leg(leg).map(|leg| &leg.endpoint);
-                matches!(endpoint, Some(Endpoint::Extension(extension)) if extension == by)
-            })
-        });
-        let Some(leg) = leg else {
-            return Err(Refusal::not_found("party of this call with extension", by));
-        };
+        let leg = self.party_of(call, by)?;
         if to.is_empty() || to.len() > super::opening::NUMBER_BYTES_MAX {
             return Err(Refusal::not_found("number", to));
         }
@@ -141,6 +133,17 @@ impl Switch {
             let text = format!("extension {by} talks to nobody who could be transferred");
             Refusal::conflict("not_bridged", text)
         })
+    }
+
+    /// The leg of an extension in the bridge of a call, for an order on its behalf.
+    pub(super) fn party_of(&self, call: Key<Call>, by: &Arc<str>) -> Result<Key<Leg>, Refusal> {
+        let leg = self.calls.call(call).and_then(|open| {
+            [open.a, open.b].into_iter().flatten().find(|&leg| {
+                let endpoint = self.calls.leg(leg).map(|leg| &leg.endpoint);
+                matches!(endpoint, Some(Endpoint::Extension(extension)) if extension == by)
+            })
+        });
+        leg.ok_or_else(|| Refusal::not_found("party of this call with extension", by))
     }
 
     /// Begins a blind transfer of whom `leg` talks to. An error is the status that it fails with.

@@ -31,6 +31,8 @@ struct Door {
     now: Now,
     /// That of the telephones.
     profile: ProfileId,
+    /// From of what is asked.
+    who: String,
     asked: u32,
 }
 
@@ -54,6 +56,7 @@ impl Door {
             switch: Switch::new(now, Arc::new(settings), boot),
             now,
             profile: ProfileId(place.expect("a profile") as u16),
+            who: format!("<sip:1001@{}>", house::DOMAIN),
             asked: 0,
         };
         door.give(bound("1001", phone(), now));
@@ -85,10 +88,10 @@ impl Door {
         lines: &str,
     ) -> Option<Message> {
         self.asked += 1;
-        let (us, n) = (house::DOMAIN, self.asked);
+        let (us, who, n) = (house::DOMAIN, &self.who, self.asked);
         let text = format!(
             "{method} {uri} SIP/2.0\r\nVia: SIP/2.0/UDP {from};branch=z9hG4bKd{n};rport\r\nMax-Forwards: 70\r\n\
-             From: <sip:1001@{us}>;tag=d{n}\r\nTo: <sip:1001@{us}>\r\nCall-ID: d{n}\r\nCSeq: 1 {method}\r\n\
+             From: {who};tag=d{n}\r\nTo: <sip:1001@{us}>\r\nCall-ID: d{n}\r\nCSeq: 1 {method}\r\n\
              Contact: <sip:1001@{from}>\r\n{lines}Content-Length: 0\r\n\r\n"
         );
         let flow = Flow {
@@ -264,4 +267,35 @@ fn a_user_that_asks_too_often_is_asked_to_come_later() {
     assert_eq!(door.guard().over_account, 2);
     door.now.mono = door.now.mono + s(1);
     assert_eq!(door.guard().bans, 0, "too many is no crime");
+}
+
+#[test]
+fn anonymous_caller_that_proves_itself_is_served() {
+    // RFC 3323 §4.1.1.3: From names nobody, the password is 1001's; another's name is nobody's to take
+    for (who, status) in [
+        ("<sip:1001@pbx.example.com>", 404),
+        ("\"Anonymous\" <sip:anonymous@anonymous.invalid>", 404),
+        ("<sip:1002@pbx.example.com>", 403),
+    ] {
+        let mut door = Door::open("");
+        door.who = who.to_owned();
+        let uri = format!("sip:77@{}", house::DOMAIN);
+        let asked = door
+            .ask_for(&uri, phone(), "INVITE", "")
+            .expect("an answer");
+        let value = asked.header(Name::ProxyAuthenticate).expect("a challenge");
+        let challenge = Challenge::parse(value).expect("a challenge");
+        let secret = Secret::new("secret-1001");
+        let method = Method::Invite;
+        let (user, uri_bytes) = ("1001", uri.as_bytes());
+        let proof = auth::respond(&challenge, &method, uri_bytes, user, &secret, 1, b"c", b"");
+        let lines = format!("Proxy-Authorization: {}\r\n", proof.expect("a proof"));
+        let answer = door.ask_for(&uri, phone(), "INVITE", &lines);
+        let answer = answer.expect("an answer");
+        assert_eq!(
+            answer.status().map(StatusCode::as_u16),
+            Some(status),
+            "{who}"
+        );
+    }
 }

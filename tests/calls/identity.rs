@@ -240,3 +240,89 @@ fn data_of_applications_crosses_within_its_bounds() {
     let invite = house.last(3, request(&Method::Invite));
     assert!(invite.header(Name::UserToUser).is_none());
 }
+
+#[test]
+fn data_of_who_rings_answers_or_refuses_reaches_the_caller() {
+    let said = |house: &Parties, code: u16| {
+        let told = house.last(1, response(&Method::Invite, code));
+        told.headers(Name::UserToUser).map(text).collect::<Vec<_>>()
+    };
+    let mut house = Parties::new();
+    house.calls(1, "1002");
+    house.answers_saying(2, 180, "", &[(Name::UserToUser, "01;encoding=hex")]);
+    assert_eq!(said(&house, 180), ["01;encoding=hex"]);
+    house.pass(strowger::base::Duration::from_secs(1));
+    house.answers_saying(2, 200, "", &[(Name::UserToUser, "02;encoding=hex")]);
+    assert_eq!(said(&house, 200), ["02;encoding=hex"]);
+    // what was said while it rang is not repeated by an answer that says nothing, and what is too long does not cross
+    let endless = "0".repeat(2_000);
+    let nothing: &[(Name, &str)] = &[];
+    for more in [nothing, &[(Name::UserToUser, endless.as_str())]] {
+        let mut house = Parties::new();
+        house.calls(1, "1003");
+        house.answers_saying(3, 180, "", &[(Name::UserToUser, "03;encoding=hex")]);
+        house.answers_saying(3, 200, "", more);
+        assert!(said(&house, 200).is_empty());
+    }
+    // a refusal that reaches the caller says it too
+    house.calls(1, "1005");
+    house.answers_saying(5, 603, "", &[(Name::UserToUser, "04;encoding=hex")]);
+    assert_eq!(said(&house, 603), ["04;encoding=hex"]);
+}
+
+#[test]
+fn called_party_that_wants_privacy_is_not_named_to_its_caller() {
+    let mut house = Parties::new();
+    let a = house.calls(1, "1002");
+    house.answers_saying(2, 200, "", &[(Name::Privacy, "id")]);
+    let ok = house.last(1, response(&Method::Invite, 200));
+    assert!(ok.header(Name::PAssertedIdentity).is_none());
+    // nor to whom it talks after a transfer
+    let (c, _) = house.talk(1, 3);
+    let refer = format!(
+        "Refer-To: <sip:1003@pbx.example.com?Replaces={}>\r\n",
+        c.escaped()
+    );
+    house.says(&a, "REFER", &refer, "");
+    assert!(house.hear_each_other(2, 3));
+    let told = house.last(3, |m| {
+        m.is_request() && *m.method() == Method::Invite && m.to_tag().is_some()
+    });
+    assert!(told.header(Name::PAssertedIdentity).is_none());
+    let told = house.last(2, request(&Method::Invite));
+    assert!(told.header(Name::PAssertedIdentity).is_some());
+    // one that says `none`, or nothing, is named
+    let nothing: &[(Name, &str)] = &[];
+    for more in [nothing, &[(Name::Privacy, "none")]] {
+        house.calls(1, "1002");
+        house.answers_saying(2, 200, "", more);
+        let ok = house.last(1, response(&Method::Invite, 200));
+        let named = ok.header(Name::PAssertedIdentity).map(text);
+        assert_eq!(
+            named.as_deref(),
+            Some("\"Person 1002\" <sip:1002@pbx.example.com>")
+        );
+    }
+}
+
+#[test]
+fn new_from_keeps_its_tag_and_stays() {
+    let mut house = Parties::new();
+    house.calls_with(1, "1002", "Supported: from-change\r\n");
+    let b = house.answers(2, 200);
+    let ours = house.last(1, response(&Method::Invite, 200));
+    let tag = ours.to_tag().map(text);
+    let (c, d) = house.talk(2, 3);
+    let refer = format!(
+        "Refer-To: <sip:1003@pbx.example.com?Replaces={}>\r\n",
+        c.escaped()
+    );
+    house.says(&b, "REFER", &refer, "");
+    let told = house.last(1, request(&Method::Invite));
+    assert_eq!(told.from_tag().map(text), tag);
+    // the request after it says the same
+    house.says(&d, "BYE", "", "");
+    let bye = house.last(1, request(&Method::Bye));
+    assert_eq!(bye.from().uri.user.map(text).as_deref(), Some("1003"));
+    assert_eq!(bye.from_tag().map(text), tag);
+}

@@ -4,10 +4,12 @@
 mod basic;
 mod bench;
 mod devices;
+mod dialogs;
 mod early;
 mod edges;
 mod fetch;
 mod guarded;
+mod held;
 mod identity;
 mod pages;
 mod parties;

@@ -26,6 +26,11 @@ pub const CARRIER: u8 = 0;
 
 /// The house's files as settings, with `change` applied to each. Phones need no password.
 pub fn settings(change: impl Fn(&str, String) -> String) -> Settings {
+    settings_beside(&[], change)
+}
+
+/// The same, with further files that hold nothing.
+pub fn settings_beside(more: &[&str], change: impl Fn(&str, String) -> String) -> Settings {
     let people = PEOPLE.map(str::to_string);
     let agents = ["1004".to_string()];
     let queues = [strowger::sim::plan::PlannedQueue {
@@ -37,11 +42,13 @@ pub fn settings(change: impl Fn(&str, String) -> String) -> Settings {
         max_waiting: None,
     }];
     let files = house::files(&people, &agents, &queues);
-    load(files.into_iter().map(|(name, text)| {
+    let files = files.into_iter().map(|(name, text)| {
         let text = text.replace("auth = \"digest\"", "auth = \"none\"\ninsecure = true");
         let text = change(&name, text);
         (name, text)
-    }))
+    });
+    let more = more.iter().map(|name| (name.to_string(), String::new()));
+    load(files.chain(more))
 }
 
 /// Where a party lives.
@@ -101,6 +108,8 @@ pub struct Parties {
     pub mute: Vec<u8>,
     /// What a party answers re-INVITEs with instead of 200, once.
     pub refuses_once: BTreeMap<u8, u16>,
+    /// From of new calls names nobody.
+    pub anonymous: bool,
     lines: Vec<Line>,
     serial: u32,
 }
@@ -131,6 +140,7 @@ impl Parties {
             codecs: BTreeMap::new(),
             mute: Vec::new(),
             refuses_once: BTreeMap::new(),
+            anonymous: false,
             lines: Vec::new(),
             serial: 0,
         };
@@ -344,7 +354,13 @@ impl Parties {
             call_id: format!("call{}@{party}", self.serial),
             ours: format!("o{}", self.serial),
             theirs: String::new(),
-            from: format!("<sip:{user}@{us}>;tag=o{}", self.serial),
+            from: match self.anonymous {
+                true => format!(
+                    "\"Anonymous\" <sip:anonymous@anonymous.invalid>;tag=o{}",
+                    self.serial
+                ),
+                false => format!("<sip:{user}@{us}>;tag=o{}", self.serial),
+            },
             to: format!("<sip:{number}@{us}>"),
             target: format!("sip:{number}@{us}"),
             cseq: 1,
@@ -382,6 +398,15 @@ impl Parties {
         self.give(input);
     }
 
+    /// From now on the party has another address in From of its dialog.
+    pub fn renamed(&mut self, line: &Line, address: &str) -> Line {
+        let mut known = self.lines.iter_mut();
+        let known = known.find(|known| known.call_id == line.call_id && known.party == line.party);
+        let known = known.expect("a line of ours");
+        known.from = format!("{address};tag={}", line.ours);
+        known.clone()
+    }
+
     /// A re-INVITE of a party, to hold (`sendonly`) or resume (`sendrecv`).
     pub fn offers(&mut self, line: &Line, direction: &str) {
         let body = self.sdp(line.party, self.speaks(line.party), direction);
@@ -395,6 +420,17 @@ impl Parties {
 
     /// The same with a Contact of its own.
     pub fn answers_with(&mut self, party: u8, code: u16, contact: &str) -> Line {
+        self.answers_saying(party, code, contact, &[])
+    }
+
+    /// The same with further headers.
+    pub fn answers_saying(
+        &mut self,
+        party: u8,
+        code: u16,
+        contact: &str,
+        more: &[(Name, &str)],
+    ) -> Line {
         let invite = self.last(party, |m| {
             m.is_request() && *m.method() == Method::Invite && m.to_tag().is_none()
         });
@@ -404,9 +440,12 @@ impl Parties {
             "" => format!("<sip:p@{}>", at(party)),
             own => own.to_string(),
         };
-        let response = Builder::response(&invite, status, "")
+        let mut response = Builder::response(&invite, status, "")
             .to_tag(tag.as_bytes())
             .header(Name::Contact, contact);
+        for (name, value) in more {
+            response = response.header(*name, *value);
+        }
         let response = match code {
             200 => response.body(
                 "application/sdp",
@@ -454,6 +493,15 @@ impl Parties {
     pub fn reply_to(&mut self, party: u8, request: &Message, code: u16) {
         let status = StatusCode::new(code).expect("a status");
         let response = Builder::response(request, status, "").finish();
+        let input = self.received(party, text(response.bytes()));
+        self.give(input);
+    }
+
+    /// A party's 200 with this description to a request that it left unanswered.
+    pub fn describes(&mut self, party: u8, request: &Message, sdp: &str) {
+        let response = Builder::response(request, StatusCode::OK, "")
+            .header(Name::Contact, format!("<sip:p@{}>", at(party)))
+            .body("application/sdp", sdp.as_bytes());
         let input = self.received(party, text(response.bytes()));
         self.give(input);
     }

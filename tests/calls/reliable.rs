@@ -39,6 +39,9 @@ fn cancelled(bench: &mut Bench) {
 fn who_insists_on_reliability_is_told_again_until_its_prack() {
     let mut bench = Bench::new();
     bench.invited(INSISTS);
+    // 100 is never sent reliably
+    let trying = told(&bench, 100);
+    assert!(trying.header(Name::RSeq).is_none() && trying.header(Name::Require).is_none());
     bench.says(&bench.invite(), 180, "phone", &[], "");
     let ringing = told(&bench, 180);
     assert!(ringing.has_option_tag(Name::Require, "100rel"));

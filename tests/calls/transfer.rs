@@ -85,6 +85,9 @@ fn failed_transfer_gives_the_transferee_back() {
     let (a, _) = ringing(&mut house);
     house.answers(3, 486);
     assert_eq!(house.told(1), ["100", "180", "486!"]);
+    // it is back with its holder, who takes it off hold
+    assert!(!house.hear_each_other(1, 2));
+    house.offers(&a, "sendrecv");
     assert!(house.hear_each_other(1, 2));
     let failed = house
         .facts
@@ -94,7 +97,7 @@ fn failed_transfer_gives_the_transferee_back() {
     // and it can be tried again: the second subscription bears the number of its REFER
     house.says(&a, "REFER", &refer("<sip:1005@pbx.example.com>"), "");
     let notify = house.last(1, request(&Method::Notify));
-    assert_eq!(notify.header(Name::Event), Some(&b"refer;id=4"[..]));
+    assert_eq!(notify.header(Name::Event), Some(&b"refer;id=5"[..]));
     house.answers(5, 200);
     assert!(house.hear_each_other(2, 5));
 }
@@ -111,10 +114,11 @@ fn transfer_to_nobody_fails_and_changes_nothing() {
 #[test]
 fn target_that_does_not_answer_in_time_is_given_up() {
     let mut house = Parties::new();
-    ringing(&mut house);
+    let (a, _) = ringing(&mut house);
     house.pass(s(26));
     house.last(3, request(&Method::Cancel));
     assert_eq!(house.told(1), ["100", "180", "480!"]);
+    house.offers(&a, "sendrecv");
     assert!(house.hear_each_other(1, 2));
 }
 

@@ -818,6 +818,25 @@ fn subscription_to_somebody_who_leaves_the_house_ends() {
 }
 
 #[test]
+fn subscription_of_who_may_no_longer_watch_ends_as_rejected() {
+    let mut desk = Desk::new();
+    desk.subscribes(1004, "message-summary", "1001", "");
+    assert_eq!(
+        header(&desk.takes(1004), STATE).split(';').next(),
+        Some("active")
+    );
+    let demoted = settings(|name, text| match name {
+        "directory/people.toml" => text.replace("role = \"admin\"", "role = \"agent\""),
+        _ => text,
+    });
+    desk.give(strowger::switch::Input::Settings(demoted));
+    assert_eq!(
+        header(&desk.takes(1004), STATE),
+        "terminated;reason=rejected"
+    );
+}
+
+#[test]
 fn publications_are_taken_from_their_person_only() {
     let mut desk = Desk::new();
     let document = "<presence><tuple><status><basic>open</basic></status></tuple></presence>";

@@ -702,6 +702,12 @@ name = "desk"
 members = []"#, &[
         r#"directory/people.toml:7:11: warning: nobody is on the list `desk`"#,
     ]),
+    (r#"sip-profiles/internal.toml"#, r#""#, r#"hold-music = "jazz""#, &[
+        r#"sip-profiles/internal.toml:5:14: error: there are no sound files for music `jazz` (there is: default, none)"#,
+    ]),
+    (r#"sip-profiles/internal.toml"#, r#""#, r#"hold-music = false"#, &[
+        r#"sip-profiles/internal.toml:5:14: error: `hold-music` must be a string (for example `"support"`)"#,
+    ]),
     (r#"sip-profiles/internal.toml"#, r#""#, r#"unsolicited-mwi = "yes""#, &[
         r#"sip-profiles/internal.toml:5:19: error: `unsolicited-mwi` must be `true` or `false` (this is a string)"#,
     ]),

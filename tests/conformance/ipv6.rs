@@ -120,7 +120,7 @@ fn both_families_live_in_one_message() {
     assert_eq!(session.media().count(), 2);
 }
 
-/// §4.10: an IPv4 address in IPv6 clothes is an IPv6 reference.
+/// §4.9: an IPv4 address in IPv6 clothes is an IPv6 reference.
 #[test]
 fn mapped_addresses_are_references() {
     let it = NameAddr::parse(b"<sip:user@[::ffff:192.0.2.10]:19823>").expect("well formed");
@@ -128,4 +128,13 @@ fn mapped_addresses_are_references() {
     assert_eq!(it.uri.port, Some(19_823));
     let via = Via::parse(b"SIP/2.0/UDP [::ffff:192.0.2.2]:5060;branch=z9hG4bK1").expect("reads");
     assert_eq!(via.host_ip(), Some(address("::ffff:192.0.2.2")));
+}
+
+/// §4.10: the grammar of RFC 3261 let three colons stand before an IPv4 part; that of RFC 5954 does not.
+#[test]
+fn three_colons_are_no_address() {
+    let fine = Uri::parse(b"sip:user@[2001:db8::192.0.2.1]").expect("well formed");
+    assert_eq!(fine.host_ip(), Some(address("2001:db8::192.0.2.1")));
+    let bug = Uri::parse(b"sip:user@[2001:db8:::192.0.2.1]");
+    assert!(bug.map_or(true, |uri| uri.host_ip().is_none()));
 }

@@ -72,7 +72,7 @@ fn hold_in_three_dialects_stops_the_tones_and_resume_brings_them_back() {
     // RFC 3264 §8.4: by direction, and the old way by the address 0.0.0.0.
     for (hold, old_way, held) in [
         ("sendonly", false, "recvonly"),
-        ("inactive", false, "inactive"),
+        ("inactive", false, "recvonly"),
         ("sendrecv", true, "recvonly"),
     ] {
         let server = Server::start(Lab::new());
@@ -127,6 +127,11 @@ fn hold_in_three_dialects_stops_the_tones_and_resume_brings_them_back() {
             RATE_HZ,
             700.0,
         );
+        // the held party hears our music in the place of the holder (RFC 5359 §2.3)
+        let music = heard(&bob, silent_from, silent_to);
+        tone::assert_not_heard("the held", &music, RATE_HZ, 440.0);
+        let active = tone::listen(&music, RATE_HZ, 440.0).active_seconds();
+        assert!(active > 0.3, "{active} s of music");
         tone::assert_heard(
             "the caller after",
             &heard(&ann, resumed, Instant::now()),

@@ -11,6 +11,7 @@ mod carriers;
 mod crash;
 mod devices;
 mod dialplan;
+mod flows_3665;
 mod flows_5359;
 mod lamps;
 mod observe;

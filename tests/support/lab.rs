@@ -62,6 +62,8 @@ listen   = ["udp:{server}:5060", "tcp:{server}:5060"]
 dialplan = "internal"
 auth     = "digest"
 codecs   = ["pcma", "pcmu"]
+# a scenario that waits for a call would take a question whether it lives for a mistake
+registration = {{ qualify = "off" }}
 "#
             ),
         );

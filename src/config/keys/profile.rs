@@ -163,6 +163,7 @@ const KEYS: &[Key] = &[
     key("redirect", Kind::OneOf(&["follow", "refuse", "pass"]), "What is done when a phone answers with a 3xx: dialled with the rights of its user, counted as unreachable, or passed to the caller.").default("\"follow\""),
     key("transfer", Kind::Flag, "Whether its phones may transfer calls with REFER.").default("true"),
     key("transfer-recall", Kind::Either(&[Kind::OneOf(&["off"]), Kind::Duration(s(5), s(180))]), "How long a transferor that has hung up is rung when its transfer reached nobody.").default("\"30s\""),
+    key("hold-music", NAME, "What is heard by who is put on hold by its phones or trunks; `none`: what the holder sends. A call of a queue has the queue's music.").default("\"default\""),
     key("unsolicited-mwi", Kind::Flag, "Tells every device that registers how many messages wait, although it did not subscribe.").default("false"),
     key("public-address", PUBLIC_ADDRESS, "Instead of the server's."),
     key("registration", Kind::Table(&REGISTRATION), "How devices register, and how they are watched."),

@@ -87,6 +87,10 @@ pub fn read(reading: &mut Reading<'_>, file: &Fields<'_>) {
         let message = "nobody gets in: `auth = \"trunk\"`, and the profile has no trunk";
         reading.warning(file.source, file.span("auth"), message);
     }
+    let hold_music = file.text("hold-music").unwrap_or("default");
+    if file.node("hold-music").is_some() {
+        reading.refer(To::Music, hold_music, file.source, file.span("hold-music"));
+    }
     let registration = Arc::new(super::registration::read(reading, file));
     let (Some(name), Some(dialplan), Some(auth)) = (name, file.shared("dialplan"), auth) else {
         return;
@@ -110,6 +114,7 @@ pub fn read(reading: &mut Reading<'_>, file: &Fields<'_>) {
         insecure,
         codecs,
         srtp,
+        hold_music: hold_music.into(),
         unsolicited_mwi: file.flag("unsolicited-mwi").unwrap_or(false),
         public_address: file
             .text("public-address")
