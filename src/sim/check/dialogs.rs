@@ -190,11 +190,10 @@ pub(super) fn finals_are_acknowledged(evidence: &Evidence<'_>) -> Verdict {
     Ok(())
 }
 
-/// CANCEL leaves only after a provisional response and before the final one (RFC 3261 §9.1).
+/// CANCEL leaves only after a provisional response and before the final one, repetitions too (RFC 3261 §9.1).
 pub(super) fn cancel_only_when_allowed(evidence: &Evidence<'_>) -> Verdict {
     let mut provisional: BTreeSet<String> = BTreeSet::new();
     let mut ended: BTreeMap<String, Instant> = BTreeMap::new();
-    let mut cancelled: BTreeSet<String> = BTreeSet::new();
     for message in wire(evidence) {
         let branch = message.text.branch().to_string();
         match (message.sent, message.text.method(), message.text.status()) {
@@ -212,7 +211,7 @@ pub(super) fn cancel_only_when_allowed(evidence: &Evidence<'_>) -> Verdict {
                 }
                 // What came in the same batch was not read yet.
                 let known = ended.get(&branch).is_some_and(|at| *at < message.at);
-                if cancelled.insert(branch) && known {
+                if known {
                     let sentence = "a CANCEL left after the final response had come";
                     return Err((Some(message.at), sentence.into()));
                 }
