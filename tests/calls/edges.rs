@@ -1,7 +1,7 @@
 //! Forks, the carrier, wrong passwords, calls to nobody, glare, peers that misbehave.
 
 use insta::assert_snapshot;
-use strowger::sim::actors::{Answer, CallPlan, HoldDialect, Order, Rudeness};
+use strowger::sim::actors::{Answer, CallPlan, HoldDialect, Order, Rude, Rudeness};
 use strowger::sim::ladder::SERVER;
 
 use crate::stage::{House, PAIR, answers_after, ms, s, talks};
@@ -82,10 +82,7 @@ fn device_answers_after_it_was_cancelled() {
         .phone("1001", Answer::Never)
         .phone_with("1002", |p| {
             p.answer = Answer::Never;
-            p.rudeness = Rudeness {
-                answer_after_cancel: true,
-                ..Rudeness::default()
-            };
+            p.rudeness = Rudeness::of([Rude::AnswerAfterCancel]);
         })
         .ready();
     let plan = CallPlan {
