@@ -10,6 +10,7 @@ use strowger::sim::ladder::{Ladder, SERVER};
 use strowger::sim::plan::Plan;
 use strowger::sim::run::{self, Outcome, Summary};
 use strowger::sim::switch_node;
+use strowger::sim::trace::Happening;
 
 /// Runs the shipped core in a virtual world, from seeds.
 #[derive(Parser)]
@@ -35,6 +36,9 @@ enum What {
         /// Shows only these peers, as `1001,carrier`.
         #[arg(long, value_delimiter = ',')]
         only: Vec<String>,
+        /// Prints in full the messages that contain this text, a Call-ID for example.
+        #[arg(long)]
+        grep: Option<String>,
         /// Breaks a rule of the core on purpose, which the checkers must find: `offer-during-wrap`.
         #[arg(long = "break")]
         breaking: Option<String>,
@@ -59,6 +63,9 @@ enum What {
     },
 }
 
+/// In so many seeds every fault and every situation must come up.
+const ALL_IN: u64 = 2_000;
+
 fn one(seed: u64, breaking: Option<&str>) -> Outcome {
     let plan = Plan::draw(seed);
     let maker = switch_node::maker(&plan);
@@ -81,29 +88,60 @@ fn print_trace(outcome: &Outcome, facts: bool, only: &[String]) {
     print!("{}", ladder.draw(outcome.world.trace()));
 }
 
-fn print_summary(mut summary: Summary) {
+fn print_summary(summary: &Summary, all: bool) {
     let parts: Vec<String> = summary
-        .fields_mut()
-        .into_iter()
+        .counts()
+        .filter(|(_, count)| all || *count > 0)
         .map(|(name, count)| format!("{count} {name}"))
         .collect();
-    println!("  {}", parts.join(", "));
+    if all {
+        for part in parts {
+            println!("  {part}");
+        }
+    } else {
+        println!("  {}", parts.join(", "));
+    }
 }
 
-fn run_one(
-    seed: u64,
+/// Whole messages, each with its time and its direction as the server sees it.
+fn print_messages(outcome: &Outcome, text: &str) {
+    for (at, happening) in outcome.world.trace().entries() {
+        let (arrow, path, bytes) = match happening {
+            Happening::NodeReceived { path, bytes, .. } => ("<-", path, bytes),
+            Happening::NodeSent { path, bytes, .. } => ("->", path, bytes),
+            _ => continue,
+        };
+        let message = String::from_utf8_lossy(bytes);
+        if message.contains(text) {
+            println!(
+                "{} ms {arrow} {} {:?}",
+                at.as_nanos() / 1_000_000,
+                path.remote,
+                path.connection
+            );
+            println!("{message}");
+        }
+    }
+}
+
+struct Show {
     trace: bool,
     facts: bool,
-    only: &[String],
-    breaking: Option<&str>,
-) -> ExitCode {
+    only: Vec<String>,
+    grep: Option<String>,
+}
+
+fn run_one(seed: u64, show: &Show, breaking: Option<&str>) -> ExitCode {
     let outcome = one(seed, breaking);
-    if trace || facts {
-        print_trace(&outcome, facts, only);
+    if show.trace || show.facts {
+        print_trace(&outcome, show.facts, &show.only);
+    }
+    if let Some(text) = &show.grep {
+        print_messages(&outcome, text);
     }
     println!("seed {seed}: {:016x}", outcome.hash);
     println!("  {}", outcome.plan.describe());
-    print_summary(outcome.summary);
+    print_summary(&outcome.summary, false);
     match outcome.broken {
         None => ExitCode::SUCCESS,
         Some(broken) => {
@@ -159,8 +197,14 @@ fn swarm(
     let (summary, ran) = total.into_inner().expect("all threads have ended");
     let failures = failures.into_inner().expect("all threads have ended");
     println!("{ran} seeds, {} failed", failures.len());
-    print_summary(summary);
-    if failures.is_empty() {
+    print_summary(&summary, true);
+    let missing = summary.missing();
+    // so many seeds must reach everything, or the net has a hole
+    let holes = ran >= ALL_IN && !missing.is_empty();
+    if !missing.is_empty() {
+        println!("never reached: {}", missing.join(", "));
+    }
+    if failures.is_empty() && !holes {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
@@ -174,8 +218,17 @@ fn main() -> ExitCode {
             trace,
             facts,
             only,
+            grep,
             breaking,
-        } => run_one(seed, trace, facts, &only, breaking.as_deref()),
+        } => {
+            let show = Show {
+                trace,
+                facts,
+                only,
+                grep,
+            };
+            run_one(seed, &show, breaking.as_deref())
+        }
         What::Swarm {
             seeds,
             from,

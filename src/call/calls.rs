@@ -306,6 +306,8 @@ pub struct Calls {
     pub(super) reoffers: BTreeSet<(Instant, Key<Leg>)>,
     /// When legs whose part is over get their BYE, unless they hang up first.
     pub(super) leaving: BTreeSet<(Instant, Key<Leg>)>,
+    /// Legs of no call any more that wait for their ACK before they may send BYE.
+    pub(super) waiting_for_ack: BTreeSet<Key<Leg>>,
     /// What is due on legs.
     pub(super) due: BTreeSet<(Instant, Key<Leg>, Due)>,
     pub(super) ports: Ports,
@@ -345,6 +347,7 @@ impl Calls {
             referrals: BTreeMap::new(),
             reoffers: BTreeSet::new(),
             leaving: BTreeSet::new(),
+            waiting_for_ack: BTreeSet::new(),
             due: BTreeSet::new(),
             ports,
             network,
@@ -618,6 +621,7 @@ impl Calls {
 
     /// Forgets a leg that is over.
     pub(super) fn remove_leg(&mut self, key: Key<Leg>) {
+        self.waiting_for_ack.remove(&key);
         if let Some(leg) = self.legs.remove(key) {
             self.by_tag.remove(&leg.tag);
             if let super::leg::Invite::Server { key: server, .. } = leg.invite {

@@ -61,9 +61,9 @@ impl Calls {
         self.farewells.push_back(*farewell);
     }
 
-    /// True while there is a BYE whose device may come back.
+    /// True while there is a BYE whose device may come back, or one that waits for an ACK.
     pub fn has_farewells(&self) -> bool {
-        !self.farewells.is_empty()
+        !self.farewells.is_empty() || !self.waiting_for_ack.is_empty()
     }
 
     /// The device is back: it is told what it missed.

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 
 use super::calls::{CallEvent, Calls, Ctx, User};
-use super::leg::{Invite, Leg, LegSpec, LegState};
+use super::leg::{Endpoint, Invite, Leg, LegSpec, LegState};
 use crate::base::Key;
 use crate::transport::Way;
 
@@ -85,6 +85,12 @@ impl Calls {
             .into_iter()
             .flatten()
             .map(|(_, leg, _)| *leg)
+            // whose call is over and who still waits for its ACK must hear of the end on the new flow as well
+            .chain(self.waiting_for_ack.iter().copied().filter(|&key| {
+                self.legs.get(key).is_some_and(
+                    |leg| matches!(&leg.endpoint, Endpoint::Extension(own) if **own == *extension),
+                )
+            }))
             .collect();
         for key in legs {
             let Some(leg) = self.legs.get_mut(key) else {

@@ -205,7 +205,7 @@ impl Calls {
             return;
         };
         let Some(leg) = self.legs.get_mut(key) else {
-            self.repeat_ack(ctx, client);
+            self.answer_after_the_end(ctx, client, flow, response);
             return;
         };
         leg.flow.connection = flow.connection.or(leg.flow.connection);
@@ -386,6 +386,28 @@ impl Calls {
                 flow: late.flow,
                 message: late.ack.clone(),
             });
+        }
+    }
+
+    /// A 2xx for a leg that is over: its ACK was lost, or a fork behind the peer answers too, whose dialog is ended at once.
+    fn answer_after_the_end(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        client: ClientKey,
+        flow: Flow,
+        response: &Message,
+    ) {
+        let Some(late) = self.late_acks.get(&client) else {
+            return;
+        };
+        if late.ack.to_tag() == response.to_tag() {
+            self.repeat_ack(ctx, client);
+            return;
+        }
+        let number = late.ack.cseq().number;
+        // the ACK says all that the INVITE said of our side of the dialog
+        if let Some(dialog) = Dialog::uac(&late.ack, response, flow) {
+            self.ack_and_bye(ctx, dialog, number, Cause::AnsweredElsewhere);
         }
     }
 

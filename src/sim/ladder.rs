@@ -103,7 +103,7 @@ impl Ladder<'_> {
                 }
                 Happening::Reply(id, reply) if self.facts => Some(format!("* reply {id}: {reply}")),
                 Happening::Log(false, text) if self.facts => Some(format!("* log: {text}")),
-                Happening::Crash => Some("* the server dies".to_string()),
+                Happening::Crash(_) => Some("* the server dies".to_string()),
                 Happening::Restart { .. } => Some("* the server is back".to_string()),
                 Happening::JournalRefuses(true) => Some("* the journal refuses".to_string()),
                 Happening::JournalRefuses(false) => Some("* the journal writes again".to_string()),

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use super::media::{MediaOrder, MediaReport};
-use crate::base::{Instant, Now};
+use crate::base::{Duration, Instant, Now};
 
 /// Where a message came in or goes out, as the server sees it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -63,6 +63,25 @@ pub enum NodeInput {
         /// True when it can.
         ok: bool,
     },
+    /// The answer of the name service: where a name leads, and how long that holds.
+    Resolved {
+        /// The query.
+        query: u64,
+        /// Addresses; none when there are none.
+        places: Vec<SocketAddr>,
+        /// For how long.
+        ttl: Duration,
+    },
+    /// New configuration files. What is refused changes nothing, and is said in a [`NodeEffect::Log`] that begins with `refused: `.
+    Reload {
+        /// Name and text of each.
+        files: Vec<(String, String)>,
+    },
+    /// How far behind the server is: 0 not at all, 1 it lags, 2 it goes on lagging.
+    Load {
+        /// The level.
+        level: u8,
+    },
 }
 
 /// What a server wants done.
@@ -86,6 +105,13 @@ pub enum NodeEffect {
     Journal(Arc<str>),
     /// A published fact, as JSON.
     Event(Value),
+    /// Look a name up.
+    Resolve {
+        /// Names the answer.
+        query: u64,
+        /// The name.
+        name: String,
+    },
     /// The answer to a command.
     Reply {
         /// The command's id.

@@ -7,120 +7,18 @@ use super::check::{self, Broken};
 use super::house;
 use super::node::NodeMaker;
 use super::plan::Plan;
-use super::trace::Happening;
-use super::wire::Text;
+pub use super::reach::Summary;
 use super::world::World;
 use crate::base::Duration;
 
 /// Peers hang up within a minute of healing, but a caller who waits stays for its agent as long as this.
 const HANG_UP: Duration = Duration::from_secs(150);
+/// What the trouble has left behind is over after that: breakers that stayed open, flows that were taken for dead.
+const QUIET: Duration = Duration::from_secs(60);
+/// From one probe to the next.
+const BETWEEN_PROBES: Duration = Duration::from_secs(4);
 /// All transactions, 2xx repetitions, quarantines and cancelled INVITEs are over after that.
 const SETTLE: Duration = Duration::from_secs(300);
-
-/// How often the situations that make a run worth its time came up.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Summary {
-    /// Messages on the wire, both ways.
-    pub messages: u64,
-    /// Calls that peers began.
-    pub calls: u64,
-    /// 2xx to INVITE that the server sent.
-    pub answered: u64,
-    /// CANCELs that the server sent.
-    pub cancels: u64,
-    /// Re-INVITEs that the server sent.
-    pub reinvites: u64,
-    /// Work items that entered a queue.
-    pub queued: u64,
-    /// Work items that met their agent.
-    pub connected: u64,
-    /// Work items whose caller gave up.
-    pub abandoned: u64,
-    /// Work items that left by rule.
-    pub left: u64,
-    /// AgentOffers that came to nothing.
-    pub offers_ended: u64,
-    /// Wrap-ups that ended.
-    pub wraps: u64,
-    /// Deaths of the server.
-    pub crashes: u64,
-    /// Requests to the carrier that carried credentials.
-    pub trunk_proofs: u64,
-}
-
-impl Summary {
-    /// Adds another run's counts.
-    pub fn add(&mut self, other: &Summary) {
-        for ((_, ours), (_, theirs)) in self
-            .fields_mut()
-            .into_iter()
-            .zip(other.clone().fields_mut())
-        {
-            *ours += *theirs;
-        }
-    }
-
-    /// The counts with their names.
-    pub fn fields_mut(&mut self) -> [(&'static str, &mut u64); 13] {
-        [
-            ("messages", &mut self.messages),
-            ("calls", &mut self.calls),
-            ("answered", &mut self.answered),
-            ("cancels", &mut self.cancels),
-            ("re-invites", &mut self.reinvites),
-            ("queued", &mut self.queued),
-            ("connected", &mut self.connected),
-            ("abandoned", &mut self.abandoned),
-            ("left", &mut self.left),
-            ("offers ended", &mut self.offers_ended),
-            ("wrap-ups", &mut self.wraps),
-            ("crashes", &mut self.crashes),
-            ("trunk proofs", &mut self.trunk_proofs),
-        ]
-    }
-
-    fn of(world: &World) -> Summary {
-        let mut sum = Summary::default();
-        for (_, happening) in world.trace().entries() {
-            match happening {
-                Happening::PeerSent { .. } => sum.messages += 1,
-                Happening::NodeSent { bytes, path, .. } => {
-                    sum.messages += 1;
-                    let Ok(text) = Text::parse(bytes) else {
-                        continue;
-                    };
-                    let to_carrier = path.remote == house::carrier();
-                    match (text.method(), text.status(), text.about().as_str()) {
-                        (None, Some(200..=299), "INVITE") => sum.answered += 1,
-                        (Some("CANCEL"), ..) => sum.cancels += 1,
-                        (Some("INVITE"), ..) if !text.to_tag().is_empty() => sum.reinvites += 1,
-                        (Some("INVITE"), ..)
-                            if to_carrier && text.get("Proxy-Authorization").is_some() =>
-                        {
-                            sum.trunk_proofs += 1;
-                        }
-                        _ => {}
-                    }
-                }
-                Happening::Note(text) if text.contains(" calls ") => sum.calls += 1,
-                Happening::Crash => sum.crashes += 1,
-                Happening::Event(event) => {
-                    match event["fact"]["acd"]["type"].as_str().unwrap_or("") {
-                        "queued" => sum.queued += 1,
-                        "connected" => sum.connected += 1,
-                        "abandoned" => sum.abandoned += 1,
-                        "left" => sum.left += 1,
-                        "agent-offer-ended" => sum.offers_ended += 1,
-                        "wrap-ended" => sum.wraps += 1,
-                        _ => {}
-                    }
-                }
-                _ => {}
-            }
-        }
-        sum
-    }
-}
 
 /// What came of a seed.
 pub struct Outcome {
@@ -162,10 +60,10 @@ pub fn run(plan: Plan, maker: NodeMaker, breaking: Option<&str>) -> Outcome {
             sentence: words,
         }));
     }
-    let broken = broken.or_else(|| check::all(&mut world, &plan.wrap_ups()).err());
+    let broken = broken.or_else(|| check::all(&mut world, &rules(&plan)).err());
     Outcome {
         hash: world.trace().hash(),
-        summary: Summary::of(&world),
+        summary: Summary::of(&world, plan.features.names()),
         plan,
         broken,
         world,
@@ -201,6 +99,9 @@ fn live(world: &mut World, plan: &Plan) {
             serde_json::json!({"agent-session": {"extension": person.extension, "logged_in": false}}),
         );
     }
+    probe(world, plan);
+    // Trunks ping and register for ever: a house that has neither is what can come to rest.
+    world.reload_after(Duration::from_millis(1), house::resting_files(plan), true);
     for actor in 0..world.names().len() {
         world.order_after(Duration::from_secs(1), actor, Order::Retire);
     }
@@ -211,4 +112,47 @@ fn live(world: &mut World, plan: &Plan) {
         serde_json::json!("queues"),
     );
     world.run_for(Duration::from_secs(1));
+}
+
+/// When all is quiet again, calls must come through: from the carrier to every person, and from every person to the carrier.
+fn probe(world: &mut World, plan: &Plan) {
+    world.run_for(QUIET);
+    let names = world.names();
+    let number = |name: &str| names.iter().position(|n| n == name);
+    let Some(carrier) = number("carrier") else {
+        return;
+    };
+    let mut at = Duration::from_secs(4);
+    for person in &plan.people {
+        let Some(phone) = number(&person.extension) else {
+            continue;
+        };
+        for (n, planned) in person.phones.iter().enumerate() {
+            // behind a NAT whose mapping was forgotten nobody is reached until the phone speaks
+            let name = match n {
+                0 => person.extension.clone(),
+                _ => format!("{}b", person.extension),
+            };
+            if planned.nat.is_some()
+                && let Some(actor) = number(&name)
+            {
+                world.order_after(at - Duration::from_secs(2), actor, Order::Register);
+            }
+        }
+        let direct = format!("+44207183{}", person.extension);
+        world.order_after(at, carrier, Order::Probe(direct));
+        at += BETWEEN_PROBES;
+        world.order_after(at, phone, Order::Probe("+4930123456".to_string()));
+        at += BETWEEN_PROBES;
+    }
+    world.run_for(at + Duration::from_secs(40));
+}
+
+/// What the files of a plan promise.
+pub fn rules(plan: &Plan) -> check::Rules {
+    check::Rules {
+        wrap_up: plan.wrap_ups(),
+        max_channels: plan.house.trunk.max_channels,
+        max_cps: plan.house.trunk.max_cps,
+    }
 }

@@ -1,7 +1,9 @@
 //! The adapter: a real `Switch` behind the world's `Node`, with its configuration read from text and its journal kept as JSON.
 
+use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -13,16 +15,20 @@ use super::node::{Node, NodeEffect, NodeInput, NodeMaker, Path, Residue};
 use super::plan::Plan;
 use crate::acd::BrokenRule;
 use crate::base::{Duration, Entropy, Instant, Now};
-use crate::config::{self, Settings};
+use crate::config::{self, ListenAddress, Settings, SipProfile};
 use crate::media::{MediaCommand, MediaEvent, StreamId, StreamStatistics};
 use crate::sdp::Direction;
-use crate::switch::{Answer, Boot, Command, Effect, Effects, Input, Level, Record, Switch};
-use crate::transport::{ConnectionId, Flow, ProfileId, Transport};
+use crate::switch::{
+    Answer, Boot, Command, Effect, Effects, Input, Level, LoadLevel, Record, Switch,
+};
+use crate::transport::{ConnectionId, Flow, Located, ProfileId, TargetHost, Transport};
 
 /// The switch, and what is needed to speak to it.
 struct SwitchNode {
     switch: Switch,
-    listeners: Vec<(SocketAddr, ProfileId)>,
+    listeners: Vec<(SocketAddr, ProfileId, Transport)>,
+    /// What the files on its disk say, for the next life too.
+    settings: Rc<RefCell<Arc<Settings>>>,
 }
 
 /// Makes switches for a plan.
@@ -35,13 +41,20 @@ pub fn maker(plan: &Plan) -> NodeMaker {
 /// # Panics
 /// When the files are refused: the house is ours, and its files must be right.
 pub fn maker_of(files: &[(String, String)], seed: u64) -> NodeMaker {
-    let settings = Arc::new(settings_of(files));
+    let settings = match load(files) {
+        Ok(settings) => Rc::new(RefCell::new(Arc::new(settings))),
+        Err(words) => panic!("the simulated house is misconfigured:\n{words}"),
+    };
     Box::new(move |now, boots| {
-        let listeners = settings
+        let current = settings.borrow().clone();
+        let listeners = current
             .profiles
             .iter()
             .zip(0_u16..)
-            .flat_map(|(p, n)| p.listen.iter().map(move |l| (l.address, ProfileId(n))))
+            .flat_map(|(p, n)| {
+                let listener = move |l: &ListenAddress| (l.address, ProfileId(n), l.transport);
+                p.listen.iter().map(listener)
+            })
             .collect();
         let boot = Boot {
             entropy: Entropy::from_number(seed.wrapping_mul(31).wrapping_add(u64::from(boots) + 1)),
@@ -49,13 +62,15 @@ pub fn maker_of(files: &[(String, String)], seed: u64) -> NodeMaker {
             media_workers: 1,
         };
         Box::new(SwitchNode {
-            switch: Switch::new(now, settings.clone(), boot),
+            switch: Switch::new(now, current, boot),
             listeners,
+            settings: settings.clone(),
         })
     })
 }
 
-fn settings_of(files: &[(String, String)]) -> Settings {
+/// Reads files as a configuration directory; else what is wrong with them.
+fn load(files: &[(String, String)]) -> Result<Settings, String> {
     static SERIAL: AtomicU64 = AtomicU64::new(0);
     let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
     let name = format!("strowger-sim-{}-{serial}", std::process::id());
@@ -64,37 +79,42 @@ fn settings_of(files: &[(String, String)]) -> Settings {
         let path = directory.join(file);
         let parent = path.parent().expect("a file in a directory");
         std::fs::create_dir_all(parent).expect("the temporary directory can be written");
-        std::fs::write(&path, text).expect("the temporary directory can be written");
+        std::fs::write(path, text).expect("the temporary directory can be written");
     }
     let loaded = config::load(&directory);
     // What stays behind in the temporary directory harms nobody.
     let _ = std::fs::remove_dir_all(&directory);
-    match loaded {
-        Ok(settings) => settings,
-        Err(problems) => {
-            let words: Vec<String> = problems.iter().map(|p| format!("{p:?}")).collect();
-            panic!(
-                "the simulated house is misconfigured:\n{}",
-                words.join("\n")
-            );
+    let mut settings = loaded.map_err(|problems| {
+        let words: Vec<String> = problems.iter().map(|p| p.message.clone()).collect();
+        words.join("; ")
+    })?;
+    for profile in &mut settings.profiles {
+        let mut secure = SipProfile::clone(profile);
+        for listen in &mut secure.listen {
+            // There are no certificates in this world: what the files call TCP on the port of TLS is TLS to the switch.
+            if listen.address.port() == 5061 {
+                listen.transport = Transport::Tls;
+            }
         }
+        *profile = Arc::new(secure);
     }
+    Ok(settings)
 }
 
 impl SwitchNode {
     fn flow(&self, path: &Path) -> Flow {
-        let profile = self
+        let (profile, transport) = self
             .listeners
             .iter()
-            .find(|(address, _)| *address == path.local)
-            .map_or(ProfileId(0), |(_, profile)| *profile);
+            .find(|(address, _, transport)| {
+                *address == path.local && transport.is_reliable() == path.stream
+            })
+            .map_or((ProfileId(0), Transport::Udp), |(_, profile, transport)| {
+                (*profile, *transport)
+            });
         Flow {
             profile,
-            transport: if path.stream {
-                Transport::Tcp
-            } else {
-                Transport::Udp
-            },
+            transport,
             local: path.local,
             remote: path.remote,
             connection: path.connection.map(ConnectionId),
@@ -127,6 +147,29 @@ impl SwitchNode {
             }
             NodeInput::Ready => Input::Ready,
             NodeInput::StoreHealth { ok } => Input::StoreHealth { ok },
+            NodeInput::Resolved { query, places, ttl } => Input::Resolved {
+                query,
+                places: places
+                    .into_iter()
+                    .map(|address| Located::literal(Transport::Udp, address))
+                    .collect(),
+                ttl,
+            },
+            NodeInput::Load { level } => Input::Load {
+                level: match level {
+                    0 => LoadLevel::Easy,
+                    1 => LoadLevel::High,
+                    _ => LoadLevel::Severe,
+                },
+            },
+            NodeInput::Reload { files } => {
+                let mut new = load(&files)?;
+                let old = self.settings.borrow().clone();
+                new.take_over_from(&old);
+                let new = Arc::new(new);
+                *self.settings.borrow_mut() = new.clone();
+                Input::Settings(new)
+            }
         })
     }
 }
@@ -198,7 +241,7 @@ fn written(record: &Record) -> NodeEffect {
     }
 }
 
-fn push_effect(effect: Effect, fx: &mut Vec<NodeEffect>, unresolved: &mut Vec<u64>) {
+fn push_effect(effect: Effect, fx: &mut Vec<NodeEffect>) {
     match effect {
         Effect::Send { flow, bytes } => fx.push(NodeEffect::Send {
             path: Path {
@@ -227,7 +270,13 @@ fn push_effect(effect: Effect, fx: &mut Vec<NodeEffect>, unresolved: &mut Vec<u6
             };
             fx.push(NodeEffect::Reply { id, reply });
         }
-        Effect::Resolve { query, .. } => unresolved.push(query),
+        Effect::Resolve { query, target } => fx.push(NodeEffect::Resolve {
+            query,
+            name: match target.host {
+                TargetHost::Name(name) => name,
+                TargetHost::Address(ip) => ip.to_string(),
+            },
+        }),
         Effect::Log { level, text } => fx.push(NodeEffect::Log {
             // The simulated disk is to blame for this one, not the switch.
             fault: level == Level::Error && !text.starts_with("the journal cannot be written"),
@@ -238,27 +287,26 @@ fn push_effect(effect: Effect, fx: &mut Vec<NodeEffect>, unresolved: &mut Vec<u6
 
 impl Node for SwitchNode {
     fn handle(&mut self, now: Now, input: NodeInput, fx: &mut Vec<NodeEffect>) {
-        let first = match self.input(input) {
+        let refusable = matches!(input, NodeInput::Reload { .. });
+        let input = match self.input(input) {
             Ok(input) => input,
             Err(text) => {
-                fx.push(NodeEffect::Log { fault: true, text });
+                let text = if refusable {
+                    format!("refused: {text}")
+                } else {
+                    text
+                };
+                fx.push(NodeEffect::Log {
+                    fault: !refusable,
+                    text,
+                });
                 return;
             }
         };
-        let mut inputs = vec![first];
-        while let Some(input) = inputs.pop() {
-            let mut effects = Effects::new();
-            self.switch.handle(now, input, &mut effects);
-            let mut unresolved = Vec::new();
-            for effect in effects.drain() {
-                push_effect(effect, fx, &mut unresolved);
-            }
-            // There is no name server in this world.
-            inputs.extend(unresolved.into_iter().map(|query| Input::Resolved {
-                query,
-                places: Vec::new(),
-                ttl: Duration::ZERO,
-            }));
+        let mut effects = Effects::new();
+        self.switch.handle(now, input, &mut effects);
+        for effect in effects.drain() {
+            push_effect(effect, fx);
         }
     }
 

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::media::{MediaOrder, MediaReport};
 use super::node::Path;
+use super::world::CrashPoint;
 use crate::base::Instant;
 
 /// One thing that happened.
@@ -63,8 +64,8 @@ pub enum Happening {
     Command(u64, Value),
     /// A line of the server's log; true for its own faults.
     Log(bool, String),
-    /// The server died.
-    Crash,
+    /// The server died, at this point.
+    Crash(CrashPoint),
     /// The server lives again.
     Restart {
         /// How many records it was given.
@@ -72,6 +73,10 @@ pub enum Happening {
         /// Address of record and contact of the bindings that it has then.
         bindings: Vec<(String, String)>,
     },
+    /// The server was told that a connection is gone.
+    Closed(u64),
+    /// A situation worth counting: a name of [`super::reach`].
+    Reached(&'static str),
     /// The journal refuses to be written (true), or takes what was kept (false).
     JournalRefuses(bool),
     /// Trouble is over: the network is perfect, peers behave and hang up.
@@ -151,6 +156,6 @@ impl Trace {
     pub fn has_crash(&self) -> bool {
         self.entries
             .iter()
-            .any(|(_, h)| matches!(h, Happening::Crash))
+            .any(|(_, h)| matches!(h, Happening::Crash(_)))
     }
 }

@@ -286,6 +286,7 @@ impl<U: Copy> Transactions<U> {
         client.state = next;
         let mut follow_up = None;
         let mut cancel = None;
+        let mut overtaken = None;
         for action in actions {
             match *action {
                 Action::SendAgain => out.push(Act::Send {
@@ -325,9 +326,14 @@ impl<U: Copy> Transactions<U> {
                 }
                 Action::SendCancel => {
                     if let Cancelling::Kept(reason) =
-                        std::mem::replace(&mut client.cancelling, Cancelling::Sent)
+                        std::mem::replace(&mut client.cancelling, Cancelling::Leaving)
                     {
                         cancel = Some((client.flow, cancel_for(&client.request, &reason)));
+                    }
+                }
+                Action::StopCancel => {
+                    if let Cancelling::Sent(ClientKey(_, slot)) = client.cancelling {
+                        overtaken = Some(Key::from_bits(slot));
                     }
                 }
                 Action::TimedOut => {
@@ -363,7 +369,14 @@ impl<U: Copy> Transactions<U> {
             self.invite_client(now, slot, event, None, out);
         }
         if let Some((flow, cancel)) = cancel {
-            self.start_non_invite_client(now, flow, cancel, None, out);
+            let cancel = self.start_non_invite_client(now, flow, cancel, None, out);
+            if let Some(client) = self.invite_clients.get_mut(slot) {
+                client.cancelling = Cancelling::Sent(cancel);
+            }
+        }
+        if let Some(cancel) = overtaken {
+            let event = non_invite_client::Event::Overtaken;
+            self.non_invite_client(now, cancel, event, None, out);
         }
     }
 

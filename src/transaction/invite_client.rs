@@ -35,6 +35,7 @@
 use crate::sip::Message;
 use crate::transport::Flow;
 
+use super::ClientKey;
 use super::matching::MatchKey;
 use super::timer::{Armed, Timer};
 
@@ -79,6 +80,8 @@ pub(super) enum Action {
     ReleaseCancel,
     /// Send the CANCEL, once.
     SendCancel,
+    /// Send the CANCEL no more: it can change nothing now (§9.1).
+    StopCancel,
     /// Tell the user that nobody answered.
     TimedOut,
     /// Tell the user that the request could not be sent.
@@ -92,7 +95,7 @@ pub(super) enum Action {
 pub(super) fn step(state: State, event: Event) -> (&'static [Action], State) {
     use Action::{
         Again, Failed, KeepCancel, Pass, ReleaseCancel, SendAck, SendAgain, SendCancel, Start,
-        Stop, TimedOut,
+        Stop, StopCancel, TimedOut,
     };
     use State::{Accepted, Calling, Completed, Proceeding, Terminated};
     match (state, event) {
@@ -123,11 +126,18 @@ pub(super) fn step(state: State, event: Event) -> (&'static [Action], State) {
         (Calling, Event::TransportError) => (&[Failed], Terminated),
 
         (Proceeding, Event::Provisional) => (&[Pass], Proceeding),
-        (Proceeding, Event::Success) => {
-            (&[Stop(Timer::Cancelled), Start(Timer::M), Pass], Accepted)
-        }
+        (Proceeding, Event::Success) => (
+            &[Stop(Timer::Cancelled), StopCancel, Start(Timer::M), Pass],
+            Accepted,
+        ),
         (Proceeding, Event::Failure) => (
-            &[Stop(Timer::Cancelled), SendAck, Start(Timer::D), Pass],
+            &[
+                Stop(Timer::Cancelled),
+                StopCancel,
+                SendAck,
+                Start(Timer::D),
+                Pass,
+            ],
             Completed,
         ),
         (Proceeding, Event::Cancel) => (&[SendCancel, Start(Timer::Cancelled)], Proceeding),
@@ -200,7 +210,10 @@ pub(super) enum Cancelling {
     No,
     /// Wanted, with these Reason values, one a line; waiting for a provisional response.
     Kept(Vec<u8>),
-    Sent,
+    /// It leaves with the batch of this input.
+    Leaving,
+    /// Its transaction.
+    Sent(ClientKey),
 }
 
 /// One such transaction. `user` is empty once nobody wants the responses.

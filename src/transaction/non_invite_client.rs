@@ -48,6 +48,9 @@ pub(super) enum Event {
     TimerF,
     TimerK,
     TransportError,
+    /// Of a CANCEL: its INVITE has its final response, so it is not sent again. It may have been held back when it was due, and must
+    /// not leave now.
+    Overtaken,
 }
 
 /// What is then done, in order.
@@ -83,6 +86,10 @@ pub(super) fn step(state: State, event: Event) -> (&'static [Action], State) {
         (Trying, Event::TimerF) => (&[TimedOut], Terminated),
         (Trying, Event::TimerK) => (&[], Trying),
         (Trying, Event::TransportError) => (&[Failed], Terminated),
+        (Trying, Event::Overtaken) => (
+            &[Stop(Timer::E), Stop(Timer::F), Start(Timer::K)],
+            Completed,
+        ),
 
         (Proceeding, Event::Provisional) => (&[Pass], Proceeding),
         (Proceeding, Event::Final) => (
@@ -93,6 +100,10 @@ pub(super) fn step(state: State, event: Event) -> (&'static [Action], State) {
         (Proceeding, Event::TimerF) => (&[TimedOut], Terminated),
         (Proceeding, Event::TimerK) => (&[], Proceeding),
         (Proceeding, Event::TransportError) => (&[Failed], Terminated),
+        (Proceeding, Event::Overtaken) => (
+            &[Stop(Timer::E), Stop(Timer::F), Start(Timer::K)],
+            Completed,
+        ),
 
         (Completed, Event::Provisional) => (&[], Completed),
         (Completed, Event::Final) => (&[], Completed),
@@ -100,6 +111,7 @@ pub(super) fn step(state: State, event: Event) -> (&'static [Action], State) {
         (Completed, Event::TimerF) => (&[], Completed),
         (Completed, Event::TimerK) => (&[], Terminated),
         (Completed, Event::TransportError) => (&[], Completed),
+        (Completed, Event::Overtaken) => (&[], Completed),
 
         (Terminated, Event::Provisional) => (&[], Terminated),
         (Terminated, Event::Final) => (&[], Terminated),
@@ -107,6 +119,7 @@ pub(super) fn step(state: State, event: Event) -> (&'static [Action], State) {
         (Terminated, Event::TimerF) => (&[], Terminated),
         (Terminated, Event::TimerK) => (&[], Terminated),
         (Terminated, Event::TransportError) => (&[], Terminated),
+        (Terminated, Event::Overtaken) => (&[], Terminated),
     }
 }
 
@@ -162,6 +175,7 @@ mod tests {
             Event::TimerF,
             Event::TimerK,
             Event::TransportError,
+            Event::Overtaken,
         ];
         insta::assert_snapshot!(super::super::table::text(&states, &events, step));
     }

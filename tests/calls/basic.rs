@@ -1,7 +1,7 @@
 //! Registration and calls between two extensions.
 
 use insta::assert_snapshot;
-use strowger::sim::actors::{Answer, CallPlan, HoldDialect, Order};
+use strowger::sim::actors::{Answer, CallPlan, Carriage, HoldDialect, Order};
 use strowger::sim::ladder::SERVER;
 
 use crate::stage::{House, PAIR, answers_after, ms, s, talks};
@@ -19,7 +19,7 @@ fn phone_over_tcp_registers_and_is_called() {
     let mut stage = House::new()
         .phone("1001", Answer::Never)
         .phone_with("1002", |p| {
-            p.stream = true;
+            p.carriage = Carriage::Tcp;
             p.answer = answers_after(s(1));
         })
         .ready();

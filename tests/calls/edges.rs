@@ -1,7 +1,7 @@
 //! Forks, the carrier, wrong passwords, calls to nobody, glare, peers that misbehave.
 
 use insta::assert_snapshot;
-use strowger::sim::actors::{Answer, CallPlan, HoldDialect, Order, Rudeness};
+use strowger::sim::actors::{Answer, CallPlan, Carriage, HoldDialect, Order, Rude, Rudeness};
 use strowger::sim::ladder::SERVER;
 
 use crate::stage::{House, PAIR, answers_after, ms, s, talks};
@@ -82,10 +82,7 @@ fn device_answers_after_it_was_cancelled() {
         .phone("1001", Answer::Never)
         .phone_with("1002", |p| {
             p.answer = Answer::Never;
-            p.rudeness = Rudeness {
-                answer_after_cancel: true,
-                ..Rudeness::default()
-            };
+            p.rudeness = Rudeness::of([Rude::AnswerAfterCancel]);
         })
         .ready();
     let plan = CallPlan {
@@ -105,4 +102,41 @@ fn callee_that_vanished_is_given_up_when_the_caller_hangs_up() {
     stage.call("1001", "1002", talks(s(5)));
     stage.tell(s(3), "1002", Order::Vanish);
     assert_snapshot!(stage.ladder(s(50), &PAIR));
+}
+
+#[test]
+fn fork_that_answers_twice_after_its_cancel_is_ended_twice() {
+    let mut stage = House::new()
+        .phone("1001", Answer::Never)
+        .phone_with("1002", |p| {
+            p.answer = Answer::Never;
+            p.rudeness = Rudeness::of([Rude::AnswerAfterCancel, Rude::TwoTags]);
+        })
+        .ready();
+    let plan = CallPlan {
+        patience: Some(s(2)),
+        ..CallPlan::default()
+    };
+    stage.call("1001", "1002", plan);
+    let ladder = stage.ladder(s(6), &PAIR);
+    assert_eq!(ladder.matches(" BYE ").count(), 2, "{ladder}");
+}
+
+#[test]
+fn caller_that_sent_no_ack_hears_of_the_end_on_the_connection_that_it_came_back_on() {
+    let talks_briefly = Answer::After {
+        ring: s(1),
+        talk: Some(s(1)),
+    };
+    let mut stage = House::new()
+        .phone_with("1001", |p| {
+            p.carriage = Carriage::Tcp;
+            p.rudeness = Rudeness::of([Rude::NoAck]);
+        })
+        .phone("1002", talks_briefly)
+        .ready();
+    stage.call("1001", "1002", CallPlan::default());
+    stage.tell(s(4), "1001", Order::Reset);
+    let ladder = stage.ladder(s(60), &["1001", SERVER]);
+    assert!(ladder.contains("200 OK (1 BYE)"), "{ladder}");
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use strowger::base::{Duration, Instant, Now, Text};
 use strowger::config::{self, Settings};
-use strowger::sim::actors::{Answer, CallPlan, Order, Phone, PhoneSettings, Rudeness};
+use strowger::sim::actors::{Answer, CallPlan, Carriage, Order, Phone, PhoneSettings, Rudeness};
 use strowger::sim::check;
 use strowger::sim::house;
 use strowger::sim::ladder::{Ladder, SERVER};
@@ -79,7 +79,7 @@ pub struct Stage {
     pub world: World,
     numbers: BTreeMap<String, usize>,
     agents: Vec<String>,
-    wrap_ups: BTreeMap<String, Duration>,
+    rules: check::Rules,
     begin: Instant,
 }
 
@@ -116,7 +116,7 @@ impl House {
     pub fn phone_with(mut self, extension: &str, change: impl FnOnce(&mut PhoneSettings)) -> House {
         let person = usize::from(extension.parse::<u16>().expect("a number") - 1001);
         let own = self.phones.iter().filter(|p| p.user == extension).count();
-        let mut settings = house::desk_phone(extension, person, own, false);
+        let mut settings = house::desk_phone(extension, person, own, Carriage::Udp);
         change(&mut settings);
         self.phones.push(settings);
         self
@@ -164,10 +164,13 @@ impl House {
             world,
             numbers,
             agents: self.agents,
-            wrap_ups: queues
-                .iter()
-                .map(|q| (q.name.to_string(), q.wrap_up))
-                .collect(),
+            rules: check::Rules {
+                wrap_up: queues
+                    .iter()
+                    .map(|q| (q.name.to_string(), q.wrap_up))
+                    .collect(),
+                ..check::Rules::default()
+            },
             begin: Instant::ZERO,
         }
     }
@@ -230,7 +233,7 @@ impl Stage {
             facts: false,
         };
         let drawn = ladder.draw(self.world.trace());
-        if let Err(broken) = check::all(&mut self.world, &self.wrap_ups) {
+        if let Err(broken) = check::all(&mut self.world, &self.rules) {
             let whole = Ladder {
                 from: Instant::ZERO,
                 until: self.world.now().mono,

@@ -1,30 +1,33 @@
 //! What a phone does with requests: rings, answers, refuses, takes offers, hears BYE and CANCEL.
 
-use super::order::{Answer, CallPlan};
+use super::order::Answer;
 use super::phone::Phone;
+use super::rude::Rude;
 use super::session::{Session, Stage, Unacked, mirrored};
 use super::transactions::key_of;
-use super::{Context, Deed, Packet, Reminder};
+use super::{Context, Deed, Packet, Reminder, Way};
 use crate::base::Duration;
 use crate::sim::wire::{self, Text};
 
-const REALM: &str = "carrier.example";
+pub(super) const REALM: &str = "carrier.example";
 
 impl Phone {
     pub(super) fn asked(&mut self, context: &mut Context<'_>, request: &Text, packet: &Packet) {
-        if !self
-            .transactions
-            .is_new(context, request, packet.from, packet.stream)
-        {
+        if !self.transactions.is_new(context, request, packet.way) {
+            return;
+        }
+        if self.settings.is_gateway && self.gateway_answers(context, request) {
             return;
         }
         match request.method().unwrap_or("") {
-            "INVITE" if request.to_tag().is_empty() => self.rung(context, request),
+            "INVITE" if request.to_tag().is_empty() => self.rung(context, request, packet.way.lane),
+            "PRACK" => self.pracked(context, request),
+            "NOTIFY" => self.notified(context, request),
             "INVITE" | "UPDATE" => self.offered(context, request),
             "ACK" => self.acked(context, request),
             "BYE" => self.bye(context, request),
             "CANCEL" => self.cancelled(context, request),
-            "OPTIONS" | "INFO" | "NOTIFY" => {
+            "OPTIONS" | "INFO" | "MESSAGE" => {
                 let tag = context.token();
                 self.reply(context, request, 200, "OK", &tag);
             }
@@ -35,10 +38,10 @@ impl Phone {
         }
     }
 
-    fn rung(&mut self, context: &mut Context<'_>, request: &Text) {
+    fn rung(&mut self, context: &mut Context<'_>, request: &Text, lane: u8) {
         let tag = context.token();
         if let Some((user, password)) = self.settings.challenge.clone()
-            && !proves(request, &user, &password)
+            && !proves(request, "Proxy-Authorization", &user, &password)
         {
             let mut response = Text::response(request, 407, "Proxy Authentication Required", &tag);
             response.push(
@@ -58,6 +61,9 @@ impl Phone {
             self.reply(context, request, 486, "Busy Here", &tag);
             return;
         }
+        if self.refuses_timer(context, request, &tag) || self.redirects(context, request, &tag) {
+            return;
+        }
         let id = self.new_session_id();
         let from = request.get("From").unwrap_or("");
         let (talk, ring) = match self.settings.answer {
@@ -65,45 +71,24 @@ impl Phone {
             Answer::Decline(ring) => (None, Some(ring)),
             _ => (None, None),
         };
-        let mut session = Session {
-            id,
-            outgoing: false,
-            stage: Stage::Early,
-            call_id: request.call_id().to_string(),
-            local: request.get("To").unwrap_or("").to_string(),
-            local_tag: tag.clone(),
-            remote: from
-                .rsplit_once(";tag=")
-                .map_or(from, |(value, _)| value)
-                .to_string(),
-            remote_tag: request.from_tag().to_string(),
-            target: String::new(),
-            routes: Vec::new(),
-            cseq: 0,
-            remote_cseq: request.cseq().map_or(0, |(n, _)| n),
-            invite: request.clone(),
-            invite_key: key_of(request),
-            attempts: 0,
-            cancelled: false,
-            wants_cancel: false,
-            plan: CallPlan::default(),
-            talk,
-            media: self.media_address(id),
-            version: 0,
-            direction: "sendrecv",
-            pending_offer: None,
-            ack: None,
-            unacked: None,
-            how: String::new(),
-        };
+        let media = self.media_address(id);
+        let mut session = Session::new(id, false, request.call_id().to_string(), media);
+        session.local = request.get("To").unwrap_or("").to_string();
+        session.local_tag = tag.clone();
+        session.remote = from
+            .rsplit_once(";tag=")
+            .map_or(from, |(value, _)| value)
+            .to_string();
+        session.remote_tag = request.from_tag().to_string();
+        session.remote_cseq = request.cseq().map_or(0, |(n, _)| n);
+        session.invite = request.clone();
+        session.invite_key = key_of(request);
+        session.talk = talk;
+        session.lane = lane;
         session.learn(request, true);
         self.sessions.insert(id, session);
         if self.settings.answer != Answer::Mute {
-            let mut ringing = Text::response(request, 180, "Ringing", &tag);
-            ringing.push("Contact", &self.contact());
-            self.stamp(&mut ringing);
-            self.transactions
-                .respond(context, &key_of(request), &ringing);
+            self.ring(context, id);
         }
         if let Some(ring) = ring {
             context.remind(ring, Reminder::Answer(id));
@@ -116,14 +101,20 @@ impl Phone {
             self.refuse(context, id, 603, "Decline");
             return;
         }
-        let contact = self.contact();
+        let contact = self.contact_of_call(context);
         let Some(session) = self.sessions.get_mut(&id) else {
             return;
         };
         if session.stage != Stage::Early || session.outgoing {
             return;
         }
+        if session.unpracked.is_some() && session.early_answer.is_some() {
+            // RFC 3262 §3: not before the PRACK of a provisional with a description, or its end
+            context.remind(Duration::from_millis(500), Reminder::Answer(id));
+            return;
+        }
         session.stage = Stage::Talking;
+        session.unpracked = None;
         context.deeds.push(Deed::Speak(session.media));
         let offered = wire::sdp_direction(&session.invite.body);
         let direction = if session.invite.body.is_empty() {
@@ -131,19 +122,71 @@ impl Phone {
         } else {
             mirrored(offered, "sendrecv")
         };
-        let body = session.sdp(direction);
+        let body = match session.early_answer.clone() {
+            Some(same) => same,
+            None => session.sdp(direction),
+        };
         let mut response = Text::response(&session.invite, 200, "OK", &session.local_tag);
         response.push("Contact", &contact);
+        if self.settings.reliable {
+            response.push("Allow", super::reliable::ALLOW);
+        }
         response.push("Content-Type", "application/sdp");
         response.body = body;
         let cseq = session.remote_cseq;
         let key = session.invite_key.clone();
+        if self.is_rude(context, Rude::WrongCseq) {
+            let mut wrong = response.clone();
+            wrong.set("CSeq", &format!("{} INVITE", cseq + 77));
+            self.stamp(&mut wrong);
+            let way = self.way_back(&key);
+            self.transactions.send(context, way, wrong.to_bytes());
+        }
         self.accept(context, id, cseq, &key, response);
-        if self.settings.rudeness.repeat_2xx {
+        self.answer_rudely(context, id, &key);
+    }
+
+    /// What rude phones do right after their 2xx.
+    fn answer_rudely(&mut self, context: &mut Context<'_>, id: u64, key: &str) {
+        if self.is_rude(context, Rude::Repeat2xx) {
             for _ in 0..2 {
                 self.repeat_now(context, id);
             }
         }
+        let way = self.way_back(key);
+        let Some(session) = self.sessions.get(&id) else {
+            return;
+        };
+        let (invite, tag) = (session.invite.clone(), session.local_tag.clone());
+        let Some(mut other) = session
+            .unacked
+            .as_ref()
+            .and_then(|u| Text::parse(&u.bytes).ok())
+        else {
+            return;
+        };
+        if self.is_rude(context, Rude::RingAfterAnswer) {
+            let mut ringing = Text::response(&invite, 180, "Ringing", &tag);
+            self.stamp(&mut ringing);
+            self.transactions.send(context, way, ringing.to_bytes());
+        }
+        if self.is_rude(context, Rude::TwoTags) {
+            let mut second = other.clone();
+            let to = invite.get("To").unwrap_or("");
+            second.set("To", &format!("{to};tag=second{tag}"));
+            self.transactions.send(context, way, second.to_bytes());
+        }
+        if self.is_rude(context, Rude::AlteredRepeat) {
+            other.body = other.body.replace("RTP/AVP 8 0 101", "RTP/AVP 0");
+            self.transactions.send(context, way, other.to_bytes());
+        }
+    }
+
+    /// Where responses of a transaction go.
+    pub(super) fn way_back(&self, key: &str) -> Way {
+        self.transactions
+            .path_of(key)
+            .unwrap_or_else(|| self.way_out())
     }
 
     /// Sends a 2xx to INVITE and repeats it until its ACK comes (RFC 3261 §13.3.1.4).
@@ -157,10 +200,7 @@ impl Phone {
     ) {
         self.stamp(&mut response);
         self.transactions.respond(context, key, &response);
-        let (remote, stream) = self
-            .transactions
-            .path_of(key)
-            .unwrap_or((self.settings.server, self.settings.stream));
+        let way = self.way_back(key);
         let Some(session) = self.sessions.get_mut(&id) else {
             return;
         };
@@ -169,16 +209,15 @@ impl Phone {
             bytes: response.to_bytes(),
             interval: Duration::from_millis(500),
             waited: Duration::ZERO,
-            remote,
-            stream,
+            way,
         });
         context.remind(Duration::from_millis(500), Reminder::Resend2xx(id, cseq));
     }
 
     fn repeat_now(&mut self, context: &mut Context<'_>, id: u64) {
         if let Some(unacked) = self.sessions.get(&id).and_then(|s| s.unacked.as_ref()) {
-            let (remote, stream, bytes) = (unacked.remote, unacked.stream, unacked.bytes.clone());
-            self.transactions.send(context, remote, stream, bytes);
+            let (way, bytes) = (unacked.way, unacked.bytes.clone());
+            self.transactions.send(context, way, bytes);
         }
     }
 
@@ -247,7 +286,21 @@ impl Phone {
             );
             return;
         };
-        let tag = session.local_tag.clone();
+        let (tag, id) = (session.local_tag.clone(), session.id);
+        let quiet = session.pending_offer.is_none() && session.unacked.is_none();
+        if !update
+            && quiet
+            && session.stage == Stage::Talking
+            && self.settings.rudeness.has(Rude::Glare)
+        {
+            context.reach(Rude::Glare.name());
+            self.reply(context, request, 491, "Request Pending", &tag);
+            self.offer(context, id, "sendrecv");
+            return;
+        }
+        let Some(session) = self.sessions.get_mut(&id) else {
+            return;
+        };
         if session.stage != Stage::Talking && !(update && session.stage == Stage::Early) {
             self.reply(
                 context,
@@ -281,7 +334,6 @@ impl Phone {
             response.push("Content-Type", "application/sdp");
             response.body = session.sdp(direction);
         }
-        let id = session.id;
         if update {
             self.stamp(&mut response);
             self.transactions
@@ -306,8 +358,20 @@ impl Phone {
         };
         let (id, tag) = (session.id, session.local_tag.clone());
         session.remote_cseq = session.remote_cseq.max(cseq);
-        self.reply(context, request, 200, "OK", &tag);
+        let was_up = session.stage == Stage::Talking;
+        if self.is_rude(context, Rude::DeafToBye) {
+            // says nothing, ever
+        } else if self.is_rude(context, Rude::SlowBye) {
+            self.transactions.keep(&key_of(request), request.clone());
+            let wait = Duration::from_millis(600 + context.entropy.below(8_000));
+            context.remind(wait, Reminder::SlowBye(key_of(request)));
+        } else {
+            self.reply(context, request, 200, "OK", &tag);
+        }
         self.over(context, id, "the other end hung up");
+        if was_up {
+            self.after_the_end(context, id);
+        }
     }
 
     fn cancelled(&mut self, context: &mut Context<'_>, request: &Text) {
@@ -333,17 +397,34 @@ impl Phone {
             .get(&id)
             .map(|s| s.local_tag.clone())
             .unwrap_or_default();
+        if self.is_rude(context, Rude::DeafToCancel) {
+            return;
+        }
+        if self.is_rude(context, Rude::AnswerBeforeCancel) {
+            self.answer_now(context, id);
+            self.reply(context, request, 200, "OK", &tag);
+            return;
+        }
         self.reply(context, request, 200, "OK", &tag);
-        if self.settings.rudeness.answer_after_cancel {
+        if self.is_rude(context, Rude::AnswerAfterCancel) {
             self.answer_now(context, id);
         } else {
             self.refuse(context, id, 487, "Request Terminated");
         }
     }
+
+    /// Answers a BYE at last.
+    pub(super) fn slow_bye(&mut self, context: &mut Context<'_>, key: &str) {
+        if let Some(request) = self.transactions.kept(key) {
+            let tag = request.to_tag().to_string();
+            self.reply(context, &request, 200, "OK", &tag);
+        }
+    }
 }
 
-fn proves(request: &Text, user: &str, password: &str) -> bool {
-    let Some(credentials) = request.get("Proxy-Authorization") else {
+/// Whether a request proves by digest, in that header, to know a password.
+pub(super) fn proves(request: &Text, header: &str, user: &str, password: &str) -> bool {
+    let Some(credentials) = request.get(header) else {
         return false;
     };
     let part = |name| wire::auth_param(credentials, name).unwrap_or("");
@@ -354,7 +435,7 @@ fn proves(request: &Text, user: &str, password: &str) -> bool {
                 user,
                 REALM,
                 password,
-                "INVITE",
+                &request.about(),
                 part("uri"),
                 part("nonce"),
                 part("nc"),

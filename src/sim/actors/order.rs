@@ -20,6 +20,8 @@ pub enum Answer {
     Never,
     /// Does not even say that it rings.
     Mute,
+    /// 302 to that user part at the domain.
+    Redirect(String),
 }
 
 /// How a phone says that it holds.
@@ -44,29 +46,49 @@ pub struct CallPlan {
     pub hold: Option<(Duration, HoldDialect, Duration)>,
     /// Keys to press, one a second, beginning one second after the answer.
     pub keys: String,
+    /// Transfer the other end after that long.
+    pub transfer: Option<(Duration, Transfer)>,
 }
 
-/// How a phone misbehaves.
-#[derive(Clone, Debug, PartialEq, Default)]
-pub struct Rudeness {
-    /// ACK to a 2xx comes that late.
-    pub late_ack: Option<Duration>,
-    /// No ACK to a 2xx at all.
-    pub no_ack: bool,
-    /// Each 2xx to INVITE is sent three times at once.
-    pub repeat_2xx: bool,
-    /// The BYE comes with a wrong To tag first.
-    pub wrong_tag: bool,
-    /// Answers 200 although CANCEL has come.
-    pub answer_after_cancel: bool,
-    /// BYE is sent twice, as two transactions.
-    pub bye_twice: bool,
-    /// Sends responses to what nobody asked.
-    pub stray_responses: bool,
-    /// Sends messages that are no SIP.
-    pub malformed: bool,
-    /// Sends headers of tens of thousands of bytes.
-    pub huge: bool,
+/// How a phone transfers (RFC 5589).
+#[derive(Clone, Debug, PartialEq)]
+pub enum Transfer {
+    /// REFER to this user part.
+    Blind(String),
+    /// Hold, call this user part, and REFER with Replaces that long after it rings or talks.
+    Attended(String, Duration),
+}
+
+/// What a gateway of a carrier does.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Mood {
+    /// Serves.
+    #[default]
+    Up,
+    /// Says nothing at all.
+    Silent,
+    /// 503 to calls, with that many seconds of Retry-After if it says any.
+    Unavailable(Option<u32>),
+    /// 403 to calls.
+    Forbidden,
+    /// Serves calls and answers no OPTIONS.
+    NoOptions,
+    /// Answers OPTIONS and not calls.
+    NoCalls,
+}
+
+/// What a gateway does with our REGISTERs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Admits {
+    /// Challenges once, then grants what is asked.
+    #[default]
+    All,
+    /// Grants that many seconds at most.
+    Cut(u32),
+    /// 403.
+    Nobody,
+    /// Challenges again and again, whatever the proof.
+    Challenges,
 }
 
 /// What a peer is told.
@@ -92,8 +114,30 @@ pub enum Order {
     Vanish,
     /// Get power again (and register, if it did before).
     Return,
-    /// Lose all connections.
+    /// Lose all connections, in order or abruptly.
     Reset,
+    /// Send a REGISTER and lose the connection while it is under way.
+    RegisterAndReset,
+    /// Lose the way to the server so that nobody notices: connections stay half-open.
+    HalfOpen,
+    /// Lose one of two connections.
+    ResetLane(u8),
+    /// Subscribe to an event package of a user.
+    Subscribe(&'static str, String),
+    /// End all subscriptions.
+    Unsubscribe,
+    /// Send a text to a user.
+    Message(String),
+    /// Publish presence.
+    Publish,
+    /// Ask what a user can do (OPTIONS).
+    Ask(String),
+    /// As a gateway: be that way from now on.
+    Mood(Mood),
+    /// As a registrar of a carrier: be that way from now on.
+    Admits(Admits),
+    /// Call a user part after the trouble, to see whether calls reach it.
+    Probe(String),
     /// Use this password from now on.
     Password(String),
     /// Behave from now on: no rudeness, answer what rings, hang up what talks, call nobody.

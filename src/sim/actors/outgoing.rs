@@ -2,72 +2,96 @@
 
 use super::order::{CallPlan, HoldDialect};
 use super::phone::{MARKER, Phone};
-use super::session::{Session, Stage};
+use super::rude::Rude;
+use super::session::{Session, Stage, mirrored};
 use super::transactions::{Heard, Purpose, key_of};
-use super::{Context, Deed, Reminder};
+use super::{Context, Deed, Reminder, Way};
 use crate::base::Duration;
-use crate::sim::wire::Text;
+use crate::sim::wire::{self, Text};
 
 impl Phone {
-    pub(super) fn call(&mut self, context: &mut Context<'_>, to: &str, plan: CallPlan) {
-        if self.healed {
-            return;
+    /// Calls a user part; the number of the call.
+    pub(super) fn call(
+        &mut self,
+        context: &mut Context<'_>,
+        to: &str,
+        plan: CallPlan,
+    ) -> Option<u64> {
+        if self.live().count() >= self.settings.lines + 6 {
+            return None;
         }
         let id = self.new_session_id();
-        let local = format!("<sip:{}@{}>", self.settings.user, self.settings.domain);
         let remote_uri = format!("sip:{to}@{}", self.settings.domain);
         let call_id = format!("{}-{}", self.settings.name, context.token());
-        let mut session = Session {
-            id,
-            outgoing: true,
-            stage: Stage::Early,
-            call_id,
-            local,
-            local_tag: context.token(),
-            remote: format!("<{remote_uri}>"),
-            remote_tag: String::new(),
-            target: remote_uri,
-            routes: Vec::new(),
-            cseq: 0,
-            remote_cseq: 0,
-            invite: Text::request("INVITE", "sip:none"),
-            invite_key: String::new(),
-            attempts: 0,
-            cancelled: false,
-            wants_cancel: false,
-            talk: plan.talk,
-            media: self.media_address(id),
-            version: 0,
-            direction: "sendrecv",
-            pending_offer: None,
-            ack: None,
-            unacked: None,
-            how: String::new(),
-            plan,
-        };
+        let mut session = Session::new(id, true, call_id, self.media_address(id));
+        session.local = format!("<sip:{}@{}>", self.settings.user, self.settings.domain);
+        session.local_tag = context.token();
+        session.remote = format!("<{remote_uri}>");
+        session.target = remote_uri;
+        session.talk = plan.talk;
+        session.plan = plan;
+        session.lane = self.best_lane();
         if let Some(patience) = session.plan.patience {
             context.remind(patience, Reminder::Patience(id));
         }
-        let mut invite = session.request("INVITE", &self.via(context), &self.contact());
+        let contact = self.contact_of_call(context);
+        let mut invite = session.request("INVITE", &self.via(context), &contact);
         invite.push("Allow", "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, INFO");
+        let mut supported = Vec::new();
+        if self.settings.reliable || self.settings.rudeness.has(Rude::NoPrack) {
+            supported.push("100rel");
+        }
+        if self.settings.rudeness.has(Rude::NoPrack) {
+            invite.push("Require", "100rel");
+        }
+        if let Some(timer) = self.settings.timer {
+            supported.push("timer");
+            invite.push("Session-Expires", &format!("{timer};refresher=uac"));
+        }
+        if !supported.is_empty() {
+            invite.push("Supported", &supported.join(", "));
+        }
         invite.push("Content-Type", "application/sdp");
         invite.body = session.sdp("sendrecv");
         context.deeds.push(Deed::Speak(session.media));
         session.invite = invite.clone();
         session.invite_key = key_of(&invite);
         self.sessions.insert(id, session);
-        let server = self.settings.server;
-        self.ask(context, server, invite, Purpose::Invite(id));
-        self.be_rude(context);
+        let way = self.way_out();
+        self.ask(context, way, invite.clone(), Purpose::Invite(id));
+        if !way.stream && self.is_rude(context, Rude::AlteredRepeat) {
+            self.stamp(&mut invite);
+            invite.body = invite.body.replace("RTP/AVP 8 0 101", "RTP/AVP 0");
+            self.transactions.send(context, way, invite.to_bytes());
+        }
+        self.be_rude(context, way);
+        Some(id)
+    }
+
+    /// Calls after the trouble, to see whether calls come through.
+    pub(super) fn probe(&mut self, context: &mut Context<'_>, to: &str) {
+        let plan = CallPlan {
+            patience: Some(Duration::from_secs(20)),
+            talk: Some(Duration::from_secs(2)),
+            ..CallPlan::default()
+        };
+        let before = self.healed;
+        self.healed = false;
+        let id = self.call(context, to, plan);
+        if let Some(session) = id.and_then(|id| self.sessions.get(&id)) {
+            let note = format!(
+                "probe {} of {} to {to}",
+                session.call_id, self.settings.name
+            );
+            context.deeds.push(Deed::Note(note));
+        }
+        self.healed = before;
     }
 
     /// Sends what no well-behaved phone sends.
-    fn be_rude(&mut self, context: &mut Context<'_>) {
-        let rude = self.settings.rudeness.clone();
-        let server = self.settings.server;
-        let stream = self.settings.stream;
+    fn be_rude(&mut self, context: &mut Context<'_>, way: Way) {
         let mut nonsense: Vec<Vec<u8>> = Vec::new();
-        if rude.stray_responses {
+        if self.is_rude(context, Rude::StrayResponses) {
             let stray = Text::request("INVITE", "sip:x@pbx.example.com")
                 .with("Via", &self.via(context))
                 .with("From", "<sip:x@pbx.example.com>;tag=stray")
@@ -77,7 +101,7 @@ impl Phone {
             nonsense.push(Text::response(&stray, 180, "Ringing", "s").to_bytes());
             nonsense.push(Text::response(&stray, 200, "OK", "s").to_bytes());
         }
-        if rude.malformed && !stream {
+        if !way.stream && self.is_rude(context, Rude::Malformed) {
             let picks: [&[u8]; 6] = [
                 b"\0\0\0\0",
                 b"INVITE sip:1002@pbx.example.com SIP/2.0\r\nVia: SIP/2.0/UDP",
@@ -89,7 +113,7 @@ impl Phone {
             let pick = usize::try_from(context.entropy.below(picks.len() as u64)).unwrap_or(0);
             nonsense.push(picks[pick].to_vec());
         }
-        if rude.huge {
+        if self.is_rude(context, Rude::Huge) {
             let huge = Text::request("OPTIONS", "sip:pbx.example.com")
                 .with("Via", &self.via(context))
                 .with("From", "<sip:x@pbx.example.com>;tag=huge")
@@ -99,8 +123,22 @@ impl Phone {
                 .with("Subject", &"long ".repeat(8_000));
             nonsense.push(huge.to_bytes());
         }
+        if self.is_rude(context, Rude::UnknownRequire) {
+            let whim = Text::request("OPTIONS", "sip:pbx.example.com")
+                .with("Via", &self.via(context))
+                .with(
+                    "From",
+                    &format!("<sip:x@pbx.example.com>;tag={}", context.token()),
+                )
+                .with("To", "<sip:pbx.example.com>")
+                .with("Call-ID", &context.token())
+                .with("CSeq", "1 OPTIONS")
+                .with("Max-Forwards", "70")
+                .with("Require", "telepathy");
+            self.ask(context, way, whim, Purpose::Cancel);
+        }
         for bytes in nonsense {
-            self.transactions.send(context, server, stream, bytes);
+            self.transactions.send(context, way, bytes);
         }
     }
 
@@ -113,7 +151,10 @@ impl Phone {
     ) {
         let status = response.status().unwrap_or(0);
         match status {
-            0..=199 => self.maybe_cancel(context, id),
+            0..=199 => {
+                self.acknowledge_early(context, id, response);
+                self.maybe_cancel(context, id);
+            }
             200..=299 => self.call_answered(context, id, response, &heard.request),
             401 | 407 if heard.fresh => {
                 let Some(session) = self.sessions.get_mut(&id) else {
@@ -160,8 +201,14 @@ impl Phone {
             session.invite = invite.clone();
             session.invite_key = key_of(&invite);
         }
-        let server = self.settings.server;
-        self.ask(context, server, invite, Purpose::Invite(id));
+        let way = self.way_of_call(id, self.settings.server);
+        self.ask(context, way, invite, Purpose::Invite(id));
+    }
+
+    /// The way of a call to a place.
+    pub(super) fn way_of_call(&self, id: u64, remote: std::net::SocketAddr) -> Way {
+        let lane = self.sessions.get(&id).map_or(0, |s| s.lane);
+        self.way_to(remote, lane)
     }
 
     fn call_answered(
@@ -175,7 +222,7 @@ impl Phone {
             return;
         };
         if session.ack.is_some() && response.to_tag() == session.remote_tag {
-            if self.settings.rudeness.no_ack {
+            if self.is_rude(context, Rude::NoAck) {
                 return;
             }
             self.send_ack(context, id); // a repeated 2xx
@@ -190,14 +237,22 @@ impl Phone {
         session.stage = Stage::Talking;
         session.learn(response, true);
         let (plan, cancelled) = (session.plan.clone(), session.wants_cancel);
-        self.make_ack(context, id, cseq);
-        let rude = self.settings.rudeness.clone();
-        match rude.late_ack {
-            _ if rude.no_ack => {}
-            Some(late) => context.remind(late, Reminder::LateAck(id)),
-            None => self.send_ack(context, id),
+        self.make_ack(context, id, cseq, None);
+        if self.is_rude(context, Rude::NoAck) {
+            // never
+        } else if self.is_rude(context, Rude::LateAck) {
+            let late = Duration::from_millis(600 + context.entropy.below(19_400));
+            context.remind(late, Reminder::LateAck(id));
+        } else {
+            self.send_ack(context, id);
         }
-        if cancelled || self.healed {
+        if self.settings.timer.is_some() {
+            context.remind(Duration::from_secs(45), Reminder::Refresh(id));
+        }
+        if let Some((after, _)) = &plan.transfer {
+            context.remind(*after, Reminder::Transfer(id));
+        }
+        if cancelled || (self.healed && plan.talk.is_none()) {
             context.remind(Duration::from_millis(20), Reminder::TalkOver(id));
             return;
         }
@@ -225,45 +280,25 @@ impl Phone {
         let Some(session) = self.sessions.get(&id) else {
             return;
         };
-        let mut other = Session {
-            id: 0,
-            outgoing: true,
-            stage: Stage::Over,
-            call_id: session.call_id.clone(),
-            local: session.local.clone(),
-            local_tag: session.local_tag.clone(),
-            remote: session.remote.clone(),
-            remote_tag: response.to_tag().to_string(),
-            target: session.target.clone(),
-            routes: Vec::new(),
-            cseq,
-            remote_cseq: 0,
-            invite: session.invite.clone(),
-            invite_key: String::new(),
-            attempts: 0,
-            cancelled: false,
-            wants_cancel: false,
-            plan: CallPlan::default(),
-            talk: None,
-            media: session.media,
-            version: 0,
-            direction: "sendrecv",
-            pending_offer: None,
-            ack: None,
-            unacked: None,
-            how: String::new(),
-        };
+        let mut other = Session::new(0, true, session.call_id.clone(), session.media);
+        other.stage = Stage::Over;
+        other.local = session.local.clone();
+        other.local_tag = session.local_tag.clone();
+        other.remote = session.remote.clone();
+        other.remote_tag = response.to_tag().to_string();
+        other.target = session.target.clone();
+        other.cseq = cseq;
+        other.lane = session.lane;
         other.learn(response, true);
         let mut ack = other.request_numbered("ACK", &via_ack, &contact, cseq);
         self.stamp(&mut ack);
-        let hop = other.next_hop(self.settings.server);
-        let stream = self.settings.stream;
-        self.transactions.send(context, hop, stream, ack.to_bytes());
+        let way = self.way_to(other.next_hop(self.settings.server), other.lane);
+        self.transactions.send(context, way, ack.to_bytes());
         let bye = other.request("BYE", &via_bye, &contact);
-        self.ask(context, hop, bye, Purpose::Cancel);
+        self.ask(context, way, bye, Purpose::Cancel);
     }
 
-    fn make_ack(&mut self, context: &mut Context<'_>, id: u64, cseq: u32) {
+    fn make_ack(&mut self, context: &mut Context<'_>, id: u64, cseq: u32, answer: Option<String>) {
         let (via, contact) = (self.via(context), self.contact());
         let marker = self.settings.name.clone();
         let Some(session) = self.sessions.get_mut(&id) else {
@@ -271,6 +306,10 @@ impl Phone {
         };
         let mut ack = session.request_numbered("ACK", &via, &contact, cseq);
         ack.push(MARKER, &marker);
+        if let Some(answer) = answer {
+            ack.push("Content-Type", "application/sdp");
+            ack.body = answer;
+        }
         session.ack = Some(ack.to_bytes());
     }
 
@@ -278,10 +317,9 @@ impl Phone {
         let Some(session) = self.sessions.get(&id) else {
             return;
         };
-        let hop = session.next_hop(self.settings.server);
+        let way = self.way_to(session.next_hop(self.settings.server), session.lane);
         if let Some(ack) = session.ack.clone() {
-            let stream = self.settings.stream;
-            self.transactions.send(context, hop, stream, ack);
+            self.transactions.send(context, way, ack);
         }
     }
 
@@ -318,8 +356,8 @@ impl Phone {
         cancel.push("CSeq", &format!("{number} CANCEL"));
         cancel.push("Max-Forwards", "70");
         context.remind(Duration::from_secs(64), Reminder::Abandon(id));
-        let server = self.settings.server;
-        self.ask(context, server, cancel, Purpose::Cancel);
+        let way = self.way_of_call(id, self.settings.server);
+        self.ask(context, way, cancel, Purpose::Cancel);
     }
 
     pub(super) fn hang_up(&mut self, context: &mut Context<'_>, id: u64) {
@@ -345,29 +383,30 @@ impl Phone {
             context.remind(Duration::from_secs(1), Reminder::TalkOver(id));
             return;
         }
-        let hop = session.next_hop(self.settings.server);
-        let rude = self.settings.rudeness.clone();
+        let (hop, lane) = (session.next_hop(self.settings.server), session.lane);
         let mut requests = vec![session.request("BYE", &via, &contact)];
         session.stage = Stage::Over;
         session.how = "hung up".to_string();
         session.pending_offer = None;
         context.deeds.push(Deed::Mute(session.media));
-        if rude.wrong_tag {
+        if self.is_rude(context, Rude::WrongTag) {
             let mut wrong = requests[0].clone();
             wrong.set("To", "<sip:nobody@pbx.example.com>;tag=wrong");
             wrong.set("Via", &wrong_via);
             requests.insert(0, wrong);
         }
-        if rude.bye_twice {
+        if self.is_rude(context, Rude::ByeTwice) {
             let again = self
                 .sessions
                 .get_mut(&id)
                 .map(|s| s.request("BYE", &second_via, &contact));
             requests.extend(again);
         }
+        let way = self.way_to(hop, lane);
         for request in requests {
-            self.ask(context, hop, request, Purpose::Bye(id));
+            self.ask(context, way, request, Purpose::Bye(id));
         }
+        self.after_the_end(context, id);
     }
 
     pub(super) fn hold_as_planned(&mut self, context: &mut Context<'_>, id: u64) {
@@ -410,6 +449,8 @@ impl Phone {
         direction: &'static str,
     ) {
         let (via, contact) = (self.via(context), self.contact());
+        let asks = self.is_rude(context, Rude::OfferlessReinvite);
+        let server = self.settings.server;
         let Some(session) = self.sessions.get_mut(&id) else {
             return;
         };
@@ -417,10 +458,13 @@ impl Phone {
             return;
         }
         let mut invite = session.request("INVITE", &via, &contact);
-        invite.push("Content-Type", "application/sdp");
-        invite.body = session.sdp(direction);
-        let hop = session.next_hop(self.settings.server);
-        self.ask(context, hop, invite, Purpose::ReInvite(id));
+        session.asks_offer = asks;
+        if !asks {
+            invite.push("Content-Type", "application/sdp");
+            invite.body = session.sdp(direction);
+        }
+        let way = self.way_of_call(id, hop_of(self.sessions.get(&id), server));
+        self.ask(context, way, invite, Purpose::ReInvite(id));
     }
 
     pub(super) fn offer_answered(
@@ -442,7 +486,13 @@ impl Phone {
                     session.learn(response, false);
                 }
                 let cseq = heard.request.cseq().map_or(1, |(n, _)| n);
-                self.make_ack(context, id, cseq);
+                let answer = (session.asks_offer && heard.fresh).then(|| {
+                    let ours = mirrored(wire::sdp_direction(&response.body), session.direction);
+                    session.sdp(ours)
+                });
+                if heard.fresh || session.ack.is_none() {
+                    self.make_ack(context, id, cseq, answer);
+                }
                 self.send_ack(context, id);
             }
             491 if heard.fresh => {
@@ -474,4 +524,8 @@ impl Phone {
             context.remind(Duration::from_secs(1), Reminder::Press(id, at + 1));
         }
     }
+}
+
+fn hop_of(session: Option<&Session>, otherwise: std::net::SocketAddr) -> std::net::SocketAddr {
+    session.map_or(otherwise, |s| s.next_hop(otherwise))
 }

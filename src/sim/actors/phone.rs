@@ -4,18 +4,48 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use super::order::{Answer, Order, Rudeness};
+use super::gateway::Gateway;
+use super::order::{Answer, Order};
+use super::registering::Registration;
+use super::rude::{Rude, Rudeness};
 use super::session::{Session, Stage};
 use super::transactions::{Purpose, Transactions};
-use super::{Actor, Context, Deed, Packet, Reminder};
+use super::watch::Watches;
+use super::{Actor, Context, Deed, Packet, Reminder, Way};
 use crate::base::Duration;
-use crate::sim::wire::{self, Text};
+use crate::sim::wire::Text;
 
 /// The header that every peer puts into all that it sends, and that must never be seen behind the server.
 pub const MARKER: &str = "X-Foreign-Marker";
 
+/// What carries a phone's messages.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Carriage {
+    /// Datagrams.
+    Udp,
+    /// A connection.
+    Tcp,
+    /// A connection under TLS, which only the phone can open.
+    Tls,
+    /// A WebSocket, which only the phone can open: its Contact leads nowhere (RFC 7118).
+    Ws,
+}
+
+impl Carriage {
+    /// Its name in Via.
+    pub fn name(self) -> &'static str {
+        match self {
+            Carriage::Udp => "UDP",
+            Carriage::Tcp => "TCP",
+            Carriage::Tls => "TLS",
+            Carriage::Ws => "WS",
+        }
+    }
+}
+
 /// What a phone is.
 #[derive(Clone, Debug)]
+#[allow(clippy::struct_excessive_bools)] // each is a thing that a phone can or cannot do
 pub struct PhoneSettings {
     /// Its name in ladders.
     pub name: String,
@@ -29,8 +59,8 @@ pub struct PhoneSettings {
     pub address: SocketAddr,
     /// Where it sends what leaves a dialog.
     pub server: SocketAddr,
-    /// TCP instead of UDP.
-    pub stream: bool,
+    /// What carries its messages.
+    pub carriage: Carriage,
     /// `+sip.instance`, if it has one.
     pub instance: Option<String>,
     /// Expires that it asks for, in seconds.
@@ -41,6 +71,20 @@ pub struct PhoneSettings {
     pub lines: usize,
     /// Challenges incoming INVITEs with 407 for this user and password, as carriers do.
     pub challenge: Option<(String, String)>,
+    /// Registers by RFC 5626, with a reg-id.
+    pub outbound: bool,
+    /// Has two connections at once, each with a registration.
+    pub two_lanes: bool,
+    /// Knows reliable provisional responses (RFC 3262), both ways.
+    pub reliable: bool,
+    /// Sends audio before it answers, with its provisional response.
+    pub early_media: bool,
+    /// Asks for a session timer of so many seconds, and refreshes it (RFC 4028).
+    pub timer: Option<u32>,
+    /// Sends an empty packet that often, for its NAT.
+    pub keep_alive: Option<Duration>,
+    /// Serves as a gateway of a carrier: has moods, and takes REGISTER.
+    pub is_gateway: bool,
     /// How it misbehaves.
     pub rudeness: Rudeness,
 }
@@ -55,7 +99,7 @@ impl PhoneSettings {
             domain: "pbx.example.com".to_string(),
             address,
             server,
-            stream: false,
+            carriage: Carriage::Udp,
             instance: None,
             expires: 600,
             answer: Answer::After {
@@ -64,19 +108,16 @@ impl PhoneSettings {
             },
             lines: 2,
             challenge: None,
+            outbound: false,
+            two_lanes: false,
+            reliable: false,
+            early_media: false,
+            timer: None,
+            keep_alive: None,
+            is_gateway: false,
             rudeness: Rudeness::default(),
         }
     }
-}
-
-pub(super) struct Registration {
-    pub call_id: String,
-    pub tag: String,
-    pub cseq: u32,
-    pub wanted: bool,
-    pub round: u32,
-    pub refused: u32,
-    pub open: bool,
 }
 
 /// A phone.
@@ -84,7 +125,11 @@ pub struct Phone {
     pub(super) settings: PhoneSettings,
     pub(super) transactions: Transactions,
     pub(super) sessions: BTreeMap<u64, Session>,
-    pub(super) registration: Registration,
+    pub(super) registrations: Vec<Registration>,
+    /// It wants to be reachable.
+    pub(super) wanted: bool,
+    pub(super) watches: Watches,
+    pub(super) gateway: Gateway,
     next_session: u64,
     pub(super) powered: bool,
     pub(super) healed: bool,
@@ -98,15 +143,12 @@ impl Phone {
         Phone {
             transactions: Transactions::new(settings.address),
             sessions: BTreeMap::new(),
-            registration: Registration {
-                call_id: format!("reg-{}", settings.name),
-                tag: format!("r{}", settings.user),
-                cseq: 0,
-                wanted: false,
-                round: 0,
-                refused: 0,
-                open: false,
-            },
+            registrations: (0..=u8::from(settings.two_lanes))
+                .map(|lane| Registration::new(&settings.name, &settings.user, lane))
+                .collect(),
+            wanted: false,
+            watches: Watches::default(),
+            gateway: Gateway::default(),
             next_session: 1,
             powered: true,
             healed: false,
@@ -116,25 +158,80 @@ impl Phone {
         }
     }
 
+    /// Host and port of its Via and Contact.
+    fn place(&self) -> String {
+        match self.settings.carriage {
+            Carriage::Ws => format!("{}.invalid", self.settings.name),
+            Carriage::Udp | Carriage::Tcp | Carriage::Tls => self.settings.address.to_string(),
+        }
+    }
+
     pub(super) fn via(&self, context: &mut Context<'_>) -> String {
-        let transport = if self.settings.stream { "TCP" } else { "UDP" };
         format!(
-            "SIP/2.0/{transport} {};branch=z9hG4bK{};rport",
-            self.settings.address,
+            "SIP/2.0/{} {};branch=z9hG4bK{};rport",
+            self.settings.carriage.name(),
+            self.place(),
             context.token()
         )
     }
 
-    pub(super) fn contact(&self) -> String {
-        let transport = if self.settings.stream {
-            ";transport=tcp"
-        } else {
-            ""
+    pub(super) fn contact_uri(&self) -> String {
+        let transport = match self.settings.carriage {
+            Carriage::Udp => "",
+            Carriage::Tcp => ";transport=tcp",
+            Carriage::Tls => ";transport=tls",
+            Carriage::Ws => ";transport=ws",
         };
-        format!(
-            "<sip:{}@{}{transport}>",
-            self.settings.user, self.settings.address
-        )
+        format!("sip:{}@{}{transport}", self.settings.user, self.place())
+    }
+
+    pub(super) fn contact(&self) -> String {
+        format!("<{}>", self.contact_uri())
+    }
+
+    /// The Contact of a call: that of its registration, unless it is rude.
+    pub(super) fn contact_of_call(&self, context: &mut Context<'_>) -> String {
+        if self.settings.carriage == Carriage::Udp && self.is_rude(context, Rude::OtherPort) {
+            let mut dead = self.settings.address;
+            dead.set_port(9);
+            return format!("<sip:{}@{dead}>", self.settings.user);
+        }
+        self.contact()
+    }
+
+    /// Whether it misbehaves in this way now; counts it.
+    pub(super) fn is_rude(&self, context: &mut Context<'_>, way: Rude) -> bool {
+        let rude = self.settings.rudeness.has(way);
+        if rude {
+            context.reach(way.name());
+        }
+        rude
+    }
+
+    pub(super) fn is_stream(&self) -> bool {
+        self.settings.carriage != Carriage::Udp
+    }
+
+    /// The way to a place over a lane.
+    pub(super) fn way_to(&self, remote: SocketAddr, lane: u8) -> Way {
+        Way {
+            remote,
+            stream: self.is_stream(),
+            lane,
+        }
+    }
+
+    /// The lane over which it is registered, the first if over several.
+    pub(super) fn best_lane(&self) -> u8 {
+        self.registrations
+            .iter()
+            .find(|r| r.held)
+            .map_or(0, |r| r.lane)
+    }
+
+    /// The way to the server for what begins now.
+    pub(super) fn way_out(&self) -> Way {
+        self.way_to(self.settings.server, self.best_lane())
     }
 
     pub(super) fn stamp(&self, message: &mut Text) {
@@ -146,14 +243,12 @@ impl Phone {
     pub(super) fn ask(
         &mut self,
         context: &mut Context<'_>,
-        remote: SocketAddr,
+        way: Way,
         mut request: Text,
         purpose: Purpose,
     ) {
         self.stamp(&mut request);
-        let stream = self.settings.stream;
-        self.transactions
-            .request(context, remote, stream, request, purpose);
+        self.transactions.request(context, way, request, purpose);
     }
 
     /// A response to `request` with the marks of this peer.
@@ -218,180 +313,14 @@ impl Phone {
         }
     }
 
-    pub(super) fn register(
-        &mut self,
-        context: &mut Context<'_>,
-        expires: u32,
-        challenge: Option<(&str, bool)>,
-    ) {
-        self.registration.cseq += 1;
-        let uri = format!("sip:{}", self.settings.domain);
-        let aor = format!("<sip:{}@{}>", self.settings.user, self.settings.domain);
-        let mut contact = self.contact();
-        if let Some(instance) = &self.settings.instance {
-            contact.push_str(&format!(";+sip.instance=\"<urn:uuid:{instance}>\""));
-        }
-        let mut request = Text::request("REGISTER", &uri)
-            .with("Via", &self.via(context))
-            .with("Max-Forwards", "70")
-            .with("From", &format!("{aor};tag={}", self.registration.tag))
-            .with("To", &aor)
-            .with("Call-ID", &self.registration.call_id)
-            .with("CSeq", &format!("{} REGISTER", self.registration.cseq))
-            .with("Contact", &contact)
-            .with("Expires", &expires.to_string());
-        if let Some((challenge, proxy)) = challenge {
-            self.authorize(context, &mut request, challenge, proxy);
-        }
-        self.registration.open = true;
-        let server = self.settings.server;
-        self.ask(context, server, request, Purpose::Register);
-    }
-
-    /// Puts credentials into a request.
-    pub(super) fn authorize(
-        &mut self,
-        context: &mut Context<'_>,
-        request: &mut Text,
-        challenge: &str,
-        proxy: bool,
-    ) -> bool {
-        let nonce = wire::auth_param(challenge, "nonce")
-            .unwrap_or("")
-            .to_string();
-        if nonce == self.nonce {
-            self.nonce_count += 1;
-        } else {
-            self.nonce_count = 1;
-            self.nonce = nonce;
-        }
-        let cnonce = context.token();
-        let method = request.about();
-        let Some(value) = wire::credentials(
-            challenge,
-            &self.settings.user,
-            &self.settings.password,
-            &method,
-            request.uri().unwrap_or(""),
-            self.nonce_count,
-            &cnonce,
-        ) else {
-            return false;
-        };
-        let name = if proxy {
-            "Proxy-Authorization"
-        } else {
-            "Authorization"
-        };
-        request.set(name, &value);
-        true
-    }
-
-    /// The challenge of a 401 or 407 that this phone can answer.
-    pub(super) fn challenge_in(response: &Text) -> Option<(String, bool)> {
-        let proxy = response.status() == Some(407);
-        let name = if proxy {
-            "Proxy-Authenticate"
-        } else {
-            "WWW-Authenticate"
-        };
-        response
-            .all(name)
-            .find(|c| {
-                wire::auth_param(c, "algorithm")
-                    .unwrap_or("MD5")
-                    .eq_ignore_ascii_case("MD5")
-            })
-            .or_else(|| response.get(name))
-            .map(|c| (c.to_string(), proxy))
-    }
-
-    fn registered(
-        &mut self,
-        context: &mut Context<'_>,
-        response: &Text,
-        request: &Text,
-        fresh: bool,
-    ) {
-        let status = response.status().unwrap_or(0);
-        if status < 200 || !fresh {
-            return;
-        }
-        let expires: u32 = request
-            .get("Expires")
-            .and_then(|e| e.parse().ok())
-            .unwrap_or(0);
-        self.registration.open = false;
-        match status {
-            200 => {
-                self.registration.refused = 0;
-                let own = self.settings.address.to_string();
-                let granted = response
-                    .all("Contact")
-                    .flat_map(|v| v.split(','))
-                    .find(|c| c.contains(&own))
-                    .and_then(|c| wire::param(c, "expires"))
-                    .and_then(|e| e.parse::<u32>().ok())
-                    .unwrap_or(expires);
-                if expires > 0 && self.registration.wanted {
-                    let half = Duration::from_secs(u64::from(granted.max(2) / 2));
-                    self.registration.round += 1;
-                    context.remind(half, Reminder::Register(self.registration.round));
-                }
-            }
-            401 | 407 => {
-                let stale = response
-                    .get("WWW-Authenticate")
-                    .and_then(|c| wire::auth_param(c, "stale"))
-                    .is_some_and(|s| s.eq_ignore_ascii_case("true"));
-                let had = request.get("Authorization").is_some();
-                if had && !stale {
-                    self.registration.refused += 1;
-                    if self.registration.refused >= 2 {
-                        context.deeds.push(Deed::Note(format!(
-                            "{} gives up registering",
-                            self.settings.name
-                        )));
-                        return;
-                    }
-                }
-                if expires > 0 && !self.registration.wanted {
-                    return; // told to leave meanwhile
-                }
-                if self.registration.refused < 2
-                    && (stale || !had)
-                    && let Some((challenge, proxy)) = Self::challenge_in(response)
-                {
-                    self.register(context, expires, Some((&challenge, proxy)));
-                } else {
-                    self.retry_register(context);
-                }
-            }
-            423 => {
-                let least = response
-                    .get("Min-Expires")
-                    .and_then(|e| e.parse().ok())
-                    .unwrap_or(3600);
-                self.settings.expires = least;
-                self.register(context, least, None);
-            }
-            _ => self.retry_register(context),
-        }
-    }
-
-    pub(super) fn retry_register(&mut self, context: &mut Context<'_>) {
-        self.registration.round += 1;
-        let round = self.registration.round;
-        let wait = Duration::from_millis(3_000 + context.entropy.below(4_000));
-        context.remind(wait, Reminder::Register(round));
-    }
-
     fn hear(&mut self, context: &mut Context<'_>, response: &Text) {
         let Some(heard) = self.transactions.response(context, response) else {
             return;
         };
         match heard.purpose {
-            Purpose::Register => self.registered(context, response, &heard.request, heard.fresh),
+            Purpose::Register(lane) => {
+                self.registered(context, lane, response, &heard.request, heard.fresh);
+            }
             Purpose::Invite(id) => self.invite_answered(context, id, response, &heard),
             Purpose::ReInvite(id) => self.offer_answered(context, id, response, &heard),
             Purpose::Bye(id) => {
@@ -399,15 +328,54 @@ impl Phone {
                     self.over(context, id, "hung up");
                 }
             }
+            Purpose::Refer(id) => self.refer_answered(context, id, response, heard.fresh),
+            Purpose::Subscribe(number) => {
+                self.subscribed(context, number, response, &heard.request, heard.fresh);
+            }
+            Purpose::Page | Purpose::Publish => self.paged(context, response, &heard),
             Purpose::Cancel => {}
+        }
+    }
+
+    /// Loses its connections, as phones do.
+    fn reset(&mut self, context: &mut Context<'_>, lane: Option<u8>) {
+        if !self.is_stream() {
+            return;
+        }
+        let live: Vec<Stage> = self.live().map(|s| s.stage).collect();
+        let abrupt = context.coin();
+        context.reach(if abrupt {
+            "connection reset"
+        } else {
+            "connection closed"
+        });
+        if live.contains(&Stage::Early) {
+            context.reach("connection lost while ringing");
+        }
+        if live.contains(&Stage::Talking) {
+            context.reach("connection lost in a call");
+        }
+        context.deeds.push(Deed::Close { lane, abrupt });
+    }
+
+    fn keep_alive(&mut self, context: &mut Context<'_>) {
+        let Some(wait) = self.settings.keep_alive else {
+            return;
+        };
+        if self.wanted {
+            let way = self.way_out();
+            self.transactions.send(context, way, b"\r\n\r\n".to_vec());
+            context.remind(wait, Reminder::KeepAlive);
         }
     }
 
     fn gave_up(&mut self, context: &mut Context<'_>, purpose: Purpose) {
         match purpose {
-            Purpose::Register => {
-                self.registration.open = false;
-                self.retry_register(context);
+            Purpose::Register(lane) => {
+                if let Some(registration) = self.registration(lane) {
+                    registration.open = false;
+                }
+                self.retry_register(context, lane);
             }
             Purpose::Invite(id) => self.over(context, id, "no answer from the server"),
             Purpose::ReInvite(id) => {
@@ -417,7 +385,8 @@ impl Phone {
                 self.hang_up(context, id);
             }
             Purpose::Bye(id) => self.over(context, id, "BYE was never answered"),
-            Purpose::Cancel => {}
+            Purpose::Subscribe(number) => self.watches.end(number),
+            Purpose::Refer(_) | Purpose::Page | Purpose::Publish | Purpose::Cancel => {}
         }
     }
 }
@@ -434,6 +403,9 @@ impl Actor for Phone {
     fn receive(&mut self, context: &mut Context<'_>, packet: &Packet) {
         if !self.powered {
             return;
+        }
+        if packet.bytes.iter().all(|b| matches!(b, b'\r' | b'\n')) {
+            return; // keeps a NAT open
         }
         let message = match Text::parse(&packet.bytes) {
             Ok(message) => message,
@@ -477,11 +449,16 @@ impl Actor for Phone {
             }
             Reminder::Press(id, at) => self.press_key(context, id, at),
             Reminder::LateAck(id) => self.send_ack(context, id),
-            Reminder::Register(round) => {
-                if round == self.registration.round && self.registration.wanted {
-                    self.register(context, self.settings.expires, None);
-                }
-            }
+            Reminder::Register(lane, round) => self.register_again(context, lane, round),
+            Reminder::RingAgain(id) => self.ring_again(context, id),
+            Reminder::ResendReliable(id, rseq) => self.repeat_reliable(context, id, rseq),
+            Reminder::SlowBye(key) => self.slow_bye(context, &key),
+            Reminder::LateBye(id) => self.late_bye(context, id),
+            Reminder::Transfer(id) => self.transfer_as_planned(context, id),
+            Reminder::Complete(first, second) => self.complete_transfer(context, first, second),
+            Reminder::Refresh(id) => self.refresh(context, id),
+            Reminder::KeepAlive => self.keep_alive(context),
+            Reminder::Resubscribe(number, round) => self.resubscribe(context, number, round),
             Reminder::Abandon(id) => {
                 if self
                     .sessions
@@ -501,20 +478,39 @@ impl Actor for Phone {
         }
         match order {
             Order::Register => {
-                self.registration.wanted = true;
-                self.registration.refused = 0;
-                self.register(context, self.settings.expires, None);
+                self.wanted = true;
+                for registration in &mut self.registrations {
+                    registration.refused = 0;
+                }
+                self.register_all(context, self.settings.expires);
+                if let Some(wait) = self.settings.keep_alive {
+                    context.remind(wait, Reminder::KeepAlive);
+                }
+            }
+            Order::RegisterAndReset => {
+                self.wanted = true;
+                self.register_all(context, self.settings.expires);
+                context.reach("connection lost during REGISTER");
+                let abrupt = context.coin();
+                context.deeds.push(Deed::Close { lane: None, abrupt });
             }
             Order::Unregister | Order::Retire => {
                 self.healed |= order == Order::Retire;
                 self.powered = true;
-                if self.registration.wanted {
-                    self.registration.wanted = false;
-                    self.registration.round += 1;
-                    self.register(context, 0, None);
+                self.unsubscribe_all(context);
+                if self.wanted {
+                    self.wanted = false;
+                    for registration in &mut self.registrations {
+                        registration.round += 1;
+                    }
+                    self.register_all(context, 0);
                 }
             }
-            Order::Call(to, plan) => self.call(context, &to, plan),
+            Order::Call(to, plan) if !self.healed => {
+                self.call(context, &to, plan);
+            }
+            Order::Call(..) => {}
+            Order::Probe(to) => self.probe(context, &to),
             Order::HangUp => {
                 for id in self.live_ids() {
                     self.hang_up(context, id);
@@ -543,30 +539,50 @@ impl Actor for Phone {
                     self.over(context, id, "lost power");
                 }
                 self.transactions.forget();
+                self.watches.forget();
                 self.powered = false;
-                context.deeds.push(Deed::Reset);
+                let abrupt = context.coin();
+                context.deeds.push(Deed::Close { lane: None, abrupt });
             }
             Order::Return => {
                 if !self.powered {
                     self.powered = true;
-                    if self.registration.wanted {
-                        self.register(context, self.settings.expires, None);
+                    if self.wanted {
+                        self.register_all(context, self.settings.expires);
                     }
                 }
             }
-            Order::Reset => context.deeds.push(Deed::Reset),
+            Order::Reset => self.reset(context, None),
+            Order::ResetLane(lane) => self.reset(context, Some(lane)),
+            Order::HalfOpen => {
+                if self.is_stream() {
+                    context.reach("half-open connection");
+                    context.deeds.push(Deed::HalfOpen);
+                    for lane in self.lanes() {
+                        self.lane_closed(context, lane);
+                    }
+                }
+            }
+            Order::Subscribe(package, whom) => self.subscribe(context, package, &whom),
+            Order::Unsubscribe => self.unsubscribe_all(context),
+            Order::Message(to) => self.page(context, "MESSAGE", &to),
+            Order::Ask(to) => self.page(context, "OPTIONS", &to),
+            Order::Publish => self.publish(context),
+            Order::Mood(mood) => self.gateway.be(context, mood),
+            Order::Admits(admits) => self.gateway.admit(context, admits),
             Order::Password(password) => self.settings.password = password,
             Order::Heal => {
                 let back = !self.powered;
                 self.powered = true;
                 self.healed = true;
                 self.settings.rudeness = Rudeness::default();
+                self.gateway.heal();
                 self.settings.answer = Answer::After {
                     ring: Duration::from_secs(1),
                     talk: Some(Duration::from_secs(5)),
                 };
-                if back && self.registration.wanted {
-                    self.register(context, self.settings.expires, None);
+                if back && self.wanted {
+                    self.register_all(context, self.settings.expires);
                 }
                 for id in self.live_ids() {
                     let Some(session) = self.sessions.get(&id) else {
@@ -586,10 +602,8 @@ impl Actor for Phone {
         }
     }
 
-    fn closed(&mut self, context: &mut Context<'_>) {
-        if self.powered && self.registration.wanted && self.settings.stream {
-            self.retry_register(context);
-        }
+    fn closed(&mut self, context: &mut Context<'_>, lane: u8) {
+        self.lane_closed(context, lane);
     }
 
     fn unfinished(&self) -> Vec<String> {
@@ -610,7 +624,7 @@ impl Actor for Phone {
                 )
             })
             .collect();
-        if self.registration.open {
+        if self.registrations.iter().any(|r| r.open) {
             left.push(format!(
                 "{}: a REGISTER waits for its answer",
                 self.settings.name

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use super::order::Order;
 use super::phone::MARKER;
-use super::{Actor, Context, Deed, Packet, Reminder};
+use super::{Actor, Context, Deed, Packet, Reminder, Way};
 use crate::base::Duration;
 use crate::sim::wire::Text;
 
@@ -31,6 +31,7 @@ impl Scanner {
 
     fn probe(&mut self, context: &mut Context<'_>) {
         self.sent += 1;
+        context.reach("scanner probes");
         let methods = [
             "OPTIONS",
             "REGISTER",
@@ -82,8 +83,7 @@ impl Scanner {
         }
         context.deeds.push(Deed::Send {
             local: self.address,
-            remote: target,
-            stream: false,
+            way: Way::to(target, false),
             bytes,
         });
     }
@@ -119,7 +119,7 @@ impl Actor for Scanner {
         }
     }
 
-    fn closed(&mut self, _context: &mut Context<'_>) {}
+    fn closed(&mut self, _context: &mut Context<'_>, _lane: u8) {}
 
     fn unfinished(&self) -> Vec<String> {
         Vec::new()

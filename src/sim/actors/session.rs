@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use super::Way;
 use super::order::CallPlan;
 use crate::base::Duration;
 use crate::sim::wire::{self, Text};
@@ -23,8 +24,16 @@ pub(super) struct Unacked {
     pub bytes: Vec<u8>,
     pub interval: Duration,
     pub waited: Duration,
-    pub remote: SocketAddr,
-    pub stream: bool,
+    pub way: Way,
+}
+
+/// A reliable provisional response that waits for its PRACK (RFC 3262).
+pub(super) struct Unpracked {
+    pub rseq: u32,
+    pub bytes: Vec<u8>,
+    pub interval: Duration,
+    pub waited: Duration,
+    pub way: Way,
 }
 
 /// A call of one phone.
@@ -57,9 +66,62 @@ pub(super) struct Session {
     pub ack: Option<Vec<u8>>,
     pub unacked: Option<Unacked>,
     pub how: String,
+    /// The connection that it came over or goes over.
+    pub lane: u8,
+    /// Our reliable provisional.
+    pub unpracked: Option<Unpracked>,
+    /// The answer that went with our reliable provisional: nothing else is said in the 2xx.
+    pub early_answer: Option<String>,
+    /// RSeq of theirs that had its PRACK last, with the tag.
+    pub pracked: Option<(String, u32)>,
+    /// Our re-INVITE under way makes no offer: theirs comes in the 2xx.
+    pub asks_offer: bool,
+    /// The call that this one consults for.
+    pub consults_for: Option<u64>,
+    /// Said that it rings so often.
+    pub rings: u32,
 }
 
 impl Session {
+    /// A call of which nothing is known but these.
+    pub(super) fn new(id: u64, outgoing: bool, call_id: String, media: SocketAddr) -> Session {
+        Session {
+            id,
+            outgoing,
+            stage: Stage::Early,
+            call_id,
+            local: String::new(),
+            local_tag: String::new(),
+            remote: String::new(),
+            remote_tag: String::new(),
+            target: String::new(),
+            routes: Vec::new(),
+            cseq: 0,
+            remote_cseq: 0,
+            invite: Text::request("INVITE", "sip:none"),
+            invite_key: String::new(),
+            attempts: 0,
+            cancelled: false,
+            wants_cancel: false,
+            plan: CallPlan::default(),
+            talk: None,
+            media,
+            version: 0,
+            direction: "sendrecv",
+            pending_offer: None,
+            ack: None,
+            unacked: None,
+            how: String::new(),
+            lane: 0,
+            unpracked: None,
+            early_answer: None,
+            pracked: None,
+            asks_offer: false,
+            consults_for: None,
+            rings: 0,
+        }
+    }
+
     /// A request inside the dialog, with the next sequence number.
     pub(super) fn request(&mut self, method: &str, via: &str, contact: &str) -> Text {
         self.cseq += 1;

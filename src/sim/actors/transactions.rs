@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use super::{Context, Deed, Reminder};
+use super::{Context, Deed, Reminder, Way};
 use crate::base::Duration;
 use crate::sim::wire::Text;
 
@@ -15,18 +15,26 @@ const GIVE_UP: Duration = Duration::from_secs(32);
 /// What a request was for.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Purpose {
-    Register,
+    Register(u8),
     Invite(u64),
     ReInvite(u64),
     Bye(u64),
+    /// PRACK, CANCEL and whatever else nobody waits for.
     Cancel,
+    /// REFER of a call.
+    Refer(u64),
+    /// SUBSCRIBE, by its number.
+    Subscribe(u64),
+    /// PUBLISH.
+    Publish,
+    /// MESSAGE or OPTIONS to a user.
+    Page,
 }
 
 struct Client {
     request: Text,
     bytes: Vec<u8>,
-    remote: SocketAddr,
-    stream: bool,
+    way: Way,
     interval: Duration,
     provisional: bool,
     ack: Option<Vec<u8>>,
@@ -35,10 +43,11 @@ struct Client {
 }
 
 struct Server {
-    remote: SocketAddr,
-    stream: bool,
+    way: Way,
     last: Option<Vec<u8>>,
     repeat: Option<Duration>,
+    /// The request, when it is answered later.
+    kept: Option<Text>,
 }
 
 /// What a response means to its owner.
@@ -81,17 +90,10 @@ impl Transactions {
     }
 
     /// Sends bytes outside of any transaction.
-    pub(super) fn send(
-        &self,
-        context: &mut Context<'_>,
-        remote: SocketAddr,
-        stream: bool,
-        bytes: Vec<u8>,
-    ) {
+    pub(super) fn send(&self, context: &mut Context<'_>, way: Way, bytes: Vec<u8>) {
         context.deeds.push(Deed::Send {
             local: self.local,
-            remote,
-            stream,
+            way,
             bytes,
         });
     }
@@ -100,15 +102,14 @@ impl Transactions {
     pub(super) fn request(
         &mut self,
         context: &mut Context<'_>,
-        remote: SocketAddr,
-        stream: bool,
+        way: Way,
         request: Text,
         purpose: Purpose,
     ) {
         let key = key_of(&request);
         let bytes = request.to_bytes();
-        self.send(context, remote, stream, bytes.clone());
-        if !stream {
+        self.send(context, way, bytes.clone());
+        if !way.stream {
             context.remind(T1, Reminder::Resend(key.clone()));
         }
         context.remind(GIVE_UP, Reminder::GiveUp(key.clone()));
@@ -117,8 +118,7 @@ impl Transactions {
             Client {
                 request,
                 bytes,
-                remote,
-                stream,
+                way,
                 interval: T1,
                 provisional: false,
                 ack: None,
@@ -151,8 +151,7 @@ impl Transactions {
         };
         context.deeds.push(Deed::Send {
             local,
-            remote: client.remote,
-            stream: client.stream,
+            way: client.way,
             bytes: client.bytes.clone(),
         });
         context.remind(client.interval, Reminder::Resend(key.to_string()));
@@ -206,8 +205,7 @@ impl Transactions {
             });
             context.deeds.push(Deed::Send {
                 local,
-                remote: client.remote,
-                stream: client.stream,
+                way: client.way,
                 bytes: ack.clone(),
             });
         }
@@ -219,21 +217,15 @@ impl Transactions {
     }
 
     /// Takes a request; false when it is a repetition (answered again here) or the ACK of a refusal.
-    pub(super) fn is_new(
-        &mut self,
-        context: &mut Context<'_>,
-        request: &Text,
-        remote: SocketAddr,
-        stream: bool,
-    ) -> bool {
+    pub(super) fn is_new(&mut self, context: &mut Context<'_>, request: &Text, way: Way) -> bool {
         let key = key_of(request);
         let ack = request.method() == Some("ACK");
         if let Some(server) = self.server.get_mut(&key) {
             if ack {
                 server.repeat = None;
             } else if let Some(last) = server.last.clone() {
-                let (remote, stream) = (server.remote, server.stream);
-                self.send(context, remote, stream, last);
+                let way = server.way;
+                self.send(context, way, last);
             }
             return false;
         }
@@ -243,10 +235,10 @@ impl Transactions {
         self.server.insert(
             key.clone(),
             Server {
-                remote,
-                stream,
+                way,
                 last: None,
                 repeat: None,
+                kept: None,
             },
         );
         if request.method() != Some("INVITE") {
@@ -255,9 +247,21 @@ impl Transactions {
         true
     }
 
+    /// Keeps a request that will be answered later.
+    pub(super) fn keep(&mut self, key: &str, request: Text) {
+        if let Some(server) = self.server.get_mut(key) {
+            server.kept = Some(request);
+        }
+    }
+
+    /// A request that was kept.
+    pub(super) fn kept(&mut self, key: &str) -> Option<Text> {
+        self.server.get_mut(key)?.kept.take()
+    }
+
     /// Where a request came from.
-    pub(super) fn path_of(&self, key: &str) -> Option<(SocketAddr, bool)> {
-        self.server.get(key).map(|s| (s.remote, s.stream))
+    pub(super) fn path_of(&self, key: &str) -> Option<Way> {
+        self.server.get(key).map(|s| s.way)
     }
 
     /// Answers a request. Refusals of INVITE are repeated until their ACK comes.
@@ -271,13 +275,12 @@ impl Transactions {
         server.last = Some(bytes.clone());
         context.deeds.push(Deed::Send {
             local,
-            remote: server.remote,
-            stream: server.stream,
+            way: server.way,
             bytes,
         });
         if status >= 200 && response.about() == "INVITE" {
             context.remind(GIVE_UP, Reminder::GiveUp(key.to_string()));
-            if status >= 300 && !server.stream {
+            if status >= 300 && !server.way.stream {
                 server.repeat = Some(T1);
                 context.remind(T1, Reminder::ResendFinal(key.to_string()));
             }
@@ -296,8 +299,7 @@ impl Transactions {
         server.repeat = Some(interval);
         context.deeds.push(Deed::Send {
             local,
-            remote: server.remote,
-            stream: server.stream,
+            way: server.way,
             bytes: last,
         });
         context.remind(interval, Reminder::ResendFinal(key.to_string()));

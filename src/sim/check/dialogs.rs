@@ -26,7 +26,7 @@ fn wire(evidence: &Evidence<'_>) -> Vec<Wire> {
     let mut all = Vec::new();
     for (at, happening) in evidence.trace.entries() {
         let (sent, actor, bytes) = match happening {
-            Happening::Crash => {
+            Happening::Crash(_) => {
                 boot += 1;
                 continue;
             }
@@ -97,11 +97,44 @@ pub(super) fn sequence_numbers_rise(evidence: &Evidence<'_>) -> Verdict {
     Ok(())
 }
 
+/// INVITEs of the server whose connection closed before anything came back, with the time of that.
+fn failed_with_their_connection(evidence: &Evidence<'_>) -> BTreeMap<String, Instant> {
+    let mut open: BTreeMap<String, u64> = BTreeMap::new();
+    let mut failed: BTreeMap<String, Instant> = BTreeMap::new();
+    for (at, happening) in evidence.trace.entries() {
+        match happening {
+            Happening::NodeSent { path, bytes, .. } => {
+                if let (Some(id), Ok(text)) = (path.connection, Text::parse_strict(bytes))
+                    && text.method() == Some("INVITE")
+                {
+                    open.insert(text.branch().to_string(), id);
+                }
+            }
+            Happening::NodeReceived { bytes, .. } => {
+                if let Ok(text) = Text::parse_strict(bytes)
+                    && text.about() == "INVITE"
+                {
+                    open.remove(text.branch());
+                }
+            }
+            Happening::Closed(id) => {
+                let lost = open.iter().filter(|(_, own)| *own == id);
+                failed.extend(lost.map(|(branch, _)| (branch.clone(), *at)));
+                open.retain(|_, own| own != id);
+            }
+            _ => {}
+        }
+    }
+    failed
+}
+
 /// Each final response to an INVITE of the server is acknowledged: a refusal in its transaction, a 2xx in its dialog.
 pub(super) fn finals_are_acknowledged(evidence: &Evidence<'_>) -> Verdict {
     let messages = wire(evidence);
     let boots = u32::try_from(evidence.crashes().len()).unwrap_or(u32::MAX);
     let mut invites: BTreeMap<String, u32> = BTreeMap::new();
+    // Nothing had come back when the connection closed: the transaction has failed (RFC 3261 §17.1.4).
+    let failed = failed_with_their_connection(evidence);
     // When a branch last heard or said something that keeps its transaction alive: the INVITE, a provisional, the CANCEL.
     let mut given_up: BTreeMap<String, Instant> = BTreeMap::new();
     // A BYE that crosses the answer to a re-INVITE ends the wait for the ACK too.
@@ -119,7 +152,10 @@ pub(super) fn finals_are_acknowledged(evidence: &Evidence<'_>) -> Verdict {
                 again.insert(branch);
             }
             (true, Some("INVITE"), _) => {
-                given_up.entry(branch).or_insert(message.at + TIMER_B);
+                let end = failed.get(&branch).copied();
+                given_up
+                    .entry(branch)
+                    .or_insert(end.unwrap_or(message.at + TIMER_B));
             }
             (false, None, Some(101..=199)) if text.about() == "INVITE" => {
                 if let Some(at) = given_up.get_mut(&branch).filter(|at| message.at < **at) {
@@ -132,11 +168,15 @@ pub(super) fn finals_are_acknowledged(evidence: &Evidence<'_>) -> Verdict {
             _ => {}
         }
     }
+    let mut numbers: BTreeMap<String, u32> = BTreeMap::new();
     let mut acks: BTreeSet<(String, u32, String)> = BTreeSet::new();
     let mut ack_branches: BTreeSet<String> = BTreeSet::new();
     for message in messages.iter().filter(|m| m.sent) {
         match message.text.method() {
             Some("INVITE") => {
+                numbers
+                    .entry(message.text.branch().to_string())
+                    .or_insert(number(&message.text));
                 invites
                     .entry(message.text.branch().to_string())
                     .or_insert(message.boot);
@@ -157,6 +197,9 @@ pub(super) fn finals_are_acknowledged(evidence: &Evidence<'_>) -> Verdict {
         let (Some(status), "INVITE") = (text.status(), text.about().as_str()) else {
             continue;
         };
+        if numbers.get(text.branch()) != Some(&number(text)) {
+            continue; // a CSeq that nobody sent
+        }
         // A server that died and came back knows nothing of the INVITEs of its former life.
         if status < 200 || invites.get(text.branch()) != Some(&boots) {
             continue;
@@ -190,11 +233,10 @@ pub(super) fn finals_are_acknowledged(evidence: &Evidence<'_>) -> Verdict {
     Ok(())
 }
 
-/// CANCEL leaves only after a provisional response and before the final one (RFC 3261 §9.1).
+/// CANCEL leaves only after a provisional response and before the final one, repetitions too (RFC 3261 §9.1).
 pub(super) fn cancel_only_when_allowed(evidence: &Evidence<'_>) -> Verdict {
     let mut provisional: BTreeSet<String> = BTreeSet::new();
     let mut ended: BTreeMap<String, Instant> = BTreeMap::new();
-    let mut cancelled: BTreeSet<String> = BTreeSet::new();
     for message in wire(evidence) {
         let branch = message.text.branch().to_string();
         match (message.sent, message.text.method(), message.text.status()) {
@@ -212,7 +254,7 @@ pub(super) fn cancel_only_when_allowed(evidence: &Evidence<'_>) -> Verdict {
                 }
                 // What came in the same batch was not read yet.
                 let known = ended.get(&branch).is_some_and(|at| *at < message.at);
-                if cancelled.insert(branch) && known {
+                if known {
                     let sentence = "a CANCEL left after the final response had come";
                     return Err((Some(message.at), sentence.into()));
                 }
@@ -226,7 +268,8 @@ pub(super) fn cancel_only_when_allowed(evidence: &Evidence<'_>) -> Verdict {
 /// BYE and re-INVITE leave only in dialogs that a 2xx has made, and nothing but BYE after a BYE of either side.
 pub(super) fn bye_only_in_dialogs(evidence: &Evidence<'_>) -> Verdict {
     let mut made: BTreeSet<(String, String)> = BTreeSet::new();
-    let mut over: BTreeSet<(String, String)> = BTreeSet::new();
+    // Who hangs up is one branch of a fork: the peer's tag counts.
+    let mut over: BTreeSet<(String, String, String)> = BTreeSet::new();
     let mut known: BTreeSet<String> = BTreeSet::new();
     for message in wire(evidence) {
         let text = &message.text;
@@ -237,12 +280,18 @@ pub(super) fn bye_only_in_dialogs(evidence: &Evidence<'_>) -> Verdict {
             (true, false) | (false, true) => text.to_tag(),
         };
         let dialog = (text.call_id().to_string(), ours.to_string());
+        let theirs = if ours == text.from_tag() {
+            text.to_tag()
+        } else {
+            text.from_tag()
+        };
+        let branch = (dialog.0.clone(), dialog.1.clone(), theirs.to_string());
         match (text.method(), text.status()) {
             (None, Some(status)) if about == "INVITE" && (200..300).contains(&status) => {
                 made.insert(dialog);
             }
             (Some("BYE"), _) if !message.sent => {
-                over.insert(dialog);
+                over.insert(branch);
             }
             (Some(method), _) if message.sent && !text.to_tag().is_empty() => {
                 let key = format!("{}/{method}", text.branch());
@@ -253,12 +302,13 @@ pub(super) fn bye_only_in_dialogs(evidence: &Evidence<'_>) -> Verdict {
                     let sentence = format!("`{}` left outside of any confirmed dialog", text.start);
                     return Err((Some(message.at), sentence));
                 }
-                if over.contains(&dialog) && method != "BYE" {
+                // the subscription of a REFER outlives its call (RFC 5057 §4.2)
+                if over.contains(&branch) && !matches!(method, "BYE" | "NOTIFY") {
                     let sentence = format!("`{}` left in a dialog that had ended", text.start);
                     return Err((Some(message.at), sentence));
                 }
                 if method == "BYE" {
-                    over.insert(dialog);
+                    over.insert(branch);
                 }
             }
             _ => {}

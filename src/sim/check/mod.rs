@@ -10,13 +10,19 @@ use super::world::World;
 use crate::base::{Duration, Instant};
 
 mod dialogs;
+mod events;
+#[cfg(test)]
+mod flow_tests;
+mod flows;
 mod marks;
+mod probes;
 mod queues;
 mod records;
 mod registrations;
 #[cfg(test)]
 mod tests;
 mod transactions;
+mod trunks;
 
 /// What a checker may know.
 pub struct Evidence<'a> {
@@ -28,8 +34,19 @@ pub struct Evidence<'a> {
     pub names: Vec<String>,
     /// Which peers write what no peer should.
     pub hostile: Vec<bool>,
+    /// What the house's files promise.
+    pub rules: &'a Rules,
+}
+
+/// What the house's files promise.
+#[derive(Clone, Debug, Default)]
+pub struct Rules {
     /// Wrap-up of each queue.
-    pub wrap_up: &'a BTreeMap<String, Duration>,
+    pub wrap_up: BTreeMap<String, Duration>,
+    /// Most calls at a time with the carrier.
+    pub max_channels: Option<u32>,
+    /// Most new calls a second to the carrier.
+    pub max_cps: Option<u32>,
 }
 
 impl Evidence<'_> {
@@ -50,7 +67,7 @@ impl Evidence<'_> {
         self.trace
             .entries()
             .iter()
-            .filter(|(_, h)| matches!(h, Happening::Crash))
+            .filter(|(_, h)| matches!(h, Happening::Crash(_)))
             .map(|(at, _)| *at)
             .collect()
     }
@@ -84,7 +101,7 @@ impl std::fmt::Display for Broken {
 type Verdict = Result<(), (Option<Instant>, String)>;
 type Checker = fn(&Evidence<'_>) -> Verdict;
 
-const CHECKERS: [(&str, Checker); 14] = [
+const CHECKERS: [(&str, Checker); 22] = [
     ("foreign marks", marks::nothing_foreign_leaves),
     ("own faults", marks::no_fault_is_logged),
     ("one final response", transactions::one_final_response),
@@ -111,10 +128,18 @@ const CHECKERS: [(&str, Checker); 14] = [
         "registrations survive",
         registrations::acknowledged_ones_survive,
     ),
+    ("flows", flows::calls_go_where_the_phone_is),
+    ("calls a second", trunks::calls_a_second),
+    ("channels", trunks::channels),
+    ("rising versions", events::versions_rise),
+    ("subscribers told", events::subscribers_are_told),
+    ("lamps", events::lamps_go_out),
+    ("transferors told", events::transferors_are_told),
+    ("probes", probes::calls_come_through),
 ];
 
 /// Runs every checker, then looks at what is left of the world.
-pub fn all(world: &mut World, wrap_up: &BTreeMap<String, Duration>) -> Result<(), Broken> {
+pub fn all(world: &mut World, rules: &Rules) -> Result<(), Broken> {
     let broken = |checker, at, sentence| Broken {
         checker,
         at,
@@ -128,7 +153,7 @@ pub fn all(world: &mut World, wrap_up: &BTreeMap<String, Duration>) -> Result<()
         journal: world.journal(),
         names: world.names(),
         hostile: world.hostile(),
-        wrap_up,
+        rules,
     };
     for (checker, check) in CHECKERS {
         check(&evidence).map_err(|(at, sentence)| broken(checker, at, sentence))?;

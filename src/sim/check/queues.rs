@@ -66,7 +66,7 @@ pub(super) fn offers_are_legal(evidence: &Evidence<'_>) -> Verdict {
     let mut item_offers: BTreeMap<String, usize> = BTreeMap::new();
     let mut winners: BTreeMap<String, String> = BTreeMap::new();
     for (at, happening) in evidence.trace.entries() {
-        if matches!(happening, Happening::Crash) {
+        if matches!(happening, Happening::Crash(_)) {
             // Offers and talks die with the process; wrap-ups do not.
             alerting.clear();
             talking.clear();
@@ -133,7 +133,7 @@ pub(super) fn offers_are_legal(evidence: &Evidence<'_>) -> Verdict {
             }
             "segment-ended" => {
                 talking.remove(&agent);
-                if let Some(length) = evidence.wrap_up.get(queue) {
+                if let Some(length) = evidence.rules.wrap_up.get(queue) {
                     wrap.insert(agent, (*at, *length));
                 }
             }

@@ -38,17 +38,27 @@ pub(super) fn one_record_for_each_call(evidence: &Evidence<'_>) -> Verdict {
     }
     let mut legs: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (id, call) in &closed {
+        if call["ended_by"]["how"] == "transfer" || call["ended_by"] == "transfer" {
+            continue; // its parties went on in another call, which has them too
+        }
         for leg in call["legs"].as_array().into_iter().flatten() {
             let call_id = leg["call_id"].as_str().unwrap_or("").to_string();
             legs.entry(call_id).or_default().push(id.clone());
         }
     }
+    let moved: BTreeSet<String> = closed
+        .values()
+        .flat_map(|call| call["legs"].as_array().into_iter().flatten())
+        .filter_map(|leg| leg["call_id"].as_str().map(str::to_string))
+        .collect();
     // A record that was closed after a death may have lost the legs that came after it was opened.
     let recovered = closed.values().filter(|c| c["recovered"] == true).count();
     let mut missing = 0;
     for (at, call_id) in answered(evidence) {
         match legs.get(&call_id).map(Vec::len) {
-            None if missing < recovered => missing += 1,
+            // two, when one of them had fetched the other
+            None if missing < 2 * recovered => missing += 1,
+            None if moved.contains(&call_id) => {}
             None => {
                 let sentence = format!("the answered call with Call-ID {call_id} is in no record");
                 return Err((Some(at), sentence));
@@ -87,6 +97,7 @@ pub(super) fn durations_are_true(evidence: &Evidence<'_>) -> Verdict {
     let mut spans: BTreeMap<String, (Instant, Option<Instant>)> = BTreeMap::new();
     let mut answered_by: BTreeMap<String, u32> = BTreeMap::new();
     let mut acks: BTreeMap<(String, u32), Instant> = BTreeMap::new();
+    let mut byes: BTreeMap<String, Instant> = BTreeMap::new();
     for (at, happening) in evidence.trace.entries() {
         let (bytes, sent) = match happening {
             Happening::NodeSent { bytes, .. } => (bytes, true),
@@ -106,11 +117,15 @@ pub(super) fn durations_are_true(evidence: &Evidence<'_>) -> Verdict {
             spans.entry(call_id).or_insert((*at, None));
         } else if text.method() == Some("ACK") {
             acks.entry((call_id, number)).or_insert(*at);
-        } else if text.method() == Some("BYE")
-            && let Some((_, end)) = spans.get_mut(&call_id)
-            && is_true_bye(&text)
-        {
-            end.get_or_insert(*at);
+        } else if text.about() == "BYE" {
+            let came = *byes.entry(text.branch().to_string()).or_insert(*at);
+            // ours, or theirs when it was taken: those with a wrong tag, or out of order, end nothing
+            if sent
+                && text.status().is_none_or(|s| s < 300)
+                && let Some((_, end)) = spans.get_mut(&call_id)
+            {
+                end.get_or_insert(came);
+            }
         }
     }
     for line in evidence.journal {
@@ -127,6 +142,10 @@ pub(super) fn durations_are_true(evidence: &Evidence<'_>) -> Verdict {
         let (Some(caller), false) = (caller, call["recovered"] == true) else {
             continue;
         };
+        // A call that was transferred or fetched goes on with others.
+        if call["transfers"].as_array().is_some_and(|t| !t.is_empty()) {
+            continue;
+        }
         let Some((from, Some(until))) = spans.get(caller) else {
             continue;
         };
@@ -148,9 +167,4 @@ pub(super) fn durations_are_true(evidence: &Evidence<'_>) -> Verdict {
         }
     }
     Ok(())
-}
-
-/// Rude phones send a BYE with a wrong tag first, which ends nothing.
-fn is_true_bye(bye: &Text) -> bool {
-    bye.to_tag() != "wrong"
 }

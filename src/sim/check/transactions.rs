@@ -39,7 +39,7 @@ fn fold(evidence: &Evidence<'_>) -> Result<BTreeMap<Key, Seen>, (Option<Instant>
     let mut seen: BTreeMap<Key, Seen> = BTreeMap::new();
     for (at, happening) in evidence.trace.entries() {
         match happening {
-            Happening::Crash => boot += 1,
+            Happening::Crash(_) => boot += 1,
             Happening::NodeReceived { actor, bytes, path } => {
                 let Ok(text) = Text::parse_strict(bytes) else {
                     continue;

@@ -1,7 +1,7 @@
 //! The virtual world: one clock, one heap of events in total order, one seed. Peers and a server talk through a simulated network.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -11,12 +11,16 @@ use serde_json::Value;
 use crate::base::{Duration, Entropy, Instant, Now, WallTime};
 use crate::sim::actors::{Actor, Context, Deed, Order, Packet, Reminder};
 use crate::sim::media::{MediaPlane, MediaReport, MediaTimer};
+use crate::sim::nat::Nat;
 use crate::sim::network::Link;
 use crate::sim::node::{Node, NodeInput, NodeMaker, Path};
 use crate::sim::trace::{Happening, Trace};
 
+mod faults;
 mod server;
 mod wires;
+
+pub use faults::Resolver;
 
 #[cfg(test)]
 mod tests;
@@ -42,6 +46,10 @@ enum Event {
     ToActor {
         actor: usize,
         packet: Packet,
+        /// Over this connection, which must still be open.
+        connection: Option<u64>,
+        /// To this public port of its NAT.
+        through: Option<u16>,
     },
     Remind {
         actor: usize,
@@ -53,6 +61,11 @@ enum Event {
     },
     ActorClosed {
         actor: usize,
+        lane: u8,
+    },
+    NodeClosed {
+        id: u64,
+        path: Path,
     },
     Media {
         life: u32,
@@ -79,8 +92,17 @@ enum Event {
     HealNetwork,
     Rebind {
         actor: usize,
-        public: SocketAddr,
     },
+    Resolver(Resolver),
+    Answer {
+        life: u32,
+        answer: NodeInput,
+    },
+    Reload {
+        files: Vec<(String, String)>,
+        valid: bool,
+    },
+    Load(u8),
     StepClock {
         forward: bool,
         by: Duration,
@@ -122,6 +144,9 @@ struct Peer {
 
 struct Connection {
     actor: usize,
+    lane: u8,
+    /// Nothing passes any more, and nobody knows.
+    half_open: bool,
     peer: SocketAddr,
     server: SocketAddr,
     to_node: Instant,
@@ -137,8 +162,11 @@ pub struct World {
     entropy: Entropy,
     peers: Vec<Peer>,
     owners: BTreeMap<SocketAddr, usize>,
-    /// What the world sees of addresses behind a NAT.
-    public: BTreeMap<SocketAddr, SocketAddr>,
+    /// NATs, by the peer behind them.
+    nats: BTreeMap<usize, Nat>,
+    /// What name service is like.
+    resolver: Resolver,
+    names: BTreeMap<String, Vec<SocketAddr>>,
     server_addresses: Vec<SocketAddr>,
     maker: NodeMaker,
     node: Option<Box<dyn Node>>,
@@ -149,6 +177,8 @@ pub struct World {
     /// While the journal refuses: whether the server knows, and the records that are kept in memory until it can be written.
     refusing: Option<(bool, Vec<Arc<str>>)>,
     connections: BTreeMap<u64, Connection>,
+    /// Connections that were reset: what was under way on them is lost.
+    reset: BTreeSet<u64>,
     next_connection: u64,
     media: MediaPlane,
     trace: Trace,
@@ -167,7 +197,9 @@ impl World {
             entropy: Entropy::from_number(seed),
             peers: Vec::new(),
             owners: BTreeMap::new(),
-            public: BTreeMap::new(),
+            nats: BTreeMap::new(),
+            resolver: Resolver::default(),
+            names: BTreeMap::new(),
             server_addresses,
             maker,
             node: None,
@@ -177,6 +209,7 @@ impl World {
             journal: Vec::new(),
             refusing: None,
             connections: BTreeMap::new(),
+            reset: BTreeSet::new(),
             next_connection: 1,
             media: MediaPlane::default(),
             trace: Trace::new(),
@@ -200,30 +233,6 @@ impl World {
         number
     }
 
-    /// Puts a peer behind a NAT: its datagrams come from `public`, and only what is sent there reaches it.
-    pub fn behind_nat(&mut self, actor: usize, public: SocketAddr) {
-        let Some(peer) = self.peers.get(actor) else {
-            return;
-        };
-        for private in peer.actor.addresses() {
-            self.owners.remove(&private);
-            if let Some(before) = self.public.insert(private, public) {
-                self.owners.remove(&before);
-            }
-        }
-        self.owners.insert(public, actor);
-    }
-
-    /// The NAT in front of a peer forgets its binding `after` this instant: the next datagram comes from elsewhere.
-    pub fn rebind_after(&mut self, after: Duration, actor: usize, public: SocketAddr) {
-        self.push(self.now + after, Event::Rebind { actor, public });
-    }
-
-    /// The wall clock steps `after` this instant; the monotonic clock does not.
-    pub fn step_clock_after(&mut self, after: Duration, forward: bool, by: Duration) {
-        self.push(self.now + after, Event::StepClock { forward, by });
-    }
-
     /// Starts the server with an empty journal.
     pub fn boot(&mut self) {
         let now = self.now();
@@ -245,23 +254,6 @@ impl World {
     /// Kills the server `after` this instant; it comes back `down` later.
     pub fn crash_after(&mut self, after: Duration, point: CrashPoint, down: Duration) {
         self.push(self.now + after, Event::Crash { point, down });
-    }
-
-    /// The journal cannot be written from `after` this instant, for `length`.
-    pub fn refuse_journal_after(&mut self, after: Duration, length: Duration) {
-        self.push(self.now + after, Event::JournalRefuses { length });
-    }
-
-    /// Cuts a peer off `after` this instant for `length`.
-    pub fn partition_after(&mut self, after: Duration, actor: usize, length: Duration) {
-        let from = self.now + after;
-        self.push(
-            from,
-            Event::Partition {
-                actor,
-                until: from + length,
-            },
-        );
     }
 
     /// Trouble ends `after` this instant: links become perfect and every peer is told to behave and to hang up.
@@ -369,6 +361,9 @@ impl World {
                 if self.node.is_none() {
                     return; // datagrams to a dead process are lost
                 }
+                if path.connection.is_some_and(|id| self.reset.contains(&id)) {
+                    return;
+                }
                 self.trace.push(
                     self.now,
                     Happening::NodeReceived {
@@ -379,12 +374,20 @@ impl World {
                 );
                 self.node_batch(NodeInput::Received { path, bytes });
             }
-            Event::ToActor { actor, packet } => {
+            Event::ToActor {
+                actor,
+                packet,
+                connection,
+                through,
+            } => {
+                if !self.passes(actor, connection, through) {
+                    return;
+                }
                 self.trace.push(
                     self.now,
                     Happening::PeerReceived {
                         actor,
-                        from: packet.from,
+                        from: packet.way.remote,
                         bytes: packet.bytes.clone(),
                     },
                 );
@@ -402,7 +405,13 @@ impl World {
                 }
                 self.with_actor(actor, |a, c| a.order(c, order));
             }
-            Event::ActorClosed { actor } => self.with_actor(actor, |a, c| a.closed(c)),
+            Event::ActorClosed { actor, lane } => self.with_actor(actor, |a, c| a.closed(c, lane)),
+            Event::NodeClosed { id, path } => {
+                if self.node.is_some() {
+                    self.trace.push(self.now, Happening::Closed(id));
+                    self.node_batch(NodeInput::Closed { path });
+                }
+            }
             Event::Media { life, timer } => {
                 if life == self.boots {
                     let mut later = Vec::new();
@@ -425,7 +434,7 @@ impl World {
             Event::Crash { point, down } => {
                 if self.node.is_some() && self.doomed.is_none() {
                     match point {
-                        CrashPoint::Between => self.crash(down),
+                        CrashPoint::Between => self.crash(point, down),
                         _ => self.doomed = Some((point, down)),
                     }
                 }
@@ -444,41 +453,26 @@ impl World {
                 let link = &mut self.peers[actor].link;
                 link.down_until = link.down_until.max(until);
             }
-            Event::Rebind { actor, public } => {
-                let name = self.peers[actor].actor.name().to_string();
+            Event::Rebind { actor } => self.rebind(actor),
+            Event::Resolver(resolver) => self.resolver_is(resolver),
+            Event::Answer { life, answer } => {
+                if life == self.boots {
+                    self.node_batch(answer);
+                }
+            }
+            Event::Reload { files, valid } => self.reload(files, valid),
+            Event::Load(level) => {
                 self.trace
-                    .push(self.now, Happening::Note(format!("{name}'s NAT forgets")));
-                self.behind_nat(actor, public);
+                    .push(self.now, Happening::Note(format!("load level {level}")));
+                self.node_batch(NodeInput::Load { level });
             }
-            Event::JournalRefuses { length } => {
-                if self.refusing.is_none() {
-                    self.trace.push(self.now, Happening::JournalRefuses(true));
-                    self.refusing = Some((false, Vec::new()));
-                    self.push(self.now + length, Event::JournalWrites);
-                }
-            }
-            Event::JournalWrites => {
-                if let Some((told, unwritten)) = self.refusing.take() {
-                    self.trace.push(self.now, Happening::JournalRefuses(false));
-                    self.journal.extend(unwritten);
-                    if told {
-                        self.batch(vec![NodeInput::StoreHealth { ok: true }]);
-                    }
-                }
-            }
-            Event::StepClock { forward, by } => {
-                let text = format!(
-                    "the wall clock steps {} s {}",
-                    by.as_secs(),
-                    if forward { "forward" } else { "back" }
-                );
-                self.trace.push(self.now, Happening::Note(text));
-                let micros = i64::try_from(by.as_micros()).unwrap_or(0);
-                let signed = if forward { micros } else { -micros };
-                self.wall = WallTime::from_micros(self.wall.as_micros() + signed);
-            }
+            Event::JournalRefuses { length } => self.journal_refuses(length),
+            Event::JournalWrites => self.journal_writes(),
+            Event::StepClock { forward, by } => self.step_clock(forward, by),
             Event::HealNetwork => {
                 self.trace.push(self.now, Happening::Healing);
+                self.resolver_is(Resolver::Works);
+                self.node_batch(NodeInput::Load { level: 0 });
                 for number in 0..self.peers.len() {
                     let link = &mut self.peers[number].link;
                     *link = Link::perfect(link.latency_min);
@@ -520,27 +514,15 @@ impl World {
 
     fn deed(&mut self, actor: usize, deed: Deed) {
         match deed {
-            Deed::Send {
-                local,
-                remote,
-                stream,
-                bytes,
-            } => self.actor_sends(actor, local, remote, stream, Bytes::from(bytes)),
+            Deed::Send { local, way, bytes } => {
+                self.actor_sends(actor, local, way, Bytes::from(bytes));
+            }
             Deed::Remind { after, reminder } => {
                 self.push(self.now + after, Event::Remind { actor, reminder })
             }
-            Deed::Reset => {
-                let own: Vec<u64> = self
-                    .connections
-                    .iter()
-                    .filter(|(_, c)| c.actor == actor)
-                    .map(|(id, _)| *id)
-                    .collect();
-                for id in own {
-                    self.close(id, true);
-                }
-                self.push(self.now, Event::ActorClosed { actor });
-            }
+            Deed::Close { lane, abrupt } => self.close_own(actor, lane, abrupt),
+            Deed::HalfOpen => self.half_open(actor),
+            Deed::Reach(situation) => self.reached(situation),
             Deed::Speak(address) => self.media.speak(address),
             Deed::Mute(address) => self.media.mute(address),
             Deed::Press(address, digit) => {

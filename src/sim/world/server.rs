@@ -49,19 +49,19 @@ impl World {
             groups.push(fx);
         }
         let deadline = node.next_deadline();
-        if let Some((CrashPoint::BeforeWrite, down)) = self.doomed {
-            self.crash(down);
+        if let Some((point @ CrashPoint::BeforeWrite, down)) = self.doomed {
+            self.crash(point, down);
             return;
         }
         let began_to_refuse = self.write(&mut groups);
-        if let Some((_, down)) = self.doomed {
+        if let Some((point, down)) = self.doomed {
             // What is written has happened, even if nobody was told.
             for effect in groups.into_iter().flatten() {
                 if let NodeEffect::Event(_) = effect {
                     self.effect(effect);
                 }
             }
-            self.crash(down);
+            self.crash(point, down);
             return;
         }
         for effect in groups.into_iter().flatten() {
@@ -111,7 +111,25 @@ impl World {
     pub(super) fn effect(&mut self, effect: NodeEffect) {
         match effect {
             NodeEffect::Send { path, bytes } => self.node_sends(path, bytes),
-            NodeEffect::Close { connection } => self.close(connection, false),
+            NodeEffect::Close { connection } => {
+                if let Some(open) = self.connections.get(&connection) {
+                    let path = crate::sim::node::Path {
+                        stream: true,
+                        local: open.server,
+                        remote: open.peer,
+                        connection: Some(connection),
+                    };
+                    // the process is told of its own close, as the shell tells it
+                    self.push(
+                        self.now,
+                        Event::NodeClosed {
+                            id: connection,
+                            path,
+                        },
+                    );
+                }
+                self.close(connection, false, false);
+            }
             NodeEffect::Media(order) => {
                 self.trace
                     .push(self.now, Happening::MediaOrder(order.clone()));
@@ -119,6 +137,7 @@ impl World {
                 self.media.order(&order, &mut later);
                 self.media_later(later);
             }
+            NodeEffect::Resolve { query, name } => self.resolve(query, &name),
             NodeEffect::Journal(_) => {}
             NodeEffect::Event(value) => self.trace.push(self.now, Happening::Event(value)),
             NodeEffect::Reply { id, reply } => {
@@ -137,14 +156,19 @@ impl World {
         }
     }
 
-    pub(super) fn crash(&mut self, down: Duration) {
-        self.trace.push(self.now, Happening::Crash);
+    pub(super) fn crash(&mut self, point: CrashPoint, down: Duration) {
+        self.trace.push(self.now, Happening::Crash(point));
         self.node = None;
         self.doomed = None;
         self.armed = None;
         self.media.crash();
+        if let Some((told, unwritten)) = &mut self.refusing {
+            // what was kept in memory is gone, and the next life does not know yet
+            unwritten.clear();
+            *told = false;
+        }
         for connection in self.connections.keys().copied().collect::<Vec<_>>() {
-            self.close(connection, false);
+            self.close(connection, false, false);
         }
         self.push(self.now + down, Event::Restart);
     }

@@ -216,6 +216,23 @@ fn cancel_is_itself_retransmitted() {
 }
 
 #[test]
+fn cancel_is_not_repeated_once_the_invite_has_its_final_response() {
+    for status in [200, 486] {
+        let (mut bench, key) = calling(udp());
+        bench.receive(udp(), &invite_response(180, "c1"));
+        bench.layer.cancel(bench.now, key, None, &mut bench.out);
+        bench.acts();
+        bench.receive(udp(), &invite_response(status, "c1"));
+        bench.acts();
+        // its own answer may still come, and is nobody's
+        bench.receive(udp(), &their_response(481, "c1", "CANCEL", BRANCH));
+        assert!(bench.acts().is_empty(), "the answer is absorbed");
+        assert!(bench.wait(secs(60)).is_empty(), "nothing is repeated");
+        bench.assert_empty();
+    }
+}
+
+#[test]
 fn e_doubles_up_to_t2_and_f_gives_up() {
     let mut bench = Bench::new();
     bench.send(udp(), our_request(Method::Options, BRANCH));
