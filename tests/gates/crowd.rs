@@ -78,11 +78,18 @@ impl Crowd {
     /// Users whose registration was acknowledged since [`Crowd::forget`].
     pub fn acknowledged(&self) -> impl Iterator<Item = String> + '_ {
         let phones = self.phones.iter().enumerate();
-        phones.filter(|(_, phone)| phone.bound).map(|(n, _)| crowd_user(n))
+        phones
+            .filter(|(_, phone)| phone.bound)
+            .map(|(n, _)| crowd_user(n))
     }
 
     /// Lets `rate` phones a second begin, and goes on until all are registered, the time is over, or `enough` says so.
-    pub fn register(&mut self, rate: f64, limit: Duration, enough: impl Fn(&Figures) -> bool) -> Figures {
+    pub fn register(
+        &mut self,
+        rate: f64,
+        limit: Duration,
+        enough: impl Fn(&Figures) -> bool,
+    ) -> Figures {
         let begin = Instant::now();
         let mut figures = Figures::default();
         let mut due: BinaryHeap<Reverse<(Instant, usize, u32)>> = (0..self.phones.len())
@@ -176,7 +183,12 @@ impl Crowd {
     }
 
     /// Takes an answer. Gives when the phone has something to say again.
-    fn hear(&mut self, text: &str, figures: &mut Figures, begin: Instant) -> Option<(Instant, usize)> {
+    fn hear(
+        &mut self,
+        text: &str,
+        figures: &mut Figures,
+        begin: Instant,
+    ) -> Option<(Instant, usize)> {
         let number: usize = field(text, "Call-ID")?
             .strip_prefix("crowd-")?
             .split('@')

@@ -29,7 +29,9 @@ fn flood(change: impl FnOnce(&mut Lab), method: &str, time: Duration) -> Watch {
     let mut answers = bob.sipp("answer").set("ring_ms", 20).calls(calls);
     answers = answers.timeout(time + seconds(60.0));
     let mut answers = answers.start();
-    let mut talks = ann.calls(&ground.server, "call", "1002").set("talk_ms", 200);
+    let mut talks = ann
+        .calls(&ground.server, "call", "1002")
+        .set("talk_ms", 200);
     talks = talks.calls(calls).rate(5).timeout(time + seconds(60.0));
     let socket = UdpSocket::bind((address(), 5060)).expect("an address of its own");
     let message = Maker::new(socket.local_addr().expect("bound"), "UDP").request(method);
@@ -38,7 +40,8 @@ fn flood(change: impl FnOnce(&mut Lab), method: &str, time: Duration) -> Watch {
     let mut crowd = Crowd::new(to, PHONES, 2);
     let (begin, mut sent, mut most) = (Instant::now(), 0u64, 0);
     let figures = std::thread::scope(|scope| {
-        let phones = scope.spawn(|| crowd.register(PHONES as f64 / time.as_secs_f64() * 1.5, time, |_| false));
+        let phones = scope
+            .spawn(|| crowd.register(PHONES as f64 / time.as_secs_f64() * 1.5, time, |_| false));
         let mut looked = begin;
         while begin.elapsed() < time {
             for _ in 0..100 {
@@ -54,18 +57,41 @@ fn flood(change: impl FnOnce(&mut Lab), method: &str, time: Duration) -> Watch {
     let rate = (sent as f64 / begin.elapsed().as_secs_f64()) as u64;
     let watch = bystander.end();
     assert_well(&mut ground.server, "a flood");
-    let dropped = metric(&ground.server, r#"strowger_guard_dropped_total{reason="over-rate"} "#);
+    let dropped = metric(
+        &ground.server,
+        r#"strowger_guard_dropped_total{reason="over-rate"} "#,
+    );
     let grown = most.saturating_sub(before);
     let what = |what: &str| format!("{method} flood of one source, {rate} a second: {what}");
-    row("T-FLOOD-1", &what("a bystander's OPTIONS within 500 ms"), watch.words(), "99.9 %");
-    row("T-FLOOD-1", &what("phones of others registered"), format!("{} of {PHONES}", figures.bound), "all");
-    row("T-FLOOD-1", &what("growth of memory"), format!("{:.1} MB", grown as f64 / 1e6), "64 MB");
+    row(
+        "T-FLOOD-1",
+        &what("a bystander's OPTIONS within 500 ms"),
+        watch.words(),
+        "99.9 %",
+    );
+    row(
+        "T-FLOOD-1",
+        &what("phones of others registered"),
+        format!("{} of {PHONES}", figures.bound),
+        "all",
+    );
+    row(
+        "T-FLOOD-1",
+        &what("growth of memory"),
+        format!("{:.1} MB", grown as f64 / 1e6),
+        "64 MB",
+    );
     assert!(dropped > 0);
     assert_eq!(figures.bound, PHONES);
     assert!(grown < 64 << 20, "{grown}");
     talks.succeed();
     answers.succeed();
-    row("T-FLOOD-1", &what("calls of registered phones that went as they should"), format!("{calls} of {calls}"), "99.9 %");
+    row(
+        "T-FLOOD-1",
+        &what("calls of registered phones that went as they should"),
+        format!("{calls} of {calls}"),
+        "99.9 %",
+    );
     pause(Duration::from_millis(10));
     watch
 }

@@ -39,7 +39,9 @@ fn crafted(ground: &Ground, hand: &mut Hand) -> Vec<String> {
         format!("Diversion: <sip:1001@{DOMAIN}>;reason=unconditional\r\n"),
         format!("Referred-By: <sip:1001@{DOMAIN}>\r\nRefer-To: <sip:{OUTSIDE}@{DOMAIN}>\r\n"),
         "Replaces: 1;from-tag=2;to-tag=3\r\n".to_owned(),
-        format!("Authorization: Digest username=\"{TRUNK_USER}\", realm=\"{DOMAIN}\", nonce=\"a\", uri=\"sip:x\", response=\"0123456789abcdef0123456789abcdef\"\r\n"),
+        format!(
+            "Authorization: Digest username=\"{TRUNK_USER}\", realm=\"{DOMAIN}\", nonce=\"a\", uri=\"sip:x\", response=\"0123456789abcdef0123456789abcdef\"\r\n"
+        ),
         format!("History-Info: <sip:1001@{DOMAIN}>;index=1\r\nRecord-Route: <sip:{own};lr>\r\n"),
     ];
     let froms = ["1001", OUTSIDE, "anonymous"];
@@ -48,12 +50,24 @@ fn crafted(ground: &Ground, hand: &mut Hand) -> Vec<String> {
         for (d, lines) in decorations.iter().enumerate() {
             for method in ["INVITE", "REFER", "MESSAGE"] {
                 let from = froms[(u + d) % froms.len()];
-                let body = if method == "INVITE" { offer(own) } else { String::new() };
+                let body = if method == "INVITE" {
+                    offer(own)
+                } else {
+                    String::new()
+                };
                 let refer = match method {
-                    "REFER" if !lines.contains("Refer-To") => format!("Refer-To: <sip:{OUTSIDE}@{carrier}>\r\n"),
+                    "REFER" if !lines.contains("Refer-To") => {
+                        format!("Refer-To: <sip:{OUTSIDE}@{carrier}>\r\n")
+                    }
                     _ => String::new(),
                 };
-                out.push(hand.request(method, uri, (from, OUTSIDE), &format!("{lines}{refer}"), &body));
+                out.push(hand.request(
+                    method,
+                    uri,
+                    (from, OUTSIDE),
+                    &format!("{lines}{refer}"),
+                    &body,
+                ));
             }
             // an answer to a call that nobody made, which sends it elsewhere
             let invite = hand.request("INVITE", uri, ("1001", "1002"), lines, "");
@@ -67,7 +81,7 @@ fn crafted(ground: &Ground, hand: &mut Hand) -> Vec<String> {
 }
 
 #[test]
-fn nothing_from_outside_reaches_the_trunk() {
+fn gate_nothing_from_outside_reaches_the_trunk() {
     let mut ground = Ground::open();
     let carrier = Callee::busy(ground.server.lab.carrier);
     let (phones, trunks) = (ground.server.lab.phones(), ground.server.lab.trunks());
@@ -100,13 +114,34 @@ fn nothing_from_outside_reaches_the_trunk() {
     pause(seconds(1.0));
     // a telephone of ours gets through, so it was not the road that was closed
     let ann = Device::new("1001", None);
-    let mut call = ann.calls(&ground.server, "call", OUTSIDE).set("talk_ms", 100).timeout(seconds(10.0)).start();
+    let mut call = ann
+        .calls(&ground.server, "call", OUTSIDE)
+        .set("talk_ms", 100)
+        .timeout(seconds(10.0))
+        .start();
     crate::support::wait_for("the honest call to end", seconds(20.0), || call.outcome());
-    let seen: Vec<String> = carrier.end().iter().map(|m| String::from_utf8_lossy(m).into_owned()).collect();
-    let own = seen.iter().filter(|m| m.starts_with("INVITE ") && m.contains("sip:1001@")).count();
-    let other: Vec<&String> = seen.iter().filter(|m| !m.starts_with("ACK ") && !m.starts_with("OPTIONS ")).collect();
+    let seen: Vec<String> = carrier
+        .end()
+        .iter()
+        .map(|m| String::from_utf8_lossy(m).into_owned())
+        .collect();
+    let own = seen
+        .iter()
+        .filter(|m| m.starts_with("INVITE ") && m.contains("sip:1001@"))
+        .count();
+    let other: Vec<&String> = seen
+        .iter()
+        .filter(|m| !m.starts_with("ACK ") && !m.starts_with("OPTIONS "))
+        .collect();
     let reached = other.len() - own;
-    row("T-FRAUD-1", &format!("{sent} crafted INVITE, REFER, MESSAGE and 302 over UDP, IPv6 and TCP: reached the trunk"), reached, 0);
+    row(
+        "T-FRAUD-1",
+        &format!(
+            "{sent} crafted INVITE, REFER, MESSAGE and 302 over UDP, IPv6 and TCP: reached the trunk"
+        ),
+        reached,
+        0,
+    );
     assert_eq!(own, 1, "{seen:?}");
     assert_eq!(reached, 0, "{other:?}");
     assert_well(&mut ground.server, "fraud");
@@ -114,32 +149,51 @@ fn nothing_from_outside_reaches_the_trunk() {
 
 /// What the carrier says to every INVITE.
 fn challenges(realm: &str) -> String {
-    format!("WWW-Authenticate: Digest realm=\"{realm}\", nonce=\"n\", algorithm=MD5, qop=\"auth\"\r\nProxy-Authenticate: Digest realm=\"{realm}\", nonce=\"n\", algorithm=MD5, qop=\"auth\", stale=true\r\n")
+    format!(
+        "WWW-Authenticate: Digest realm=\"{realm}\", nonce=\"n\", algorithm=MD5, qop=\"auth\"\r\nProxy-Authenticate: Digest realm=\"{realm}\", nonce=\"n\", algorithm=MD5, qop=\"auth\", stale=true\r\n"
+    )
 }
 
 /// A call over the trunk to a carrier that challenges for ever: how many INVITEs came, and how many proofs of our password.
 fn attempts(change: &str, status: &'static str) -> (usize, usize) {
     let mut ground = Ground::with(|lab| {
         let old = format!("auth          = {{ username = \"{TRUNK_USER}\"");
-        lab.change("sip-profiles/external.toml", &old, &format!("{old}{change}"));
+        lab.change(
+            "sip-profiles/external.toml",
+            &old,
+            &format!("{old}{change}"),
+        );
     });
-    let carrier = Callee::begin(ground.server.lab.carrier, move |message| match message.starts_with(b"INVITE ") {
-        true => vec![answer(message, status, &challenges("evil.example"), b"")],
-        false => polite(message),
+    let carrier = Callee::begin(ground.server.lab.carrier, move |message| {
+        match message.starts_with(b"INVITE ") {
+            true => vec![answer(message, status, &challenges("evil.example"), b"")],
+            false => polite(message),
+        }
     });
     let ann = Device::new("1001", None);
-    let mut call = ann.calls(&ground.server, "call", OUTSIDE).set("talk_ms", 100).timeout(seconds(10.0)).start();
+    let mut call = ann
+        .calls(&ground.server, "call", OUTSIDE)
+        .set("talk_ms", 100)
+        .timeout(seconds(10.0))
+        .start();
     crate::support::wait_for("the call to fail", seconds(20.0), || call.outcome());
     ground.server.wait_idle();
     assert_well(&mut ground.server, "challenges without end");
-    let seen: Vec<String> = carrier.end().iter().map(|m| String::from_utf8_lossy(m).into_owned()).collect();
+    let seen: Vec<String> = carrier
+        .end()
+        .iter()
+        .map(|m| String::from_utf8_lossy(m).into_owned())
+        .collect();
     let invites = seen.iter().filter(|m| m.starts_with("INVITE ")).count();
-    let proofs = seen.iter().filter(|m| m.contains("uthorization: Digest")).count();
+    let proofs = seen
+        .iter()
+        .filter(|m| m.contains("uthorization: Digest"))
+        .count();
     (invites, proofs)
 }
 
 #[test]
-fn a_carrier_that_challenges_for_ever_gets_two_tries_and_a_foreign_one_no_proof() {
+fn gate_a_carrier_that_challenges_for_ever_gets_two_tries_and_a_foreign_one_no_proof() {
     let (mut most, mut leaked) = (0, 0);
     for status in ["401 Unauthorized", "407 Proxy Authentication Required"] {
         let (invites, _) = attempts("", status);
@@ -147,15 +201,25 @@ fn a_carrier_that_challenges_for_ever_gets_two_tries_and_a_foreign_one_no_proof(
         let (_, proofs) = attempts(", realm = \"carrier.example\"", status);
         leaked += proofs;
     }
-    row("T-AUTH-4", "INVITEs to a carrier that challenges for ever", most, 3);
-    row("T-AUTH-3", "proofs for a carrier's realm that is not ours", leaked, 0);
+    row(
+        "T-AUTH-4",
+        "INVITEs to a carrier that challenges for ever",
+        most,
+        3,
+    );
+    row(
+        "T-AUTH-3",
+        "proofs for a carrier's realm that is not ours",
+        leaked,
+        0,
+    );
     assert!(most <= 3, "{most}");
     assert_eq!(leaked, 0);
 }
 
 /// T-AUTH-3: a telephone that challenges what we send it gets no proof of the trunk's password.
 #[test]
-fn a_telephone_that_challenges_gets_no_proof() {
+fn gate_a_telephone_that_challenges_gets_no_proof() {
     let mut ground = Ground::open();
     let bob = Device::registered(&ground.server, "1002", None);
     let own = bob.socket();
@@ -165,12 +229,22 @@ fn a_telephone_that_challenges_gets_no_proof() {
         if message.starts_with(b"INVITE ") {
             asked += 1;
             return match asked % 2 {
-                1 => vec![answer(message, "407 Proxy Authentication Required", &challenges(DOMAIN), b"")],
+                1 => vec![answer(
+                    message,
+                    "407 Proxy Authentication Required",
+                    &challenges(DOMAIN),
+                    b"",
+                )],
                 _ => vec![answer(message, "200 OK", &described, offer(own).as_bytes())],
             };
         }
         match message.starts_with(b"BYE ") {
-            true => vec![answer(message, "401 Unauthorized", &challenges("carrier.example"), b"")],
+            true => vec![answer(
+                message,
+                "401 Unauthorized",
+                &challenges("carrier.example"),
+                b"",
+            )],
             false => polite(message),
         }
     });
@@ -182,7 +256,13 @@ fn a_telephone_that_challenges_gets_no_proof() {
         let bare = hand.request("INVITE", &uri, ("1001", "1002"), "", &body);
         let challenge = hand.ask(&bare).expect("a challenge");
         let nonce = nonce_of(&challenge).expect("a nonce").to_owned();
-        let line = Proof { user: "1001", password: &secret, nonce: &nonce, count: 1 }.line("INVITE", &uri);
+        let line = Proof {
+            user: "1001",
+            password: &secret,
+            nonce: &nonce,
+            count: 1,
+        }
+        .line("INVITE", &uri);
         let invite = hand.request("INVITE", &uri, ("1001", "1002"), &line, &body);
         let answer = hand.ask(&invite).expect("an answer");
         if status(&answer) == Some(200) {
@@ -190,10 +270,22 @@ fn a_telephone_that_challenges_gets_no_proof() {
         }
     }
     ground.server.wait_idle();
-    let seen: Vec<String> = leg.end().iter().map(|m| String::from_utf8_lossy(m).into_owned()).collect();
+    let seen: Vec<String> = leg
+        .end()
+        .iter()
+        .map(|m| String::from_utf8_lossy(m).into_owned())
+        .collect();
     let proofs = seen.iter().filter(|m| m.contains("uthorization:")).count();
     let byes = seen.iter().filter(|m| m.starts_with("BYE ")).count();
-    row("T-AUTH-3", &format!("proofs for a telephone that challenges INVITE and BYE ({} requests)", seen.len()), proofs, 0);
+    row(
+        "T-AUTH-3",
+        &format!(
+            "proofs for a telephone that challenges INVITE and BYE ({} requests)",
+            seen.len()
+        ),
+        proofs,
+        0,
+    );
     assert!(byes > 0, "{seen:?}");
     assert_eq!(proofs, 0);
     assert_well(&mut ground.server, "challenges by telephones");

@@ -61,7 +61,13 @@ fn lab(authority: &Authority) -> (Lab, SocketAddr) {
     );
     let listen: Vec<String> = ["udp", "tcp", "tls", "ws", "wss"]
         .iter()
-        .zip([OPEN_PORT, OPEN_PORT, OPEN_PORT + 1, OPEN_PORT + 2, OPEN_PORT + 3])
+        .zip([
+            OPEN_PORT,
+            OPEN_PORT,
+            OPEN_PORT + 1,
+            OPEN_PORT + 2,
+            OPEN_PORT + 3,
+        ])
         .map(|(kind, port)| format!("\"{kind}:{server}:{port}\""))
         .collect();
     lab.file(

@@ -51,15 +51,33 @@ fn requests(hand: &mut Hand, text: &str, line: &str) -> Vec<String> {
         assert_ne!(changed, request, "{old} is not there");
         out.push(changed);
     };
-    add(hand, "From: <sip:1001", format!("From: \"{quoted}\" <sip:1001"));
+    add(
+        hand,
+        "From: <sip:1001",
+        format!("From: \"{quoted}\" <sip:1001"),
+    );
     add(hand, "From: <sip:1001", format!("From: <sip:{escaped}"));
     add(hand, "From: <sip:1001", format!("From: {text} <sip:1001"));
     add(hand, "INVITE sip:1002@", format!("INVITE sip:{escaped}@"));
-    add(hand, "To: <sip:1002", format!("To: \"{quoted}\" <sip:{escaped}"));
+    add(
+        hand,
+        "To: <sip:1002",
+        format!("To: \"{quoted}\" <sip:{escaped}"),
+    );
     add(hand, "Call-ID: ", format!("Call-ID: {text}"));
-    add(hand, "Call-ID: ", format!("Subject: {text}\r\nUser-Agent: {text}\r\nReason: {text}\r\nDiversion: \"{quoted}\" <sip:1003@{DOMAIN}>\r\nCall-ID: "));
+    add(
+        hand,
+        "Call-ID: ",
+        format!(
+            "Subject: {text}\r\nUser-Agent: {text}\r\nReason: {text}\r\nDiversion: \"{quoted}\" <sip:1003@{DOMAIN}>\r\nCall-ID: "
+        ),
+    );
     add(hand, "s=-", format!("s={text}"));
-    add(hand, "Contact: <sip:1001", format!("Contact: \"{quoted}\" <sip:{escaped}"));
+    add(
+        hand,
+        "Contact: <sip:1001",
+        format!("Contact: \"{quoted}\" <sip:{escaped}"),
+    );
     out
 }
 
@@ -69,8 +87,12 @@ fn scan(server: &Server) -> (usize, usize, usize) {
     let (mut lines, mut odd, mut control) = (0, 0, 0);
     for line in log.lines() {
         lines += 1;
-        control += usize::from(line.chars().any(|c| c.is_control() || ['\u{2028}', '\u{2029}', '\u{202e}'].contains(&c)));
-        let whole = serde_json::from_str::<serde_json::Value>(line).is_ok_and(|event| event["timestamp"].is_string());
+        control += usize::from(
+            line.chars()
+                .any(|c| c.is_control() || ['\u{2028}', '\u{2029}', '\u{202e}'].contains(&c)),
+        );
+        let whole = serde_json::from_str::<serde_json::Value>(line)
+            .is_ok_and(|event| event["timestamp"].is_string());
         odd += usize::from(!whole && !line.starts_with("ready") && !line.starts_with("strowger"));
     }
     (lines, odd, control)
@@ -87,9 +109,13 @@ fn is_raw(value: &serde_json::Value) -> bool {
 }
 
 #[test]
-fn texts_that_are_commands_elsewhere_stay_texts() {
+fn gate_texts_that_are_commands_elsewhere_stay_texts() {
     let mut ground = Ground::with(|lab| {
-        lab.change("strowger.toml", "level = \"warn\"", "level = \"trace\"\nformat = \"json\"");
+        lab.change(
+            "strowger.toml",
+            "level = \"warn\"",
+            "level = \"trace\"\nformat = \"json\"",
+        );
     });
     let bob = Device::registered(&ground.server, "1002", None);
     let leg = Callee::busy(bob.address);
@@ -105,8 +131,16 @@ fn texts_that_are_commands_elsewhere_stay_texts() {
             sent += 1;
         }
         // as one who is refused: by a wrong password, and as nobody's trunk
-        let user: String = text.chars().filter(|c| !c.is_control() && *c != '"').collect();
-        let proof = Proof { user: &user, password: text, nonce: &nonce, count: 1 };
+        let user: String = text
+            .chars()
+            .filter(|c| !c.is_control() && *c != '"')
+            .collect();
+        let proof = Proof {
+            user: &user,
+            password: text,
+            nonce: &nonce,
+            count: 1,
+        };
         let uri = format!("sip:1002@{DOMAIN}");
         let line = proof.line("INVITE", &uri);
         for request in requests(&mut phones, text, &line) {
@@ -125,25 +159,58 @@ fn texts_that_are_commands_elsewhere_stay_texts() {
     let (lines, odd, control) = scan(&ground.server);
     let records = ground.server.call_records();
     let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
-    let database = rusqlite::Connection::open_with_flags(ground.server.path("var/strowger.db"), flags).expect("its database");
-    let whole: String = database.query_row("PRAGMA integrity_check", [], |row| row.get(0)).expect("an answer");
+    let database =
+        rusqlite::Connection::open_with_flags(ground.server.path("var/strowger.db"), flags)
+            .expect("its database");
+    let whole: String = database
+        .query_row("PRAGMA integrity_check", [], |row| row.get(0))
+        .expect("an answer");
     let raw = records.iter().filter(|record| is_raw(record)).count();
-    row("T-INJ-1", &format!("{sent} requests with commands as texts, {lines} lines of log: lines that are no event, lines with control characters"), format!("{odd}, {control}"), "0, 0");
-    row("T-INJ-1", &format!("{} call records: damaged, with control characters", records.len()), format!("{}, {raw}", u8::from(whole != "ok")), "0, 0");
-    assert!(lines > 100 && records.len() > 50, "{lines} lines, {} records", records.len());
+    row(
+        "T-INJ-1",
+        &format!(
+            "{sent} requests with commands as texts, {lines} lines of log: lines that are no event, lines with control characters"
+        ),
+        format!("{odd}, {control}"),
+        "0, 0",
+    );
+    row(
+        "T-INJ-1",
+        &format!(
+            "{} call records: damaged, with control characters",
+            records.len()
+        ),
+        format!("{}, {raw}", u8::from(whole != "ok")),
+        "0, 0",
+    );
+    assert!(
+        lines > 100 && records.len() > 50,
+        "{lines} lines, {} records",
+        records.len()
+    );
     assert_eq!((odd, control, raw), (0, 0, 0));
     assert_eq!(whole, "ok");
     // tables for people: a terminal must not obey what a caller said
     for words in [&["calls"][..], &["registrations"], &["bans"]] {
         let shown = ground.server.command(words);
         let text = String::from_utf8_lossy(&shown.stdout).into_owned();
-        assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{words:?}: {text:?}");
+        assert!(
+            !text.chars().any(|c| c.is_control() && c != '\n'),
+            "{words:?}: {text:?}"
+        );
     }
-    let ids: Vec<String> = records.iter().filter_map(|record| Some(record["id"].as_str()?.to_owned())).take(60).collect();
+    let ids: Vec<String> = records
+        .iter()
+        .filter_map(|record| Some(record["id"].as_str()?.to_owned()))
+        .take(60)
+        .collect();
     for id in ids {
         let shown = ground.server.command(&["calls", &id]);
         let text = String::from_utf8_lossy(&shown.stdout).into_owned();
-        assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "calls {id}: {text:?}");
+        assert!(
+            !text.chars().any(|c| c.is_control() && c != '\n'),
+            "calls {id}: {text:?}"
+        );
     }
     assert_well(&mut ground.server, "texts that are commands");
 }

@@ -13,10 +13,13 @@ use crate::support::{address, at, pause, seconds};
 
 /// Messages of every kind that the server has sent and got.
 fn messages(ground: &Ground) -> u64 {
-    ["strowger_sip_datagrams_in_total ", "strowger_sip_datagrams_out_total "]
-        .iter()
-        .map(|line| metric(&ground.server, line))
-        .sum()
+    [
+        "strowger_sip_datagrams_in_total ",
+        "strowger_sip_datagrams_out_total ",
+    ]
+    .iter()
+    .map(|line| metric(&ground.server, line))
+    .sum()
 }
 
 /// One call of 1001 for `callee` on the open profile; the status of its end, and how many messages it took in all.
@@ -42,14 +45,24 @@ fn one_call(ground: &Ground, hand: &mut Hand, callee: &str, lines: &str) -> (Opt
 
 /// A binding of `user` that leads back to the server.
 fn bind(hand: &mut Hand, user: &str, contact: &str) {
-    let request = hand.request("REGISTER", &format!("sip:{DOMAIN}"), (user, user), "Expires: 300\r\n", "");
+    let request = hand.request(
+        "REGISTER",
+        &format!("sip:{DOMAIN}"),
+        (user, user),
+        "Expires: 300\r\n",
+        "",
+    );
     let own = format!("<sip:{user}@{}>", hand.own);
-    let answer = hand.ask(&request.replacen(&format!("Contact: {own}"), &format!("Contact: {contact}"), 1));
+    let answer = hand.ask(&request.replacen(
+        &format!("Contact: {own}"),
+        &format!("Contact: {contact}"),
+        1,
+    ));
     assert_eq!(answer.as_deref().and_then(status), Some(200), "{answer:?}");
 }
 
 #[test]
-fn loops_and_fork_bombs_come_to_an_end() {
+fn gate_loops_and_fork_bombs_come_to_an_end() {
     let mut ground = Ground::open();
     let server = ground.server.lab.server;
     let open = at(server, OPEN_PORT);
@@ -57,21 +70,40 @@ fn loops_and_fork_bombs_come_to_an_end() {
     let mut rows = Vec::new();
     // a telephone that is registered at the server itself
     bind(&mut hand, "1003", &format!("<sip:1003@{open}>"));
-    rows.push(("a contact that is the server itself", one_call(&ground, &mut hand, "1003", "")));
+    rows.push((
+        "a contact that is the server itself",
+        one_call(&ground, &mut hand, "1003", ""),
+    ));
     // two that are registered at each other
     bind(&mut hand, "1004", &format!("<sip:1003@{open};x=1>"));
     bind(&mut hand, "1003", &format!("<sip:1004@{open};x=2>"));
-    rows.push(("two that are registered at each other", one_call(&ground, &mut hand, "1004", "")));
+    rows.push((
+        "two that are registered at each other",
+        one_call(&ground, &mut hand, "1004", ""),
+    ));
     // ten contacts, each of which leads back
     for number in 0..10 {
         bind(&mut hand, "1002", &format!("<sip:1002@{open};n={number}>"));
     }
-    rows.push(("ten contacts, each the server itself", one_call(&ground, &mut hand, "1002", "")));
+    rows.push((
+        "ten contacts, each the server itself",
+        one_call(&ground, &mut hand, "1002", ""),
+    ));
     // a request that is to pass the server seventy times
-    let route: String = (0..70).map(|_| format!("Route: <sip:{open};lr>\r\n")).collect();
-    rows.push(("a Route of seventy times the server", one_call(&ground, &mut hand, "1001", &route)));
+    let route: String = (0..70)
+        .map(|_| format!("Route: <sip:{open};lr>\r\n"))
+        .collect();
+    rows.push((
+        "a Route of seventy times the server",
+        one_call(&ground, &mut hand, "1001", &route),
+    ));
     for (what, (end, count)) in &rows {
-        row("T-LOOP-1", &format!("{what}: ends with {}; messages in all", end.unwrap_or(0)), count, "100");
+        row(
+            "T-LOOP-1",
+            &format!("{what}: ends with {}; messages in all", end.unwrap_or(0)),
+            count,
+            "100",
+        );
     }
     for (what, (end, count)) in rows {
         assert!(end.is_some(), "{what}: no end");
@@ -82,22 +114,44 @@ fn loops_and_fork_bombs_come_to_an_end() {
 }
 
 #[test]
-fn redirections_in_a_circle_come_to_an_end() {
+fn gate_redirections_in_a_circle_come_to_an_end() {
     let mut ground = Ground::open();
     let phones = ["1002", "1003"].map(|user| Device::registered(&ground.server, user, None));
     let callees = [("1002", "1003"), ("1003", "1002")].map(|(own, next)| {
-        let phone = phones.iter().find(|phone| phone.extension == own).expect("there");
+        let phone = phones
+            .iter()
+            .find(|phone| phone.extension == own)
+            .expect("there");
         // on to the other, to itself, and to the server
         let contacts = format!("Contact: <sip:{next}@{DOMAIN}>, <sip:{own}@{DOMAIN}>;q=0.5\r\n");
-        Callee::begin(phone.address, move |message| match message.starts_with(b"INVITE ") {
-            true => vec![answer(message, "302 Moved Temporarily", &contacts, b"")],
-            false => polite(message),
+        Callee::begin(phone.address, move |message| {
+            match message.starts_with(b"INVITE ") {
+                true => vec![answer(message, "302 Moved Temporarily", &contacts, b"")],
+                false => polite(message),
+            }
         })
     });
     let mut hand = Hand::new(at(ground.server.lab.server, OPEN_PORT));
     let (end, count) = one_call(&ground, &mut hand, "1002", "");
-    let rung: usize = callees.map(|callee| callee.end().iter().filter(|m| m.starts_with(b"INVITE ")).count()).iter().sum();
-    row("T-LOOP-1", &format!("two telephones that redirect to each other: ends with {}; INVITEs, messages in all", end.unwrap_or(0)), format!("{rung}, {count}"), "60, 100");
+    let rung: usize = callees
+        .map(|callee| {
+            callee
+                .end()
+                .iter()
+                .filter(|m| m.starts_with(b"INVITE "))
+                .count()
+        })
+        .iter()
+        .sum();
+    row(
+        "T-LOOP-1",
+        &format!(
+            "two telephones that redirect to each other: ends with {}; INVITEs, messages in all",
+            end.unwrap_or(0)
+        ),
+        format!("{rung}, {count}"),
+        "60, 100",
+    );
     assert!(end.is_some_and(|end| end >= 400), "{end:?}");
     assert!(rung <= 60 && count <= 100, "{rung}, {count}");
     ground.server.wait_idle();
@@ -105,7 +159,7 @@ fn redirections_in_a_circle_come_to_an_end() {
 }
 
 #[test]
-fn stray_responses_are_not_passed_on() {
+fn gate_stray_responses_are_not_passed_on() {
     let mut ground = Ground::open();
     let behind = Callee::begin(address(), |_| Vec::new());
     let bob = Device::registered(&ground.server, "1002", None);
@@ -113,7 +167,11 @@ fn stray_responses_are_not_passed_on() {
     let mut strangers = Strangers::new(2);
     let server = ground.server.lab.server;
     let mut sent = 0;
-    for (port, top) in [(5060, strangers.address()), (OPEN_PORT, at(server, OPEN_PORT)), (5080, at(server, 5080))] {
+    for (port, top) in [
+        (5060, strangers.address()),
+        (OPEN_PORT, at(server, OPEN_PORT)),
+        (5080, at(server, 5080)),
+    ] {
         // as answers to the stranger, and as answers to the server itself
         let mut maker = Maker::new(top, "UDP");
         maker.skip(u32::from(port) * 1_000);
@@ -126,8 +184,17 @@ fn stray_responses_are_not_passed_on() {
     pause(seconds(0.5));
     strangers.drain();
     let forwarded = behind.end().len();
-    let rung = phone.end().iter().filter(|m| !m.starts_with(b"OPTIONS ")).count();
-    row("T-RESP-1", &format!("{sent} stray responses: passed on, answered"), format!("{}, {} bytes", forwarded + rung, strangers.bytes_in), "0, 0");
+    let rung = phone
+        .end()
+        .iter()
+        .filter(|m| !m.starts_with(b"OPTIONS "))
+        .count();
+    row(
+        "T-RESP-1",
+        &format!("{sent} stray responses: passed on, answered"),
+        format!("{}, {} bytes", forwarded + rung, strangers.bytes_in),
+        "0, 0",
+    );
     assert_eq!((forwarded, rung, strangers.bytes_in), (0, 0, 0));
     assert_well(&mut ground.server, "stray responses");
 }

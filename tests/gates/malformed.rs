@@ -108,16 +108,35 @@ fn malformed(size: &Size) {
         .collect();
     row(
         "malformed",
-        &format!("{} beside {} calls: crashes, hangs", words.join(", "), size.calls),
+        &format!(
+            "{} beside {} calls: crashes, hangs",
+            words.join(", "),
+            size.calls
+        ),
         "0, 0",
         "0, 0",
     );
-    row("malformed", "OPTIONS answered within 500 ms", watch.words(), format!("{:.1} %", size.share * 100.0));
-    row("malformed", "longest silence for one who asks every 100 ms", ms(watch.gap), ms(size.gap));
+    row(
+        "malformed",
+        "OPTIONS answered within 500 ms",
+        watch.words(),
+        format!("{:.1} %", size.share * 100.0),
+    );
+    row(
+        "malformed",
+        "longest silence for one who asks every 100 ms",
+        ms(watch.gap),
+        ms(size.gap),
+    );
     row("malformed", "calls still up", up, size.calls);
     for (name, party) in [("IPv4", &strangers), ("IPv6", &six)] {
         let ratio = party.bytes_in as f64 / party.bytes_out as f64;
-        row("T-AMP-1", &format!("bytes back for one of a stranger, {name}, phones' profile"), format!("{ratio:.2}"), "1.0");
+        row(
+            "T-AMP-1",
+            &format!("bytes back for one of a stranger, {name}, phones' profile"),
+            format!("{ratio:.2}"),
+            "1.0",
+        );
         assert!(ratio <= 1.0, "{} for {}", party.bytes_in, party.bytes_out);
         assert!(party.bytes_in > 0, "nobody was answered at all");
     }
@@ -185,10 +204,25 @@ fn other_leg(thin: usize) {
         asserted += usize::from(!passed_on && contains(text, PLANTED_USER));
     }
     let what = format!("of {invites} INVITEs that reached the other leg ({sent} messages)");
-    row("other leg", &format!("NUL, bare CR or LF, {what}"), format!("{nul}, {bare}"), "0, 0");
-    row("T-HDR-1", &format!("planted headers, planted identities, {what}"), format!("{planted}, {asserted}"), "0, 0");
+    row(
+        "other leg",
+        &format!("NUL, bare CR or LF, {what}"),
+        format!("{nul}, {bare}"),
+        "0, 0",
+    );
+    row(
+        "T-HDR-1",
+        &format!("planted headers, planted identities, {what}"),
+        format!("{planted}, {asserted}"),
+        "0, 0",
+    );
     let ratio = strangers.bytes_in as f64 / strangers.bytes_out as f64;
-    row("T-AMP-1", "bytes back for one of a stranger, open profile", format!("{ratio:.2}"), "1.0");
+    row(
+        "T-AMP-1",
+        "bytes back for one of a stranger, open profile",
+        format!("{ratio:.2}"),
+        "1.0",
+    );
     assert!(
         invites > sent / 50,
         "hardly anything reached the other leg: {invites} of {sent}"
@@ -214,7 +248,10 @@ fn gate_nothing_malformed_reaches_the_other_leg() {
 fn gate_memory_does_not_grow_with_a_second_pass() {
     let mut ground = Ground::open();
     let mut strangers = Strangers::new(8);
-    let to = [ground.server.lab.phones(), at(ground.server.lab.server, OPEN_PORT)];
+    let to = [
+        ground.server.lab.phones(),
+        at(ground.server.lab.server, OPEN_PORT),
+    ];
     let mut figures = Vec::new();
     let mut sent = 0;
     for _ in 0..3 {

@@ -43,8 +43,17 @@ fn descriptions(thin: usize) {
                 false => odd.clone(),
             };
             *body.lock().expect("no panic") = if in_answer { odd.clone() } else { Vec::new() };
-            let head = hand.request("INVITE", &uri, ("1001", "1002"), "Content-Type: application/sdp\r\n", "");
-            let head = head.replace("Content-Length: 0", &format!("Content-Length: {}", offered.len()));
+            let head = hand.request(
+                "INVITE",
+                &uri,
+                ("1001", "1002"),
+                "Content-Type: application/sdp\r\n",
+                "",
+            );
+            let head = head.replace(
+                "Content-Length: 0",
+                &format!("Content-Length: {}", offered.len()),
+            );
             let invite = [head.as_bytes(), &offered].concat();
             if invite.len() > 60_000 {
                 continue;
@@ -66,12 +75,17 @@ fn descriptions(thin: usize) {
     callee.end();
     row(
         "T-PARSE-3",
-        &format!("{answered} calls with odd descriptions in offer or answer ({accepted} accepted): panics, unanswered, ports left"),
+        &format!(
+            "{answered} calls with odd descriptions in offer or answer ({accepted} accepted): panics, unanswered, ports left"
+        ),
         format!("0, {silent}, 0"),
         "0, 0, 0",
     );
     assert_eq!(silent, 0);
-    assert!(accepted > answered / 10 && accepted < answered, "{accepted} of {answered}");
+    assert!(
+        accepted > answered / 10 && accepted < answered,
+        "{accepted} of {answered}"
+    );
 }
 
 #[test]
@@ -117,7 +131,10 @@ fn time_of_bodies(thin: usize) {
     leg.end();
     row(
         "T-PARSE-2",
-        &format!("{} multipart bodies: OPTIONS behind the slowest of them", messages.len()),
+        &format!(
+            "{} multipart bodies: OPTIONS behind the slowest of them",
+            messages.len()
+        ),
         ms(slowest),
         "50 ms",
     );

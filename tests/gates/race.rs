@@ -30,7 +30,10 @@ fn race(times: usize) {
             1 => vec![answer(message, "486 Busy Here", "", b"")],
             _ => {
                 let body = super::hand::offer(own);
-                vec![ringing, answer(message, "200 OK", &described, body.as_bytes())]
+                vec![
+                    ringing,
+                    answer(message, "200 OK", &described, body.as_bytes()),
+                ]
             }
         }
     });
@@ -48,7 +51,10 @@ fn race(times: usize) {
         let Ok(mut wire) = Wire::open(&ground, way, true, source) else {
             continue;
         };
-        let mut maker = Maker::new(std::net::SocketAddr::new(source, (number % 60_000) as u16 + 1), way.name());
+        let mut maker = Maker::new(
+            std::net::SocketAddr::new(source, (number % 60_000) as u16 + 1),
+            way.name(),
+        );
         maker.skip(number as u32);
         let invite = maker.request("INVITE");
         let end = match dice.below(3) {
@@ -61,9 +67,15 @@ fn race(times: usize) {
         });
         whole += usize::from(end == invite.len());
         if dice.below(4) == 0 {
-            wire.raw(&String::from_utf8_lossy(&invite).replace("INVITE", "CANCEL").into_bytes());
+            wire.raw(
+                &String::from_utf8_lossy(&invite)
+                    .replace("INVITE", "CANCEL")
+                    .into_bytes(),
+            );
         }
-        pause(Duration::from_micros(dice.below(4) as u64 * dice.below(3_000) as u64));
+        pause(Duration::from_micros(
+            dice.below(4) as u64 * dice.below(3_000) as u64,
+        ));
         if dice.below(2) == 0 {
             // closing with a reset, and what was not read is lost
             let _ = socket2::SockRef::from(&wire.tcp).set_linger(Some(Duration::ZERO));
@@ -76,17 +88,31 @@ fn race(times: usize) {
     // calls whose caller is gone end with it, or with the transaction of their INVITE
     wait_for("the calls to be over", seconds(240.0), || {
         let status = ground.server.api().get("/status");
-        ["calls", "legs", "ports"].iter().all(|field| status[field] == 0).then_some(())
+        ["calls", "legs", "ports"]
+            .iter()
+            .all(|field| status[field] == 0)
+            .then_some(())
     });
-    let reached = callee.end().iter().filter(|m| m.starts_with(b"INVITE ")).count();
+    let reached = callee
+        .end()
+        .iter()
+        .filter(|m| m.starts_with(b"INVITE "))
+        .count();
     assert_well(&mut ground.server, "interrupted INVITEs");
     row(
         "T-RACE-1",
-        &format!("{sent} INVITEs over TCP, TLS and WS cut off ({whole} whole, {reached} reached the callee): crashes, calls, ports left"),
+        &format!(
+            "{sent} INVITEs over TCP, TLS and WS cut off ({whole} whole, {reached} reached the callee): crashes, calls, ports left"
+        ),
         "0, 0, 0",
         "0, 0, 0",
     );
-    row("T-RACE-1", "a bystander's longest wait meanwhile", ms(watch.slowest), "500 ms (long form)");
+    row(
+        "T-RACE-1",
+        "a bystander's longest wait meanwhile",
+        ms(watch.slowest),
+        "500 ms (long form)",
+    );
     assert!(sent * 10 > times * 9, "only {sent} of {times}");
     assert!(reached * 4 > times, "{reached} reached the callee");
     if times > 1_000 {

@@ -358,7 +358,9 @@ fn names(maker: &mut Maker) -> Set {
                 let mut draft = maker.draft("INVITE");
                 for _ in 0..copies {
                     let name = format!("{name}{after}").into_bytes();
-                    draft.headers.insert(3, (name, identity.clone().into_bytes()));
+                    draft
+                        .headers
+                        .insert(3, (name, identity.clone().into_bytes()));
                 }
                 messages.push(draft.bytes());
             }

@@ -15,7 +15,11 @@ use crate::support::{address, at, pause, seconds};
 const CUT_WITHIN: Duration = Duration::from_secs(13);
 
 /// Asks for each wire again and again until all are cut or the time is over. Gives how many were, and when the last was.
-fn wait_until_cut(wires: &mut Vec<Wire>, limit: Duration, mut feed: impl FnMut(&mut Wire)) -> (usize, Duration) {
+fn wait_until_cut(
+    wires: &mut Vec<Wire>,
+    limit: Duration,
+    mut feed: impl FnMut(&mut Wire),
+) -> (usize, Duration) {
     let (began, mut last, all) = (Instant::now(), Duration::ZERO, wires.len());
     while began.elapsed() < limit && !wires.is_empty() {
         let before = wires.len();
@@ -36,18 +40,54 @@ fn endless(way: Way) -> Vec<(&'static str, Vec<u8>, Vec<u8>)> {
     let line = b"OPTIONS sip:pbx.test SIP/2.0\r\n".to_vec();
     if !way.is_web() {
         return vec![
-            ("endless header", [&line[..], b"X: "].concat(), vec![b'a'; 8_000]),
-            ("endless headers", line.clone(), b"X-Name: value\r\n".repeat(500)),
-            ("endless start line", b"OPTIONS sip:".to_vec(), vec![b'a'; 8_000]),
-            ("huge Content-Length", [&line[..], b"Content-Length: 4000000000\r\n\r\n"].concat(), vec![b'a'; 8_000]),
-            ("Content-Length of 65,536", [&line[..], b"Content-Length: 65536\r\n\r\n"].concat(), vec![b'a'; 8_000]),
+            (
+                "endless header",
+                [&line[..], b"X: "].concat(),
+                vec![b'a'; 8_000],
+            ),
+            (
+                "endless headers",
+                line.clone(),
+                b"X-Name: value\r\n".repeat(500),
+            ),
+            (
+                "endless start line",
+                b"OPTIONS sip:".to_vec(),
+                vec![b'a'; 8_000],
+            ),
+            (
+                "huge Content-Length",
+                [&line[..], b"Content-Length: 4000000000\r\n\r\n"].concat(),
+                vec![b'a'; 8_000],
+            ),
+            (
+                "Content-Length of 65,536",
+                [&line[..], b"Content-Length: 65536\r\n\r\n"].concat(),
+                vec![b'a'; 8_000],
+            ),
         ];
     }
     vec![
-        ("frame of 2^63 bytes", head(0x82, (1 << 63) - 1), vec![b'a'; 8_000]),
-        ("frame of 65,536 bytes", head(0x82, 65_536), vec![b'a'; 8_000]),
-        ("endless fragments", frame(0x02, &line), frame(0x00, &[b'a'; 8_000])),
-        ("endless empty fragments", frame(0x02, &line), frame(0x00, b"").repeat(1_000)),
+        (
+            "frame of 2^63 bytes",
+            head(0x82, (1 << 63) - 1),
+            vec![b'a'; 8_000],
+        ),
+        (
+            "frame of 65,536 bytes",
+            head(0x82, 65_536),
+            vec![b'a'; 8_000],
+        ),
+        (
+            "endless fragments",
+            frame(0x02, &line),
+            frame(0x00, &[b'a'; 8_000]),
+        ),
+        (
+            "endless empty fragments",
+            frame(0x02, &line),
+            frame(0x00, b"").repeat(1_000),
+        ),
         ("ping of 126 bytes", frame(0x89, &[b'a'; 126]), Vec::new()),
         ("reserved opcode", frame(0x83, b"a"), Vec::new()),
         ("reserved bit", frame(0xc2, b"a"), Vec::new()),
@@ -87,8 +127,15 @@ fn too_much(each: usize) {
         let per = grown / each as u64;
         row(
             "T-STREAM-1",
-            &format!("{}: endless and broken streams cut; the last after; memory each", way.name()),
-            format!("{cut} of {opened}; {:.1} s; {} kB", last.as_secs_f64(), per / 1024),
+            &format!(
+                "{}: endless and broken streams cut; the last after; memory each",
+                way.name()
+            ),
+            format!(
+                "{cut} of {opened}; {:.1} s; {} kB",
+                last.as_secs_f64(),
+                per / 1024
+            ),
             "all; 13 s; 64 kB (and 4 MB in all)",
         );
         assert!(grown < each as u64 * 64 * 1024 + (4 << 20), "{grown} bytes");
@@ -161,18 +208,36 @@ fn too_slow(each: usize) {
         });
         let mut silent = 0;
         for stream in &mute {
-            stream.set_read_timeout(Some(seconds(1.0))).expect("a timeout");
+            stream
+                .set_read_timeout(Some(seconds(1.0)))
+                .expect("a timeout");
             let mut buffer = [0; 512];
             silent += usize::from(!matches!((&mut &*stream).read(&mut buffer), Ok(0)));
         }
         let p99 = percentile(&mut watched, 0.99);
         row(
             "T-STREAM-2",
-            &format!("{}: idle, slow and mute connections cut; the last after", way.name()),
-            format!("{} of {}; {:.1} s", cut + mute.len() - silent, 3 * each, last.as_secs_f64()),
+            &format!(
+                "{}: idle, slow and mute connections cut; the last after",
+                way.name()
+            ),
+            format!(
+                "{} of {}; {:.1} s",
+                cut + mute.len() - silent,
+                3 * each,
+                last.as_secs_f64()
+            ),
             "all; 13 s",
         );
-        row("T-STREAM-2", &format!("{}: a visitor meanwhile, connect to answer, p99", way.name()), ms(p99), "500 ms");
+        row(
+            "T-STREAM-2",
+            &format!(
+                "{}: a visitor meanwhile, connect to answer, p99",
+                way.name()
+            ),
+            ms(p99),
+            "500 ms",
+        );
         assert_eq!((wires.len(), silent), (0, 0), "not cut: {last:?}");
         assert!(p99 < Duration::from_millis(500), "{p99:?}");
     }
@@ -226,7 +291,8 @@ fn gate_peers_that_do_not_read_are_cut() {
     for way in WAYS {
         let mut wires = Vec::new();
         for _ in 0..10 {
-            let stream = tcp(address().into(), way.to(&ground, false), Some(4_096)).expect("connects");
+            let stream =
+                tcp(address().into(), way.to(&ground, false), Some(4_096)).expect("connects");
             wires.push(Wire::over(&ground, way, stream).expect("shakes hands"));
         }
         let whole = Maker::new(at(address(), 5060), way.name()).request("OPTIONS");
@@ -244,8 +310,16 @@ fn gate_peers_that_do_not_read_are_cut() {
         }
         row(
             "T-STREAM-2",
-            &format!("{}: peers that do not read cut; the last after; memory of 10", way.name()),
-            format!("{} of 10; {:.1} s; {:.1} MB", 10 - wires.len(), last.as_secs_f64(), most as f64 / 1e6),
+            &format!(
+                "{}: peers that do not read cut; the last after; memory of 10",
+                way.name()
+            ),
+            format!(
+                "{} of 10; {:.1} s; {:.1} MB",
+                10 - wires.len(),
+                last.as_secs_f64(),
+                most as f64 / 1e6
+            ),
             "all; 40 s; 5 MB",
         );
         assert!(wires.is_empty(), "{} not cut", wires.len());
@@ -276,11 +350,22 @@ fn gate_one_source_has_so_many_connections() {
         served += usize::from(matches!(wire.hear(), Heard::Bytes(_)));
     }
     let other = visitor(&ground, Way::Tcp, 3).into_iter().max();
-    row("T-STREAM-2", "connections of one source of 400 that are served", served, "256");
+    row(
+        "T-STREAM-2",
+        "connections of one source of 400 that are served",
+        served,
+        "256",
+    );
     assert_eq!(served, 256);
     assert!(other < Some(seconds(0.5)), "{other:?}");
     let mut hand = Hand::new(ground.server.lab.phones());
-    let ping = hand.request("OPTIONS", &format!("sip:{DOMAIN}"), ("1001", "1001"), "", "");
+    let ping = hand.request(
+        "OPTIONS",
+        &format!("sip:{DOMAIN}"),
+        ("1001", "1001"),
+        "",
+        "",
+    );
     assert!(hand.ask(&ping).is_some());
     assert_well(&mut ground.server, "many connections");
 }

@@ -27,7 +27,9 @@ fn storm(phones: usize, addresses: usize, within: Duration) {
     let mut answers = bob.sipp("answer").set("ring_ms", 20).calls(calls);
     answers = answers.timeout(within + seconds(60.0));
     let mut answers = answers.start();
-    let mut talks = ann.calls(&ground.server, "call", "1002").set("talk_ms", 200);
+    let mut talks = ann
+        .calls(&ground.server, "call", "1002")
+        .set("talk_ms", 200);
     talks = talks.calls(calls).rate(5).timeout(within + seconds(60.0));
     let bystander = Bystander::begin(to, Duration::from_millis(100));
     let mut talks = talks.start();
@@ -36,16 +38,34 @@ fn storm(phones: usize, addresses: usize, within: Duration) {
     let watch = bystander.end();
     row(
         "T-FLOOD-2",
-        &format!("{phones} phones come back within {} s of a restart: registered; the last after; told to come later", within.as_secs()),
-        format!("{}; {:.1} s; {} times", figures.bound, figures.last.as_secs_f64(), figures.later),
+        &format!(
+            "{phones} phones come back within {} s of a restart: registered; the last after; told to come later",
+            within.as_secs()
+        ),
+        format!(
+            "{}; {:.1} s; {} times",
+            figures.bound,
+            figures.last.as_secs_f64(),
+            figures.later
+        ),
         "all; 120 s",
     );
     assert_eq!(figures.bound, phones, "{:?}", figures.odd.first());
     assert!(figures.odd.is_empty(), "{:?}", figures.odd.first());
     talks.succeed();
     answers.succeed();
-    row("T-FLOOD-2", "calls meanwhile that went as they should", format!("{calls} of {calls}"), "all");
-    row("T-FLOOD-2", "a stranger's OPTIONS within 500 ms meanwhile", watch.words(), "(measured)");
+    row(
+        "T-FLOOD-2",
+        "calls meanwhile that went as they should",
+        format!("{calls} of {calls}"),
+        "all",
+    );
+    row(
+        "T-FLOOD-2",
+        "a stranger's OPTIONS within 500 ms meanwhile",
+        watch.words(),
+        "(measured)",
+    );
     assert_well(&mut ground.server, "a registration storm");
     let listed = ground.server.api().list("/registrations").len();
     assert_eq!(listed, phones + 2);
@@ -91,7 +111,10 @@ fn killed(phones: usize, rate: f64) -> f64 {
         .count();
     row(
         "kill -9",
-        &format!("registrations acknowledged at {rate:.0} a second that are lost, of {}", acknowledged.len()),
+        &format!(
+            "registrations acknowledged at {rate:.0} a second that are lost, of {}",
+            acknowledged.len()
+        ),
         lost,
         "0 at 5,000 a second",
     );

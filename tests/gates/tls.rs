@@ -35,7 +35,8 @@ const KINDS: [&str; 12] = [
 /// What a client would say first.
 fn hello(ground: &Ground, name: &str) -> Vec<u8> {
     let host = ServerName::try_from(name.to_owned()).expect("a name");
-    let mut session = ClientConnection::new(ground.authority.client(None), host).expect("a session");
+    let mut session =
+        ClientConnection::new(ground.authority.client(None), host).expect("a session");
     let mut out = Vec::new();
     session.write_tls(&mut out).expect("into memory");
     out
@@ -73,7 +74,11 @@ fn greeting(kind: usize, whole: &[u8], dice: &mut Dice) -> Vec<u8> {
             let content = random(dice, 100);
             record(23, 100, &content)
         }
-        "SSL 2" => [&[0x80, 0x2e, 1, 0, 2, 0, 0x15, 0, 0, 0, 0x10][..], &random(dice, 37)].concat(),
+        "SSL 2" => [
+            &[0x80, 0x2e, 1, 0, 2, 0, 0x15, 0, 0, 0, 0x10][..],
+            &random(dice, 37),
+        ]
+        .concat(),
         "SIP in the clear" => b"OPTIONS sip:pbx.test SIP/2.0\r\n\r\n".to_vec(),
         "a ClientHello in records of one byte" => whole[5..]
             .iter()
@@ -125,9 +130,27 @@ fn broken_handshakes(times: usize) -> (Duration, f64) {
     let failed = metric(&ground.server, "strowger_tls_handshakes_failed_total ");
     let watch = bystander.end();
     assert_well(&mut ground.server, "broken handshakes");
-    row("T-TLS-1", &format!("{made} broken handshakes of {} kinds: crashes; counted as failed", KINDS.len()), format!("0; {failed}"), "0");
-    row("T-TLS-1", "processor time of the server for each (bystander, TCP and all)", ms(each), "2 ms");
-    row("T-TLS-1", "a bystander's OPTIONS within 500 ms meanwhile", watch.words(), "99.9 %");
+    row(
+        "T-TLS-1",
+        &format!(
+            "{made} broken handshakes of {} kinds: crashes; counted as failed",
+            KINDS.len()
+        ),
+        format!("0; {failed}"),
+        "0",
+    );
+    row(
+        "T-TLS-1",
+        "processor time of the server for each (bystander, TCP and all)",
+        ms(each),
+        "2 ms",
+    );
+    row(
+        "T-TLS-1",
+        "a bystander's OPTIONS within 500 ms meanwhile",
+        watch.words(),
+        "99.9 %",
+    );
     assert!(made * 10 > times * 9, "only {made} connections");
     assert!(failed as usize * 10 > made * 9, "{failed} of {made} failed");
     (each, watch.share())
@@ -148,7 +171,7 @@ fn gate_broken_handshakes_cost_little() {
 
 /// Records that do not belong there, after a handshake that was fine: the connection ends, and nothing else.
 #[test]
-fn records_that_do_not_belong_there_end_their_connection_only() {
+fn gate_records_that_do_not_belong_there_end_their_connection_only() {
     let mut ground = Ground::open();
     let from: IpAddr = address().into();
     let mut fine = Wire::open(&ground, Way::Tls, false, from).expect("connects");
@@ -156,16 +179,17 @@ fn records_that_do_not_belong_there_end_their_connection_only() {
     let mut long = record(23, 0xffff, &[0; 60]);
     long.extend([0; 70_000]);
     let broken = [
-        whole.clone(),                     // a wish to negotiate anew
-        record(23, 64, &[7; 64]),          // encrypted by nobody
-        record(20, 1, &[1]).repeat(200),   // change of ciphers, again and again
-        record(21, 2, &[2, 40]),           // an alert in the clear
-        record(99, 4, b"what"),            // no such record
+        whole.clone(),                   // a wish to negotiate anew
+        record(23, 64, &[7; 64]),        // encrypted by nobody
+        record(20, 1, &[1]).repeat(200), // change of ciphers, again and again
+        record(21, 2, &[2, 40]),         // an alert in the clear
+        record(99, 4, b"what"),          // no such record
         long,
     ];
     for (number, bytes) in broken.iter().enumerate() {
         let stream = tcp(from, Way::Tls.to(&ground, false), None).expect("connects");
-        let tls = secure(&ground, stream.try_clone().expect("the same"), DOMAIN).expect("shakes hands");
+        let tls =
+            secure(&ground, stream.try_clone().expect("the same"), DOMAIN).expect("shakes hands");
         let mut raw = stream;
         let _ = raw.write_all(bytes);
         raw.set_read_timeout(Some(seconds(8.0))).expect("a timeout");

@@ -76,7 +76,11 @@ pub struct Wire {
 }
 
 /// TCP from an address of ours.
-pub fn tcp(from: IpAddr, to: SocketAddr, receive_bytes: Option<usize>) -> std::io::Result<TcpStream> {
+pub fn tcp(
+    from: IpAddr,
+    to: SocketAddr,
+    receive_bytes: Option<usize>,
+) -> std::io::Result<TcpStream> {
     let socket = Socket::new(Domain::for_address(to), Type::STREAM, Some(Protocol::TCP))?;
     if let Some(bytes) = receive_bytes {
         socket.set_recv_buffer_size(bytes)?;
@@ -182,8 +186,8 @@ pub fn secure(
     name: &str,
 ) -> std::io::Result<StreamOwned<ClientConnection, TcpStream>> {
     let host = ServerName::try_from(name.to_owned()).map_err(std::io::Error::other)?;
-    let session =
-        ClientConnection::new(ground.authority.client(None), host).map_err(std::io::Error::other)?;
+    let session = ClientConnection::new(ground.authority.client(None), host)
+        .map_err(std::io::Error::other)?;
     let mut stream = StreamOwned::new(session, tcp);
     while stream.conn.is_handshaking() {
         stream.conn.complete_io(&mut stream.sock)?;
@@ -238,7 +242,13 @@ pub fn head(first: u8, length: u64) -> Vec<u8> {
 
 /// Sends every message on a connection of its own, a few at a time, and closes while the server may still be answering. Gives how
 /// many could be sent.
-pub fn each_alone(ground: &Ground, way: Way, open: bool, messages: &[Vec<u8>], from: &[IpAddr]) -> usize {
+pub fn each_alone(
+    ground: &Ground,
+    way: Way,
+    open: bool,
+    messages: &[Vec<u8>],
+    from: &[IpAddr],
+) -> usize {
     let mut sent = 0;
     for (turn, chunk) in messages.chunks(32).enumerate() {
         let source = from[turn % from.len()];
