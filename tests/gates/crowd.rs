@@ -157,7 +157,10 @@ impl Crowd {
         let (user, uri) = (crowd_user(number), format!("sip:{DOMAIN}"));
         let phone = &mut self.phones[number];
         let (nonce, count) = match self.shares_nonces {
-            true => (&self.nonces[place].0, &mut self.nonces[place].1),
+            true => {
+                let (nonce, count) = &mut self.nonces[place];
+                (&*nonce, count)
+            }
             false => (&phone.nonce, &mut phone.count),
         };
         let mut line = String::new();

@@ -1,5 +1,6 @@
 //! T-STREAM: peers on streams that send too slowly, too much, nothing, or do not read. All are cut, and cost little until then.
 
+use std::io::Read;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
@@ -243,8 +244,6 @@ fn too_slow(each: usize) {
     }
     assert_well(&mut ground.server, "slow peers");
 }
-
-use std::io::Read;
 
 #[test]
 #[ignore = "long: make gates"]
