@@ -142,7 +142,7 @@ fn gate_nothing_from_outside_reaches_the_trunk() {
         reached,
         0,
     );
-    assert_eq!(own, 1, "{seen:?}");
+    assert!(own > 0, "{seen:?}");
     assert_eq!(reached, 0, "{other:?}");
     assert_well(&mut ground.server, "fraud");
 }

@@ -90,6 +90,15 @@ fn lab(authority: &Authority) -> (Lab, SocketAddr) {
     (lab, six)
 }
 
+/// The guard lets one source ask as fast as it gets answers: what is measured is behind it.
+pub fn unhurried(lab: &mut Lab) {
+    lab.change(
+        "strowger.toml",
+        "[guard]",
+        "[guard]\nrate = 100000\ntotal-rate = 100000",
+    );
+}
+
 /// People of a crowd: extensions from 50000 on, all with the same password.
 pub fn crowd(lab: &mut Lab, count: usize) {
     let people: String = (0..count)

@@ -114,7 +114,7 @@ fn gate_texts_that_are_commands_elsewhere_stay_texts() {
         lab.change(
             "strowger.toml",
             "level = \"warn\"",
-            "level = \"trace\"\nformat = \"json\"",
+            "level = \"debug\"\nformat = \"json\"",
         );
     });
     let bob = Device::registered(&ground.server, "1002", None);

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::devices::Device;
-use super::ground::{Ground, OPEN_PORT, assert_well};
+use super::ground::{self, Ground, OPEN_PORT, assert_well};
 use super::hand::{Hand, follow, offer, status};
 use super::peers::{Callee, answer, polite};
 use super::report::{ms, row};
@@ -15,7 +15,7 @@ use crate::support::{at, seconds};
 
 /// Calls with the odd descriptions of the sets in offers, then in answers, to one who answers.
 fn descriptions(thin: usize) {
-    let mut ground = Ground::open();
+    let mut ground = Ground::with(ground::unhurried);
     let bob = Device::registered(&ground.server, "1002", None);
     let body: Arc<Mutex<Vec<u8>>> = Arc::default();
     let (said, own) = (body.clone(), bob.socket());
@@ -101,7 +101,7 @@ fn gate_odd_session_descriptions_leave_no_call_and_no_port() {
 
 /// How long others wait behind one message, at its best of three times.
 fn time_of_bodies(thin: usize) {
-    let mut ground = Ground::open();
+    let mut ground = Ground::with(ground::unhurried);
     let bob = Device::registered(&ground.server, "1002", None);
     let leg = Callee::busy(bob.address);
     let open = at(ground.server.lab.server, OPEN_PORT);

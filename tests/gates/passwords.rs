@@ -199,7 +199,7 @@ fn gate_who_is_shown_is_who_was_proved() {
 
 /// T-AUTH-5: what was captured is worth nothing, neither from elsewhere nor from the same place.
 fn replays(times: u32) {
-    let mut ground = Ground::open();
+    let mut ground = Ground::with(ground::unhurried);
     let mut hand = Hand::new(ground.server.lab.phones());
     let mut thief = Hand::new(ground.server.lab.phones());
     (hand.patience, thief.patience) = (seconds(2.0), seconds(2.0));
@@ -327,7 +327,10 @@ fn gate_known_and_unknown_users_get_the_same_bytes() {
 #[ignore = "long: make gates"]
 fn gate_nobody_learns_who_exists() {
     const EACH: usize = 10_000;
-    let mut ground = Ground::with(|lab| ground::crowd(lab, EACH));
+    let mut ground = Ground::with(|lab| {
+        ground::crowd(lab, EACH);
+        ground::unhurried(lab);
+    });
     let mut hand = Hand::new(ground.server.lab.phones());
     let nonce = hand.nonce();
     let uri = format!("sip:{DOMAIN}");
