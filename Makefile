@@ -25,8 +25,8 @@ test: deps ## everything that is automated: format, unit, simulation, the real b
 	$(CARGO) test --release
 	./fuzz/run.sh 5
 
-gates: deps ## the gates of reliability against the real binary: malformed messages with 200 calls up, floods, slow peers, memory (some minutes)
-	$(CARGO) test --release --test gates -- --ignored --test-threads 1 --nocapture
+gates: deps ## the gates of reliability against the real binary: malformed messages with 200 calls up, floods, slow peers, fraud, kill -9, memory (a quarter of an hour); prints a table
+	CARGO=$(CARGO) scripts/gates.sh
 
 lint: ## format and clippy, warnings are errors
 	$(CARGO) fmt --check
@@ -47,7 +47,7 @@ bench-sip: build ## CPU, latency and memory of signalling beside Kamailio, then 
 	$(if $(BENCH_QUICK),,benches/instructions.py)
 
 fuzz: ## run every fuzz target for SECONDS_EACH seconds, on stable
-	./fuzz/run.sh $(SECONDS_EACH)
+	./fuzz/run.sh $(SECONDS_EACH) all
 
 prompts: ## make the default prompts and music again
 	scripts/test-deps.sh prompts

@@ -7,10 +7,15 @@
 
 #[path = "../../src/base/mod.rs"]
 pub mod base;
+#[path = "../../src/rtp/mod.rs"]
+pub mod rtp;
 #[path = "../../src/sdp/mod.rs"]
 pub mod sdp;
 #[path = "../../src/sip/mod.rs"]
 pub mod sip;
+#[path = "../../src/transport/mod.rs"]
+pub mod transport;
 
+pub mod proxy_protocol;
 pub mod same;
 pub mod walk;

@@ -11,6 +11,8 @@ pub struct Set {
 
 /// A header that nobody but us writes: if its name stands at the beginning of a line at the other leg, it was smuggled in.
 pub const PLANTED: &str = "X-Planted";
+/// The user of an identity that only a trusted network may assert.
+pub const PLANTED_USER: &str = "planted-user";
 
 /// Draws numbers from a seed (SplitMix64), so that a finding can be made again.
 pub struct Dice(u64);
@@ -192,6 +194,11 @@ impl Maker {
         }
     }
 
+    /// Numbers go on behind this one, so that two makers do not repeat each other.
+    pub fn skip(&mut self, number: u32) {
+        self.number = number;
+    }
+
     fn draft(&mut self, method: &str) -> Draft {
         self.number += 1;
         let (n, own, callee) = (self.number, self.own, self.callee);
@@ -268,6 +275,7 @@ pub fn all(maker: &mut Maker, seed: u64, thin: usize) -> Vec<Set> {
     let mut sets = vec![
         headers(maker),
         names(maker),
+        lengths(maker),
         uris(maker),
         descriptions(maker),
         digests(maker),
@@ -336,6 +344,28 @@ fn names(maker: &mut Maker) -> Set {
             messages.push(draft.bytes());
         }
     }
+    // identities that only a trusted network may assert, spelt so that a careless border does not know them again
+    let identity = format!("<sip:{PLANTED_USER}@pbx.test>");
+    for name in [
+        "P-Asserted-Identity",
+        "p-asserted-IDENTITY",
+        "Remote-Party-ID",
+        "X-Internal",
+        "Diversion",
+    ] {
+        for after in ["", " ", "\t", "\0", "\r\n ", " \r\n\t"] {
+            for copies in [1, 2] {
+                let mut draft = maker.draft("INVITE");
+                for _ in 0..copies {
+                    let name = format!("{name}{after}").into_bytes();
+                    draft
+                        .headers
+                        .insert(3, (name, identity.clone().into_bytes()));
+                }
+                messages.push(draft.bytes());
+            }
+        }
+    }
     for length in [1_000, 20_000] {
         let mut draft = maker.draft("INVITE");
         draft.headers.push((vec![b'X'; length], b"1".to_vec()));
@@ -343,6 +373,49 @@ fn names(maker: &mut Maker) -> Set {
     }
     Set {
         name: "header names",
+        messages,
+    }
+}
+
+/// Every header and every part of an address, longer than any buffer that somebody once thought long enough.
+fn lengths(maker: &mut Maker) -> Set {
+    let mut messages = Vec::new();
+    for (index, name) in HEADERS.iter().enumerate() {
+        for (turn, length) in [64, 128, 255, 256, 512, 1_024, 4_096, 16_384, 60_000]
+            .into_iter()
+            .enumerate()
+        {
+            let long = "a".repeat(length);
+            let shapes = [
+                long.clone(),
+                format!("\"{long}\" <sip:a@h>"),
+                format!("<sip:{long}@h>;tag=1"),
+                format!("<sip:a@{long}>"),
+                format!("<sip:a@h>;{long}={long}"),
+                format!("1 {long}"),
+                format!("SIP/2.0/UDP h;branch=z9hG4bK{long}"),
+                "9".repeat(length),
+            ];
+            let method = ["INVITE", "REGISTER", "SUBSCRIBE", "OPTIONS", "PUBLISH"];
+            for shape in [index + turn, index + turn + 3] {
+                let mut draft = maker.draft(method[(index + turn) % method.len()]);
+                draft.set(name, shapes[shape % shapes.len()].as_bytes());
+                messages.push(draft.bytes());
+            }
+        }
+    }
+    for length in [32, 255, 256, 4_096, 60_000] {
+        let long = "A".repeat(length);
+        let mut draft = maker.draft("INVITE");
+        draft.line = format!("{long} sip:1002@pbx.test SIP/2.0").into_bytes();
+        draft.set("CSeq", format!("1 {long}").as_bytes());
+        messages.push(draft.bytes());
+        let mut draft = maker.draft("INVITE");
+        draft.line = format!("SIP/2.0 486 {long}").into_bytes();
+        messages.push(draft.bytes());
+    }
+    Set {
+        name: "lengths",
         messages,
     }
 }
@@ -423,7 +496,8 @@ fn uris(maker: &mut Maker) -> Set {
     }
 }
 
-fn descriptions(maker: &mut Maker) -> Set {
+/// Session descriptions that are wrong, or right in an unusual way.
+pub fn bodies() -> Vec<Vec<u8>> {
     let lines: Vec<&str> = SDP.lines().collect();
     let mut bodies: Vec<Vec<u8>> = Vec::new();
     let joined = |lines: &[String]| lines.join("\r\n").into_bytes();
@@ -505,7 +579,11 @@ fn descriptions(maker: &mut Maker) -> Set {
         ]
         .concat(),
     );
-    let messages = bodies
+    bodies
+}
+
+fn descriptions(maker: &mut Maker) -> Set {
+    let messages = bodies()
         .into_iter()
         .map(|body| maker.with_body("INVITE", "application/sdp", body))
         .collect();
@@ -515,7 +593,8 @@ fn descriptions(maker: &mut Maker) -> Set {
     }
 }
 
-fn digests(maker: &mut Maker) -> Set {
+/// Credentials with everything wrong that can be.
+pub fn digests(maker: &mut Maker) -> Set {
     let full = [
         ("username", "\"1001\""),
         ("realm", "\"pbx.test\""),
@@ -658,7 +737,8 @@ fn framing(maker: &mut Maker) -> Set {
     }
 }
 
-fn multiparts(maker: &mut Maker) -> Set {
+/// Bodies of several parts: without end, without beginning, a thousandfold, one within the other.
+pub fn multiparts(maker: &mut Maker) -> Set {
     let kind = "multipart/mixed;boundary=b";
     let part = format!("--b\r\nContent-Type: application/sdp\r\n\r\n{SDP}\r\n");
     let mut bodies: Vec<(String, Vec<u8>)> = vec![
@@ -722,6 +802,11 @@ fn multiparts(maker: &mut Maker) -> Set {
 
 /// Responses that nobody asked for.
 fn responses(maker: &mut Maker) -> Set {
+    stray(maker, "127.0.0.9:5060")
+}
+
+/// The same, with a second Via of one to whom they are not to be passed on.
+pub fn stray(maker: &mut Maker, behind: &str) -> Set {
     let mut messages = Vec::new();
     for status in [
         100, 180, 183, 199, 200, 202, 299, 300, 302, 380, 400, 401, 407, 408, 422, 481, 486, 487,
@@ -733,7 +818,7 @@ fn responses(maker: &mut Maker) -> Set {
             draft.set("To", b"<sip:1002@pbx.test>;tag=stray");
             messages.push(draft.bytes());
             // as if we were to pass it on
-            let second = b"SIP/2.0/UDP 127.0.0.9:5060;branch=z9hG4bKother".to_vec();
+            let second = format!("SIP/2.0/UDP {behind};branch=z9hG4bKother").into_bytes();
             draft.headers.insert(1, (b"Via".to_vec(), second));
             messages.push(draft.bytes());
         }
