@@ -79,7 +79,10 @@ impl Lab {
     }
 
     fn open(&self, stream: StreamId) {
-        let local = self.port_of(stream);
+        self.open_at(stream, self.port_of(stream));
+    }
+
+    fn open_at(&self, stream: StreamId, local: SocketAddr) {
         self.workers.send(MediaCommand::Open { stream, local });
     }
 
@@ -573,10 +576,7 @@ fn taken_ports_are_reported_and_sockets_that_rest_serve_the_next_stream_on_their
     lab.settle();
     let port = lab.port_of(A);
     assert!(UdpSocket::bind(port).is_err(), "taken");
-    lab.workers.send(MediaCommand::Open {
-        stream: B,
-        local: port,
-    });
+    lab.open_at(B, port);
     let failed = lab.wait(|event| matches!(event, MediaEvent::Failed { .. }));
     assert_eq!(failed.stream(), B);
     let nothing = StreamStatistics::default();
@@ -586,10 +586,7 @@ fn taken_ports_are_reported_and_sockets_that_rest_serve_the_next_stream_on_their
     for n in 0..100 {
         late.send(port, 8, &[n; 160]); // to whoever was there before
     }
-    lab.workers.send(MediaCommand::Open {
-        stream: B,
-        local: port,
-    });
+    lab.open_at(B, port);
     lab.agree(B, &late, SourcePolicy::Signalled);
     lab.settle();
     lab.workers.send(MediaCommand::Echo { stream: B });
@@ -598,13 +595,10 @@ fn taken_ports_are_reported_and_sockets_that_rest_serve_the_next_stream_on_their
     assert_eq!(late.receive().1, [200; 160], "the first that it hears");
     let counted = lab.close(B);
     assert_eq!((counted.packets_received, counted.overflow_dropped), (1, 0));
-    // on another address the same port is free at once
-    let other = SocketAddr::new("127.0.0.1".parse().expect("an address"), port.port());
-    assert_ne!(other.ip(), port.ip());
-    let local = SocketAddr::from(([0, 0, 0, 0], port.port()));
-    lab.workers.send(MediaCommand::Open { stream: A, local });
+    // a stream with the same port on another address wants them gone
+    lab.open_at(A, lab.address(2, port.port()));
     lab.settle();
-    assert!(UdpSocket::bind(other).is_err(), "bound everywhere");
+    UdpSocket::bind(port).expect("free again");
 }
 
 #[test]
