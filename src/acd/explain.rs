@@ -57,6 +57,9 @@ pub(super) enum Why {
     NoDevice,
     Cooldown(WallTime),
     NoReoffer(Duration),
+    KeptFor(Duration),
+    BoundTo(Arc<str>),
+    OuterRing(u8),
     Skill(Arc<str>, u8, u8),
     LevelDelay {
         level: u8,
@@ -95,6 +98,12 @@ impl Why {
                 "had this work item already; not again for {} s",
                 millis(*left).div_ceil(1000)
             ),
+            Why::KeptFor(left) => format!(
+                "kept for others, whom it prefers, for {} s more",
+                millis(*left).div_ceil(1000)
+            ),
+            Why::BoundTo(agent) => format!("a callback for {agent}"),
+            Why::OuterRing(ring) => format!("serves this queue only from ring {ring} on"),
             Why::Skill(skill, min, 0) => format!("lacks the skill {skill} (at least {min})"),
             Why::Skill(skill, min, has) => {
                 format!("skill {skill} is {has}, at least {min} is asked")
