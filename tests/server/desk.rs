@@ -109,7 +109,7 @@ fn a_disposition_by_the_api_ends_the_wrap_up_that_waits_for_it() {
 #[test]
 fn who_waits_is_moved_to_the_front_by_the_api() {
     let server = Server::start(lab("max-waiting = 10"));
-    let carrier = Carrier::new(&server, 2, None);
+    let carriers = [1, 2].map(|line| Carrier::new(&server, line, None));
     let mut calls = Vec::new();
     let waiting = |count: usize| {
         wait_for(&format!("{count} to wait"), seconds(20.0), || {
@@ -118,8 +118,13 @@ fn who_waits_is_moved_to_the_front_by_the_api() {
             (items.len() == count).then_some(items)
         })
     };
-    for count in 1..=2 {
-        calls.push(carrier.calls(&server, "call").set("talk_ms", 5000).start());
+    for (carrier, count) in carriers.iter().zip(1..) {
+        calls.push(
+            carrier
+                .calls(&server, "call")
+                .set("talk_ms", 5000)
+                .start(),
+        );
         waiting(count);
     }
     let ids = |items: &[Value]| -> Vec<Value> { items.iter().map(|i| i["id"].clone()).collect() };
