@@ -309,6 +309,7 @@ impl Acd {
                 standings.remove(queue_key);
                 continue;
             };
+            *queue.busy.get_mut() = None;
             let place = (free && agent.ring_in(assignment).is_some()).then(|| {
                 queue
                     .settings

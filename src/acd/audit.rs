@@ -5,6 +5,7 @@ use std::ops::Bound;
 
 use super::agent::{Agent, AgentKey, Work};
 use super::core::{Acd, Cx};
+use super::explain::Notes;
 use super::item::Item;
 use super::line::Line;
 use super::queue::{Queue, QueueKey};
@@ -150,6 +151,12 @@ impl Acd {
                 "queue {name} lists {} work items, {by_needs} by their needs; {preferring} prefer somebody, {} are counted",
                 queue.line.len(),
                 queue.preferring
+            ));
+        }
+        let stale = |kept: &Notes| *kept != self.busy_notes(key, queue);
+        if queue.busy.borrow().as_ref().is_some_and(stale) {
+            defects.push(format!(
+                "queue {name} explains its agents as they were, not as they are"
             ));
         }
         let waiting = u64::from(queue.waiting());

@@ -156,6 +156,7 @@ impl Acd {
             queue.assigned.clear();
             queue.drawn.clear();
             queue.in_common.get_mut().clear();
+            *queue.busy.get_mut() = None;
             for settings in &queue.settings.agents {
                 let Some(agent_key) = self.agent_names.get(&settings.agent).copied() else {
                     continue;

@@ -121,6 +121,9 @@ impl Why {
     }
 }
 
+/// Agents, each with the first rule that left it out.
+pub(super) type Notes = Arc<[(Arc<str>, Why)]>;
+
 /// One decision as it is kept.
 #[derive(Debug)]
 pub(super) struct Kept {
@@ -130,11 +133,19 @@ pub(super) struct Kept {
     pub queue: Option<Arc<str>>,
     pub order: Option<Order>,
     pub candidates: Vec<(Arc<str>, Why)>,
+    /// Those who were not free, shared by all decisions of the queue until one of its agents changes.
+    pub busy: Notes,
     pub more: u32,
     pub chosen: SmallVec<[Arc<str>; 1]>,
 }
 
 impl Kept {
+    /// The candidates, the free before the others, up to the limit.
+    pub(super) fn notes(&self) -> impl Iterator<Item = &(Arc<str>, Why)> {
+        let room = CANDIDATES_MAX.saturating_sub(self.candidates.len());
+        self.candidates.iter().chain(self.busy.iter().take(room))
+    }
+
     pub(super) fn words(&self) -> Decision {
         Decision {
             at: self.at,
@@ -150,8 +161,7 @@ impl Kept {
                 )
             }),
             candidates: self
-                .candidates
-                .iter()
+                .notes()
                 .map(|(agent, why)| Candidate {
                     agent: agent.clone(),
                     verdict: why.words(),

@@ -267,8 +267,15 @@ impl Acd {
                 break;
             }
         }
-        self.note_busy(item.queue, queue, &mut notes);
-        let more = queue.assigned.len().saturating_sub(notes.len());
+        notes.shrink_to_fit();
+        let busy = Arc::clone(
+            queue
+                .busy
+                .borrow_mut()
+                .get_or_insert_with(|| self.busy_notes(item.queue, queue)),
+        );
+        let shown = (notes.len() + busy.len()).min(CANDIDATES_MAX.max(notes.len()));
+        let more = queue.assigned.len().saturating_sub(shown);
         let decision = Kept {
             at: cx.now.wall,
             trigger,
@@ -276,6 +283,7 @@ impl Acd {
             queue: Some(queue.name().clone()),
             order: Some(item.order),
             candidates: notes,
+            busy,
             more: u32::try_from(more).unwrap_or(u32::MAX),
             chosen: names,
         };
@@ -283,22 +291,20 @@ impl Acd {
     }
 
     /// Agents who are not free, with the first rule that says so, up to the limit of a decision.
-    fn note_busy(&self, queue_key: QueueKey, queue: &Queue, notes: &mut Vec<(Arc<str>, Why)>) {
-        for key in &queue.assigned {
-            if notes.len() >= CANDIDATES_MAX {
-                break;
-            }
-            let Some(agent) = self.agents.get(*key) else {
-                continue;
-            };
+    pub(super) fn busy_notes(&self, queue_key: QueueKey, queue: &Queue) -> explain::Notes {
+        let agents = queue
+            .assigned
+            .iter()
+            .filter_map(|key| self.agents.get(*key));
+        let busy = agents.filter_map(|agent| {
             let off = agent
                 .assignments
                 .get(&queue_key)
                 .is_none_or(|assignment| !assignment.enabled());
-            if let Some(why) = agent.blocked(true).or(off.then_some(Why::AssignmentOff)) {
-                notes.push((agent.extension().clone(), why));
-            }
-        }
+            let why = agent.blocked(true).or(off.then_some(Why::AssignmentOff))?;
+            Some((agent.extension().clone(), why))
+        });
+        busy.take(CANDIDATES_MAX).collect()
     }
 
     fn count_bypassed(&mut self, id: WorkItemId) {
@@ -358,6 +364,7 @@ impl Acd {
                     queue: None,
                     order: None,
                     candidates: vec![(agent.extension().clone(), Why::NothingWaits)],
+                    busy: Arc::new([]),
                     more: 0,
                     chosen: SmallVec::new(),
                 });
@@ -369,7 +376,7 @@ impl Acd {
     /// Keeps a decision with its work item and with every agent that it names.
     fn remember(&mut self, decision: Kept) {
         let decision = Arc::new(decision);
-        for (extension, _) in &decision.candidates {
+        for (extension, _) in decision.notes() {
             if let Some(agent) = self
                 .agent_names
                 .get(extension)

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::agent::{AgentKey, Standing};
 use super::expected_wait::Speed;
+use super::explain::Notes;
 use super::item::{Item, Needs, Order, Want};
 use super::line::Line;
 use super::metrics::QueueCounters;
@@ -36,6 +37,8 @@ pub(super) struct Queue {
     pub assigned: BTreeSet<AgentKey>,
     /// Agents who are drawn in by an expansion.
     pub drawn: BTreeSet<AgentKey>,
+    /// Why each agent who is not free is not; gone when one of them changes.
+    pub busy: RefCell<Option<Notes>>,
     /// Whether two sets of needs have an agent in common, as far as it was asked.
     pub in_common: RefCell<BTreeMap<(Needs, Needs), bool>>,
     /// Agents who could take a call this moment, in the strategy's order.
@@ -80,6 +83,7 @@ impl Queue {
             promised: 0,
             assigned: BTreeSet::new(),
             drawn: BTreeSet::new(),
+            busy: RefCell::default(),
             in_common: RefCell::default(),
             free: BTreeSet::new(),
             logged_in: 0,

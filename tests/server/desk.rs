@@ -119,12 +119,7 @@ fn who_waits_is_moved_to_the_front_by_the_api() {
         })
     };
     for (carrier, count) in carriers.iter().zip(1..) {
-        calls.push(
-            carrier
-                .calls(&server, "call")
-                .set("talk_ms", 5000)
-                .start(),
-        );
+        calls.push(carrier.calls(&server, "call").set("talk_ms", 5000).start());
         waiting(count);
     }
     let ids = |items: &[Value]| -> Vec<Value> { items.iter().map(|i| i["id"].clone()).collect() };
