@@ -6,7 +6,7 @@ CONFIG ?= .
 # How long each fuzz target runs.
 SECONDS_EACH ?= 30
 
-.PHONY: help run build test gates deps lint fmt bench bench-sip fuzz prompts image clean
+.PHONY: help run build test acd gates deps lint fmt bench bench-sip fuzz prompts image clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -24,6 +24,10 @@ test: deps ## everything that is automated: format, unit, simulation, the real b
 	$(CARGO) fmt --check
 	$(CARGO) test --release
 	./fuzz/run.sh 5
+
+acd: ## 10,000 random sequences of queue commands against the invariants, 1,000 against the reference, then the figures of a large floor (some minutes)
+	$(CARGO) test --release --lib -- --ignored ten_thousand_sequences on_many_random_sequences
+	$(CARGO) bench --bench acd
 
 gates: deps ## the gates of reliability against the real binary: malformed messages with 200 calls up, floods, slow peers, fraud, kill -9, memory (a quarter of an hour); prints a table
 	CARGO=$(CARGO) scripts/gates.sh

@@ -209,6 +209,32 @@ fn no_rule_of_an_rfc_stands_twice() {
     }
 }
 
+/// The ACD's own specification: sections 0 to 24, its twenty invariants, its twenty-five scenarios.
+#[test]
+fn every_section_invariant_and_scenario_of_the_acd_is_in_its_ledger() {
+    let listed: Vec<String> = rows()
+        .into_iter()
+        .filter(|(file, ..)| file == "acd.toml")
+        .map(|(_, section, _)| section)
+        .collect();
+    let is_there = |wanted: &str| {
+        listed.iter().any(|section| {
+            section
+                .strip_prefix(wanted)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', ' ']))
+        })
+    };
+    let sections = (0..=24).map(|n| n.to_string());
+    let invariants = (1..=20).map(|n| format!("21 I{n}"));
+    let scenarios = (1..=25).map(|n| format!("24.{n}"));
+    let missing: Vec<String> = sections
+        .chain(invariants)
+        .chain(scenarios)
+        .filter(|wanted| !is_there(wanted))
+        .collect();
+    assert!(missing.is_empty(), "not in acd.toml: {missing:?}");
+}
+
 #[test]
 fn an_ignored_test_proves_nothing() {
     let source = "#[test]\nfn one() {}\n#[test]\n#[ignore = \"later\"]\nfn two() {}\nfn three() {}\n#[tokio::test]\nasync fn four() {}\n";

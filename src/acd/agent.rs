@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use super::command::{AgentStatus, OfferId, WorkItemId};
 use super::event::AgentDisplay;
 use super::explain::{Kept, Why};
@@ -57,6 +59,14 @@ pub(super) struct Wrap {
     pub since_wall: WallTime,
     pub until_wall: WallTime,
     pub timer: TimerId,
+    /// Nothing but its other ends ends it before this.
+    pub hard: Instant,
+    pub hard_wall: WallTime,
+    /// It ends with its time; else with an end that is said.
+    pub timed: bool,
+    /// Its queue demands a disposition.
+    pub demands: bool,
+    pub disposition: Option<Arc<str>>,
     /// Talk of the segment that it follows.
     pub talked: Duration,
     pub _token: Token,
@@ -79,6 +89,9 @@ pub(super) struct Assignment {
     pub level: u8,
     pub delay: Duration,
     pub rank: u16,
+    /// The rings of an expansion that draw the agent in, each by name or through another queue, whose toggle counts. Empty: it
+    /// serves the queue from the start.
+    pub drawn: SmallVec<[(u8, Option<QueueKey>); 1]>,
     /// Where the configuration puts the toggle.
     pub configured: bool,
     /// Where somebody moved it.
@@ -86,6 +99,10 @@ pub(super) struct Assignment {
 }
 
 impl Assignment {
+    pub(super) fn is_own(&self) -> bool {
+        self.drawn.is_empty()
+    }
+
     pub(super) fn enabled(&self) -> bool {
         self.moved.unwrap_or(self.configured)
     }
@@ -292,9 +309,29 @@ impl Agent {
         self.cooldown.map(|(_, wall, _)| Why::Cooldown(wall))
     }
 
-    /// What the agent counts as in a queue where it has `assignment`.
+    /// The ring from which the agent serves the queue of this assignment, 0 from the start; `None` while its toggle, or that of every
+    /// queue through which it is drawn in, is off.
+    pub(super) fn ring_in(&self, assignment: &Assignment) -> Option<u8> {
+        if assignment.is_own() {
+            return assignment.enabled().then_some(0);
+        }
+        let is_on = |via: &QueueKey| {
+            let own = self.assignments.get(via);
+            own.is_some_and(|own| own.is_own() && own.enabled())
+        };
+        let rings = assignment.drawn.iter();
+        rings
+            .filter(|(_, via)| via.as_ref().is_none_or(is_on))
+            .map(|(ring, _)| *ring)
+            .min()
+    }
+
+    /// What the agent counts as in a queue where it has `assignment`. Who is drawn in does not count as its staff.
     pub(super) fn standing(&self, assignment: &Assignment, place: Option<Place>) -> Standing {
-        let logged_in = self.logged_in.is_some() && !self.leaving && assignment.enabled();
+        let logged_in = self.logged_in.is_some()
+            && !self.leaving
+            && assignment.is_own()
+            && assignment.enabled();
         let staffed = logged_in && !self.is_unreachable();
         let wants = self.next.as_ref().unwrap_or(&self.status).is_ready();
         Standing {
@@ -308,6 +345,7 @@ impl Agent {
 
     pub(super) fn facts(&self, assignment: &Assignment) -> Facts {
         Facts {
+            ring: self.ring_in(assignment).unwrap_or(u8::MAX),
             level: assignment.level,
             rank: assignment.rank,
             idle_start: self.idle.start(),
@@ -399,6 +437,10 @@ impl Agent {
                     item: wrap.item,
                     since: wrap.since_wall,
                     until: wrap.until_wall,
+                    hard: Some(wrap.hard_wall),
+                    timed: wrap.timed,
+                    demands: wrap.demands,
+                    disposition: wrap.disposition.clone(),
                 }),
                 _ => None,
             },

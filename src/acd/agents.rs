@@ -104,7 +104,7 @@ impl Acd {
                 agent.set_status(cx.now.mono, status);
                 self.touch(cx, key);
             }
-            Work::Wrap(_) if agent.settings.status_change_ends_wrap => {
+            Work::Wrap(wrap) if agent.settings.status_change_ends_wrap && !wrap.misses() => {
                 agent.next = Some(status);
                 self.end_wrap(cx, key, WrapEnd::Agent);
             }
@@ -132,7 +132,10 @@ impl Acd {
             let Some(of) = self.queues.get(*queue_key) else {
                 continue;
             };
-            if queue.is_none_or(|name| name == of.name()) && assignment.enabled() != on {
+            if assignment.is_own()
+                && queue.is_none_or(|name| name == of.name())
+                && assignment.enabled() != on
+            {
                 assignment.moved = Some(on);
                 moved.push(of.name().clone());
             }
@@ -306,7 +309,8 @@ impl Acd {
                 standings.remove(queue_key);
                 continue;
             };
-            let place = (free && assignment.enabled()).then(|| {
+            *queue.busy.get_mut() = None;
+            let place = (free && agent.ring_in(assignment).is_some()).then(|| {
                 queue
                     .settings
                     .strategy

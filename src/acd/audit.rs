@@ -5,6 +5,9 @@ use std::ops::Bound;
 
 use super::agent::{Agent, AgentKey, Work};
 use super::core::{Acd, Cx};
+use super::explain::Notes;
+use super::item::Item;
+use super::line::Line;
 use super::queue::{Queue, QueueKey};
 
 /// Queues whose sums are recomputed each second, so that the audit of a large floor never holds up its calls.
@@ -75,7 +78,8 @@ impl Acd {
             }
         }
         let lines: usize = self.queues.iter().map(|(_, queue)| queue.line.len()).sum();
-        let queued = self.items.values().filter(|item| item.queued).count();
+        let in_line = |item: &&Item| item.queued && !item.parked;
+        let queued = self.items.values().filter(in_line).count();
         if lines != queued {
             defects.push(format!("{queued} work items wait, queues list {lines}"));
         }
@@ -102,8 +106,8 @@ impl Acd {
     /// One queue against its work items and its agents. O(waiting + assigned).
     fn audit_queue(&self, key: QueueKey, queue: &Queue, defects: &mut Vec<String>) {
         let name = queue.name();
-        let mut to_offer = 0;
-        for order in &queue.line {
+        let (mut to_offer, mut preferring, mut callbacks) = (0, 0, 0);
+        for order in queue.line.iter() {
             let item = self.items.get(&order.item);
             let Some(item) = item.filter(|i| i.queued && i.queue == key && i.order == *order)
             else {
@@ -112,11 +116,10 @@ impl Acd {
                 ));
                 continue;
             };
+            preferring += u32::from(item.prefer.is_some());
+            callbacks += u32::from(item.callback.is_some());
             let may = item.offers.is_empty() && !item.dormant;
-            let open = queue
-                .open
-                .get(&item.needs)
-                .is_some_and(|line| line.contains(order));
+            let open = queue.is_open(item);
             to_offer += usize::from(may);
             if may != open {
                 defects.push(format!(
@@ -131,6 +134,31 @@ impl Acd {
                 "queue {name} may offer {open} work items, {to_offer} are free to be offered"
             ));
         }
+        let by_needs: usize = queue.by_needs.values().map(Line::len).sum();
+        let from = (key, std::sync::Arc::from(""));
+        let of_queue = self.callbacks.range(from..);
+        let promised = of_queue.take_while(|((of, _), _)| *of == key).count();
+        let open = u64::from(queue.promised);
+        let counted = queue.counters.callbacks.identity_holds(open);
+        if callbacks != queue.callbacks || promised as u64 != open || !counted {
+            defects.push(format!(
+                "queue {name} counts {} callbacks in line of {callbacks}, {open} promised of {promised}: {:?}",
+                queue.callbacks, queue.counters.callbacks
+            ));
+        }
+        if by_needs != queue.line.len() || preferring != queue.preferring {
+            defects.push(format!(
+                "queue {name} lists {} work items, {by_needs} by their needs; {preferring} prefer somebody, {} are counted",
+                queue.line.len(),
+                queue.preferring
+            ));
+        }
+        let stale = |kept: &Notes| *kept != self.busy_notes(key, queue);
+        if queue.busy.borrow().as_ref().is_some_and(stale) {
+            defects.push(format!(
+                "queue {name} explains its agents as they were, not as they are"
+            ));
+        }
         let waiting = u64::from(queue.waiting());
         if !queue.counters.identity_holds(waiting) {
             defects.push(format!(
@@ -142,6 +170,7 @@ impl Acd {
         let of_queue = queue
             .assigned
             .iter()
+            .chain(&queue.drawn)
             .filter_map(|agent| self.agents.get(*agent));
         for standing in of_queue.filter_map(|agent| agent.standings.get(&key)) {
             logged_in += u32::from(standing.logged_in);
@@ -180,8 +209,8 @@ impl Acd {
             let assigned = self
                 .queues
                 .get(*queue)
-                .is_some_and(|q| q.assigned.contains(&key));
-            if listed != (free && assignment.enabled()) || !assigned {
+                .is_some_and(|q| q.assigned.contains(&key) || q.drawn.contains(&key));
+            if listed != (free && agent.ring_in(assignment).is_some()) || !assigned {
                 defects.push(format!(
                     "{} is free: {free}, listed as free: {listed}, assigned: {assigned}",
                     agent.extension()
@@ -205,7 +234,7 @@ impl Acd {
         for (_, key) in &next {
             if let Some(queue) = self.queues.get(**key) {
                 self.audit_queue(**key, queue, &mut defects);
-                for agent in &queue.assigned {
+                for agent in queue.assigned.iter().chain(&queue.drawn) {
                     if let Some(of) = self.agents.get(*agent) {
                         self.audit_free(*agent, of, &mut defects);
                     }

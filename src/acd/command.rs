@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::callback::{CallbackFailure, CallbackRequest};
 use super::record::AcdRecord;
 use super::settings::AcdSettings;
 use crate::base::{Duration, Now, Ulid};
@@ -34,6 +35,8 @@ pub enum AcdCommand {
         class: u8,
         /// What an agent must be able to do.
         skills: Vec<SkillNeed>,
+        /// Who should serve it, if anybody in particular.
+        prefer: Option<Preference>,
         /// Who waits.
         caller: CallerInfo,
         /// The call that waits.
@@ -45,6 +48,15 @@ pub enum AcdCommand {
         item: WorkItemId,
         /// Why.
         cause: Withdrawal,
+    },
+    /// The priority of a waiting work item changes: it is re-keyed once, and an event says by whom and by how much.
+    Rekey {
+        /// The work item.
+        item: WorkItemId,
+        /// What changes.
+        to: Priority,
+        /// Who asked for it, for the event.
+        by: Arc<str>,
     },
     /// The agent's shift begins, not ready.
     Login {
@@ -69,6 +81,21 @@ pub enum AcdCommand {
         agent: Arc<str>,
         /// Who ends it.
         by: WrapEndedBy,
+    },
+    /// A supervisor gives an agent more time for after-call work, at most up to the hard limit.
+    ExtendWrap {
+        /// Extension.
+        agent: Arc<str>,
+        /// By how much.
+        by: Duration,
+    },
+    /// What came of a work item that an agent talks about, wraps up or has served. A code that its queue does not take does nothing:
+    /// ask [`super::Acd::disposition_refused`] first.
+    Dispose {
+        /// The work item.
+        item: WorkItemId,
+        /// A code of its queue.
+        code: Arc<str>,
     },
     /// Turns the agent's assignment to a queue on or off.
     QueueLogin {
@@ -117,6 +144,36 @@ pub enum AcdCommand {
         /// How.
         outcome: OfferOutcome,
     },
+    /// An agent, or a program for it, declines an AgentOffer that rings. Without a reason that its queue demands nothing happens: ask
+    /// [`super::Acd::decline_refused`] first.
+    Decline {
+        /// The AgentOffer.
+        offer: OfferId,
+        /// Why, as a code of the queue.
+        reason: Option<Arc<str>>,
+    },
+    /// A caller, an agent or a program asks for a callback. [`super::AcdEffect::CallbackAnswered`] answers it.
+    RequestCallback(CallbackRequest),
+    /// Somebody takes a callback back.
+    CancelCallback {
+        /// The callback.
+        callback: WorkItemId,
+    },
+    /// An agent took the callback, and the customer could not be had. The agent is free again, and the customer is called later, if
+    /// there is another try.
+    CallbackFailed {
+        /// The AgentOffer that was accepted.
+        offer: OfferId,
+        /// Why.
+        failure: CallbackFailure,
+    },
+    /// A caller who waits takes the place of the callback that its number has: the two become one, and the callback is superseded.
+    TakePlace {
+        /// The work item that waits.
+        item: WorkItemId,
+        /// The callback of [`super::AcdEffect::InLineAlready`].
+        callback: WorkItemId,
+    },
     /// The agent's leg has left the bridge; wrap-up begins.
     SegmentEnded {
         /// The work item.
@@ -128,6 +185,27 @@ pub enum AcdCommand {
     },
     /// One record of the journal, at start. Send `Configure` first or after, and all records before any other command.
     Restore(AcdRecord),
+}
+
+/// A new priority for a work item that waits.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Priority {
+    /// This head start in all, the queue's included.
+    Credit(Duration),
+    /// This class.
+    Class(u8),
+    /// Before everybody who waits in its queue now.
+    Front,
+}
+
+/// Agents who should serve a work item. Others get it after `hold`, or at once while none of these is staffed in its queue.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Preference {
+    /// Extensions.
+    pub agents: Vec<Arc<str>>,
+    /// How long it is kept for them, from its entry into the queue.
+    pub hold: Duration,
 }
 
 /// A skill that a work item asks for.

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use super::agent::{Agent, AgentKey, Assignment};
 use super::command::WorkItemId;
 use super::core::{Acd, Cx};
@@ -152,6 +154,9 @@ impl Acd {
                 continue;
             };
             queue.assigned.clear();
+            queue.drawn.clear();
+            queue.in_common.get_mut().clear();
+            *queue.busy.get_mut() = None;
             for settings in &queue.settings.agents {
                 let Some(agent_key) = self.agent_names.get(&settings.agent).copied() else {
                     continue;
@@ -167,6 +172,7 @@ impl Acd {
                 of.insert(
                     *key,
                     Assignment {
+                        drawn: SmallVec::new(),
                         level: settings.level,
                         delay: settings.delay,
                         rank: settings.rank,
@@ -177,6 +183,7 @@ impl Acd {
                 queue.assigned.insert(agent_key);
             }
         }
+        self.draw_in(&mut wanted);
         let mut differ = BTreeSet::new();
         for (key, agent) in self.agents.iter_mut() {
             let wanted = wanted.remove(&key).unwrap_or_default();
@@ -199,6 +206,49 @@ impl Acd {
             }
         }
         differ
+    }
+
+    /// Adds the agents whom expansions draw in: those named, and those of queues named, each from its ring on. After every own
+    /// assignment, so that who serves a queue anyway is not drawn into it.
+    fn draw_in(&mut self, wanted: &mut BTreeMap<AgentKey, BTreeMap<QueueKey, Assignment>>) {
+        let mut drawn: Vec<(QueueKey, u8, Option<QueueKey>, AgentKey)> = Vec::new();
+        for key in self.queue_names.values() {
+            let Some(queue) = self.queues.get(*key) else {
+                continue;
+            };
+            for (expansion, ring) in queue.settings.expand.iter().zip(1..) {
+                let named = expansion.add_agents.iter();
+                let named = named.filter_map(|name| self.agent_names.get(name));
+                drawn.extend(named.map(|agent| (*key, ring, None, *agent)));
+                for name in &expansion.add_queues {
+                    let Some(via) = self.queue_names.get(name) else {
+                        continue;
+                    };
+                    let of = self.queues.get(*via).into_iter().flat_map(|q| &q.assigned);
+                    drawn.extend(of.map(|agent| (*key, ring, Some(*via), *agent)));
+                }
+            }
+        }
+        for (key, ring, via, agent_key) in drawn {
+            let gone = self.agents.get(agent_key).is_none_or(|a| a.removed);
+            let of = wanted.entry(agent_key).or_default();
+            if gone || of.get(&key).is_some_and(Assignment::is_own) {
+                continue;
+            }
+            // Its own queues come first for the agent: the last of all levels.
+            let assignment = of.entry(key).or_insert_with(|| Assignment {
+                drawn: SmallVec::new(),
+                level: u8::MAX,
+                delay: Duration::ZERO,
+                rank: 1,
+                configured: true,
+                moved: None,
+            });
+            assignment.drawn.push((ring, via));
+            if let Some(queue) = self.queues.get_mut(key) {
+                queue.drawn.insert(agent_key);
+            }
+        }
     }
 
     /// Applies a changed queue's rules and timers to those who wait in it.
@@ -235,7 +285,9 @@ impl Acd {
             return;
         };
         let name = queue.name().clone();
-        for agent in std::mem::take(&mut queue.assigned) {
+        let mut served = std::mem::take(&mut queue.assigned);
+        served.append(&mut queue.drawn);
+        for agent in served {
             if let Some(agent) = self.agents.get_mut(agent) {
                 agent.assignments.remove(&key);
                 agent.standings.remove(&key);

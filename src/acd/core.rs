@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::agent::{Agent, AgentKey};
 use super::command::{AcdCommand, OfferId, Withdrawal, WorkItemId};
-use super::effect::{AcdEffect, CancelReason};
-use super::event::AcdEvent;
+use super::effect::AcdEffect;
+use super::event::{AcdEvent, OfferResult};
 use super::history::History;
 use super::item::{Item, ItemTimer};
 use super::lease::Tokens;
@@ -68,11 +68,13 @@ pub struct Acd {
     /// Queued or connected work items.
     pub(super) items: BTreeMap<WorkItemId, Item>,
     pub(super) history: History,
+    /// Open callbacks by queue and number: a number has one in its scope.
+    pub(super) callbacks: BTreeMap<(QueueKey, Arc<str>), WorkItemId>,
     pub(super) offers: BTreeMap<OfferId, AgentOffer>,
     /// AgentOffers that won and whose call goes on.
     pub(super) bridged: BTreeSet<OfferId>,
     /// AgentOffers that ended, so that a late answer is told why.
-    pub(super) dead_offers: BTreeMap<OfferId, CancelReason>,
+    pub(super) dead_offers: BTreeMap<OfferId, OfferResult>,
     pub(super) timers: TimerQueue<Timer>,
     pub(super) tokens: Tokens,
     pub(super) seq: u64,
@@ -99,6 +101,7 @@ impl Acd {
             queue_names: BTreeMap::new(),
             items: BTreeMap::new(),
             history: History::default(),
+            callbacks: BTreeMap::new(),
             offers: BTreeMap::new(),
             bridged: BTreeSet::new(),
             dead_offers: BTreeMap::new(),
@@ -163,6 +166,7 @@ impl Acd {
                 credit,
                 class,
                 skills,
+                prefer,
                 caller,
                 call,
             } => {
@@ -173,20 +177,26 @@ impl Acd {
                     credit,
                     class,
                     skills,
+                    prefer,
                     caller,
                     call,
                 };
                 self.enter(cx, entry);
             }
             AcdCommand::Withdraw { item, cause } => self.withdraw(cx, item, &cause),
+            AcdCommand::Rekey { item, to, by } => self.rekey(cx, item, to, &by),
             AcdCommand::Login { agent } => self.with_agent(&agent, |acd, key| acd.login(cx, key)),
             AcdCommand::Logout { agent } => self.with_agent(&agent, |acd, key| acd.logout(cx, key)),
             AcdCommand::SetStatus { agent, status } => {
                 self.with_agent(&agent, |acd, key| acd.set_status(cx, key, status));
             }
             AcdCommand::EndWrap { agent, by } => {
-                self.with_agent(&agent, |acd, key| acd.end_wrap(cx, key, by.into()));
+                self.with_agent(&agent, |acd, key| acd.end_wrap_by(cx, key, by));
             }
+            AcdCommand::ExtendWrap { agent, by } => {
+                self.with_agent(&agent, |acd, key| acd.extend_wrap(cx, key, by));
+            }
+            AcdCommand::Dispose { item, code } => self.dispose(cx, item, &code),
             AcdCommand::QueueLogin { agent, queue, on } => {
                 self.with_agent(&agent, |acd, key| acd.toggle(cx, key, queue.as_ref(), on));
             }
@@ -200,6 +210,15 @@ impl Acd {
             AcdCommand::Answered { offer, device } => self.answered(cx, offer, &device),
             AcdCommand::Bridged { offer } => self.bridged(cx, offer),
             AcdCommand::OfferEnded { offer, outcome } => self.offer_ended(cx, offer, outcome),
+            AcdCommand::Decline { offer, reason } => self.decline(cx, offer, reason),
+            AcdCommand::RequestCallback(request) => self.request_callback(cx, request),
+            AcdCommand::CancelCallback { callback } => {
+                self.end_callback(cx, callback, super::event::CallbackEnd::Cancelled);
+            }
+            AcdCommand::CallbackFailed { offer, failure } => {
+                self.callback_failed(cx, offer, failure);
+            }
+            AcdCommand::TakePlace { item, callback } => self.take_place(cx, item, callback),
             AcdCommand::SegmentEnded { item, agent, by } => {
                 self.with_agent(&agent, |acd, key| acd.segment_ended(cx, item, key, by));
             }
@@ -210,7 +229,7 @@ impl Acd {
     fn fire(&mut self, cx: &mut Cx, timer: Timer) {
         match timer {
             Timer::Ring(offer) => self.ring_timed_out(cx, offer),
-            Timer::Wrap(agent) => self.end_wrap(cx, agent, super::event::WrapEnd::Timer),
+            Timer::Wrap(agent) => self.wrap_due(cx, agent),
             Timer::Cooldown(agent) => self.cooldown_over(cx, agent),
             Timer::Grace(agent) => self.grace_over(cx, agent),
             Timer::UnreachableLogout(agent) => self.logout(cx, agent),

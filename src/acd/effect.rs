@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::callback::CallbackAnswer;
 use super::command::{OfferId, WorkItemId};
 use super::event::AcdEvent;
 use super::record::AcdRecord;
@@ -28,6 +29,8 @@ pub enum AcdEffect {
         queue: Arc<str>,
         /// The ACD cancels after this; a phone's own timer should be longer.
         ring_timeout: Duration,
+        /// A callback: no call waits. When the agent has accepted, this number is to be called on the agent's time.
+        callback: Option<Arc<str>>,
     },
     /// Stop ringing, or release the leg that answered too late. It is over for the ACD: no report is awaited.
     CancelOffer {
@@ -66,6 +69,26 @@ pub enum AcdEffect {
         position: Option<u32>,
         /// Expected wait.
         wait: Option<WaitBand>,
+    },
+    /// What became of the request for a callback.
+    CallbackAnswered {
+        /// The callback that was asked for.
+        callback: WorkItemId,
+        /// The call that asked.
+        call: Ulid,
+        /// The answer.
+        answer: CallbackAnswer,
+    },
+    /// One who has just entered is in line already with a callback: offer its place.
+    InLineAlready {
+        /// The work item that entered.
+        item: WorkItemId,
+        /// Its call.
+        call: Ulid,
+        /// The callback of the same number.
+        callback: WorkItemId,
+        /// The callback's place, 1 is next; `None` while it waits for its next try.
+        position: Option<u32>,
     },
     /// Keep this; the last record of a key wins.
     Journal(AcdRecord),

@@ -4,17 +4,17 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use super::command::{CallerInfo, EndedBy, SkillNeed, Withdrawal, WorkItemId};
+use super::command::{CallerInfo, EndedBy, Preference, SkillNeed, Withdrawal, WorkItemId};
 use super::core::{Acd, Cx, Timer};
 use super::effect::{AcdEffect, CancelReason, LeaveWhy};
-use super::event::AcdEvent;
+use super::event::{AcdEvent, CallbackEnd};
 use super::explain::Trigger;
-use super::item::{Item, ItemTimer, Order, needs_of, virtual_start};
+use super::item::{Item, ItemTimer, Order, nanos, nanos_at, needs_of, virtual_start};
 use super::matching::Pending;
 use super::metrics::{SegmentEnd, millis};
 use super::queue::QueueKey;
 use super::record::AcdRecord;
-use super::settings::OverflowWhen;
+use super::settings::{AgeScope, OverflowWhen};
 use super::view::ItemState;
 use crate::base::{Duration, Instant, Now, Ulid};
 
@@ -26,6 +26,7 @@ pub(super) struct Entry {
     pub credit: Duration,
     pub class: u8,
     pub skills: Vec<SkillNeed>,
+    pub prefer: Option<Preference>,
     pub caller: CallerInfo,
     pub call: Ulid,
 }
@@ -90,8 +91,11 @@ impl Acd {
         self.seq += 1;
         let known = self.items.remove(&id).or_else(|| self.history.take(id));
         let item = Self::build(cx.now, entry, queue_key, &queue.settings, self.seq, known);
-        let position = queue.position(item.order);
-        queue.line.insert(item.order);
+        queue.join(&item);
+        let Some(queue) = self.queues.get(queue_key) else {
+            return;
+        };
+        let position = self.place_of(&item, queue);
         cx.event(AcdEvent::Queued {
             item: id,
             call: item.call,
@@ -110,12 +114,13 @@ impl Acd {
             self.leave(cx, id, LeaveWhy::Full, "full", steps);
             return;
         }
-        if self.leave_if_due(cx, id) {
+        if self.leave_on_entry(cx, id) {
             return;
         }
         self.arm_item(cx, id);
         self.arm_queue_rules(cx, queue_key);
         self.open_item(id, Trigger::Entered);
+        self.tell_in_line(cx, id);
     }
 
     /// The work item as it enters: with the arrival, journey and conversation of an earlier stay, if there was one.
@@ -127,18 +132,25 @@ impl Acd {
         seq: u64,
         known: Option<Item>,
     ) -> Item {
-        let credit = entry.credit + settings.credit;
+        let weight = settings.weight.max(1);
+        let credit = (entry.credit + settings.credit).saturating_mul(weight);
         let mut arrived = virtual_start(entry.arrival.mono.min(now.mono), Duration::ZERO);
         let mut arrival = entry.arrival.wall;
         let (mut journey, mut journey_lost) = (Vec::new(), 0);
         let (mut why, mut talking, mut bypassed) = Default::default();
+        let (mut served, mut disposition) = (false, None);
         if let Some(known) = known {
             if known.arrived < arrived {
                 (arrived, arrival) = (known.arrived, known.arrival);
             }
             (journey, journey_lost) = (known.journey, known.journey_lost);
             (why, talking, bypassed) = (known.why, known.talking, known.bypassed);
+            (served, disposition) = (known.served, known.disposition);
         }
+        let (ages, aged_from) = match settings.age_scope {
+            AgeScope::Queue => (nanos_at(now.mono), now.wall),
+            AgeScope::Work => (arrived, arrival),
+        };
         let mut item = Item {
             id: entry.item,
             call: entry.call,
@@ -154,10 +166,15 @@ impl Acd {
             credit,
             order: Order {
                 class: entry.class.min(9),
-                vts: arrived.saturating_sub(virtual_start(Instant::ZERO + credit, Duration::ZERO)),
+                vts: ages.saturating_sub(nanos(credit)),
                 seq,
                 item: entry.item,
             },
+            aged_from,
+            ring: 0,
+            prefer: entry.prefer.map(Box::new),
+            callback: None,
+            parked: false,
             state: ItemState::Queued,
             queued: true,
             dormant: false,
@@ -165,6 +182,8 @@ impl Acd {
             winner: None,
             no_reoffer: SmallVec::new(),
             talking,
+            served,
+            disposition,
             timers: [None; 4],
             last_band: None,
             bypassed,
@@ -182,7 +201,7 @@ impl Acd {
             return;
         };
         if let Some(queue) = self.queues.get_mut(item.queue) {
-            queue.open(&item.needs, item.order);
+            queue.open(item);
             self.pending.push(Pending::Item(id, trigger));
         }
     }
@@ -191,6 +210,9 @@ impl Acd {
         let Some(item) = self.items.get(&id) else {
             return;
         };
+        if item.queued && item.callback.is_some() {
+            return self.end_callback(cx, id, CallbackEnd::Cancelled);
+        }
         if !item.queued {
             // The customer of a connected work item is gone: so are the segments of its agents.
             for agent in item.talking.clone() {
@@ -326,22 +348,36 @@ impl Acd {
         }
         let while_alerting = !item.offers.is_empty();
         let queue = self.queues.get_mut(item.queue)?;
-        queue.line.remove(&item.order);
-        queue.shut(&item.needs, item.order);
+        queue.leave(item);
         let short = queue.settings.short_abandon;
-        queue.counters.ended(
-            end,
-            waited,
-            queue.settings.service_level.within,
-            short,
-            while_alerting,
-        );
+        let within = queue.settings.service_level.within;
+        if item.callback.is_some() {
+            let age = Duration::from_nanos(
+                u64::try_from(nanos_at(cx.now.mono).saturating_sub(item.arrived)).unwrap_or(0),
+            );
+            let how = queue.count_callback(end, age <= within);
+            item.parked = false;
+            let event = AcdEvent::CallbackEnded {
+                callback: id,
+                queue: queue.name().clone(),
+                how,
+            };
+            cx.event(event);
+        } else {
+            queue
+                .counters
+                .ended(end, waited, within, short, while_alerting);
+        }
         if queue.line.is_empty()
             && let Some(timer) = queue.rule_timer.take()
         {
             self.timers.cancel(timer);
         }
         self.dirty_queues.insert(item.queue);
+        let number = item.callback.as_ref().map(|c| c.number.clone());
+        if let Some(number) = number {
+            self.callbacks.remove(&(item.queue, number));
+        }
         cx.journal(AcdRecord::ItemGone { item: id });
         Some(Closed {
             waited,
@@ -350,7 +386,7 @@ impl Acd {
         })
     }
 
-    fn cancel_all(&mut self, cx: &mut Cx, id: WorkItemId, reason: CancelReason) {
+    pub(super) fn cancel_all(&mut self, cx: &mut Cx, id: WorkItemId, reason: CancelReason) {
         let offers = self.items.get(&id).map(|item| item.offers.clone());
         for offer in offers.unwrap_or_default() {
             self.cancel_offer(cx, offer, reason);
@@ -358,7 +394,7 @@ impl Acd {
     }
 
     /// After its queue segment, a work item without a conversation goes to the history.
-    fn part(&mut self, cx: &Cx, id: WorkItemId, state: ItemState, detail: &str) {
+    pub(super) fn part(&mut self, cx: &Cx, id: WorkItemId, state: ItemState, detail: &str) {
         let Some(item) = self.items.get_mut(&id) else {
             return;
         };

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::callback::{CallbackAnswer, CallbackFailure};
 use super::command::{EndedBy, OfferId, WorkItemId};
 use super::effect::{CancelReason, LeaveWhy};
 use crate::base::Ulid;
@@ -53,6 +54,89 @@ pub enum AcdEvent {
         /// Work items waiting now.
         waiting: u32,
     },
+    /// The key of a waiting work item changed: its place is another one.
+    Rekeyed {
+        /// The work item.
+        #[schema(value_type = String)]
+        item: WorkItemId,
+        /// Queue.
+        #[schema(value_type = String)]
+        queue: Arc<str>,
+        /// Who asked for it; `class-promote-after` for the queue's own rule.
+        #[schema(value_type = String)]
+        by: Arc<str>,
+        /// Class before.
+        class_before: u8,
+        /// Class now.
+        class: u8,
+        /// Head start before, in milliseconds.
+        credit_before_ms: u64,
+        /// Head start now, in milliseconds.
+        credit_ms: u64,
+        /// Place before, 1 is next.
+        position_before: u32,
+        /// Place now.
+        position: u32,
+    },
+    /// What is asked of an agent for this work item has widened.
+    Expanded {
+        /// The work item.
+        #[schema(value_type = String)]
+        item: WorkItemId,
+        /// Queue.
+        #[schema(value_type = String)]
+        queue: Arc<str>,
+        /// The ring that it has reached; 0 was as asked.
+        ring: u8,
+    },
+    /// A callback was promised.
+    CallbackPromised {
+        /// The callback.
+        #[schema(value_type = String)]
+        callback: WorkItemId,
+        /// Queue.
+        #[schema(value_type = String)]
+        queue: Arc<str>,
+        /// Whom to call.
+        #[schema(value_type = String)]
+        number: Arc<str>,
+        /// Its place, 1 is next.
+        position: u32,
+    },
+    /// A callback was asked for and not promised.
+    CallbackNotPromised {
+        /// Queue.
+        #[schema(value_type = String)]
+        queue: Arc<str>,
+        /// Whom to call.
+        #[schema(value_type = String)]
+        number: Arc<str>,
+        /// Why.
+        why: CallbackAnswer,
+    },
+    /// The customer of a callback could not be had.
+    CallbackTried {
+        /// The callback.
+        #[schema(value_type = String)]
+        callback: WorkItemId,
+        /// How often so far.
+        attempts: u32,
+        /// Why not.
+        failure: CallbackFailure,
+        /// When it is tried again, in milliseconds; `None`: not again.
+        again_in_ms: Option<u64>,
+    },
+    /// A callback is over.
+    CallbackEnded {
+        /// The callback.
+        #[schema(value_type = String)]
+        callback: WorkItemId,
+        /// Queue.
+        #[schema(value_type = String)]
+        queue: Arc<str>,
+        /// How.
+        how: CallbackEnd,
+    },
     /// An agent is rung for a work item.
     AgentOffered {
         /// The AgentOffer.
@@ -95,6 +179,10 @@ pub enum AcdEvent {
         queue: Arc<str>,
         /// What it counts as.
         result: OfferResult,
+        /// The reason given with a decline.
+        #[schema(value_type = Option<String>)]
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        reason: Option<Arc<str>>,
     },
     /// An agent answered and won; not yet bridged.
     AgentAnswered {
@@ -198,6 +286,22 @@ pub enum AcdEvent {
         how: WrapEnd,
         /// How long it was, in milliseconds.
         wrap_ms: u64,
+        /// What came of the work item; `missing` when its queue demands it and it was not said.
+        #[schema(value_type = Option<String>)]
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        disposition: Option<Arc<str>>,
+    },
+    /// It was said what came of a work item.
+    Disposed {
+        /// The work item.
+        #[schema(value_type = String)]
+        item: WorkItemId,
+        /// The queue that gave it.
+        #[schema(value_type = String)]
+        queue: Arc<str>,
+        /// A code of its queue.
+        #[schema(value_type = String)]
+        code: Arc<str>,
     },
     /// An agent did not answer often enough in a row for the queue's action.
     Rona {
@@ -275,10 +379,28 @@ pub enum OfferResult {
     AnswerNoMedia,
     /// Answered, and dropped before the bridge.
     AnswerThenDrop,
+    /// Answered, but the customer of the callback could not be had.
+    CustomerNotReached,
     /// Any other failure.
     Failed,
     /// Cancelled by us.
     Cancelled(CancelReason),
+}
+
+/// How a callback ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum CallbackEnd {
+    /// Agent and customer talked.
+    Connected,
+    /// The customer could not be had in any try.
+    Failed,
+    /// Its time was over.
+    Expired,
+    /// Somebody took it back.
+    Cancelled,
+    /// The customer called in and took its place.
+    Superseded,
 }
 
 /// How a wrap-up ended.
@@ -289,6 +411,8 @@ pub enum WrapEnd {
     Timer,
     /// The agent ended it.
     Agent,
+    /// The agent said what came of the work item.
+    Disposition,
     /// A supervisor ended it.
     Supervisor,
     /// The agent logged out.

@@ -57,6 +57,9 @@ pub(super) enum Why {
     NoDevice,
     Cooldown(WallTime),
     NoReoffer(Duration),
+    KeptFor(Duration),
+    BoundTo(Arc<str>),
+    OuterRing(u8),
     Skill(Arc<str>, u8, u8),
     LevelDelay {
         level: u8,
@@ -95,6 +98,12 @@ impl Why {
                 "had this work item already; not again for {} s",
                 millis(*left).div_ceil(1000)
             ),
+            Why::KeptFor(left) => format!(
+                "kept for others, whom it prefers, for {} s more",
+                millis(*left).div_ceil(1000)
+            ),
+            Why::BoundTo(agent) => format!("a callback for {agent}"),
+            Why::OuterRing(ring) => format!("serves this queue only from ring {ring} on"),
             Why::Skill(skill, min, 0) => format!("lacks the skill {skill} (at least {min})"),
             Why::Skill(skill, min, has) => {
                 format!("skill {skill} is {has}, at least {min} is asked")
@@ -112,6 +121,9 @@ impl Why {
     }
 }
 
+/// Agents, each with the first rule that left it out.
+pub(super) type Notes = Arc<[(Arc<str>, Why)]>;
+
 /// One decision as it is kept.
 #[derive(Debug)]
 pub(super) struct Kept {
@@ -121,11 +133,19 @@ pub(super) struct Kept {
     pub queue: Option<Arc<str>>,
     pub order: Option<Order>,
     pub candidates: Vec<(Arc<str>, Why)>,
+    /// Those who were not free, shared by all decisions of the queue until one of its agents changes.
+    pub busy: Notes,
     pub more: u32,
     pub chosen: SmallVec<[Arc<str>; 1]>,
 }
 
 impl Kept {
+    /// The candidates, the free before the others, up to the limit.
+    pub(super) fn notes(&self) -> impl Iterator<Item = &(Arc<str>, Why)> {
+        let room = CANDIDATES_MAX.saturating_sub(self.candidates.len());
+        self.candidates.iter().chain(self.busy.iter().take(room))
+    }
+
     pub(super) fn words(&self) -> Decision {
         Decision {
             at: self.at,
@@ -141,8 +161,7 @@ impl Kept {
                 )
             }),
             candidates: self
-                .candidates
-                .iter()
+                .notes()
                 .map(|(agent, why)| Candidate {
                     agent: agent.clone(),
                     verdict: why.words(),

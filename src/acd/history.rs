@@ -36,6 +36,10 @@ impl History {
         self.items.remove(&id)
     }
 
+    pub(super) fn get_mut(&mut self, id: WorkItemId) -> Option<&mut Item> {
+        self.items.get_mut(&id)
+    }
+
     pub(super) fn get(&self, id: WorkItemId) -> Option<&Item> {
         self.items.get(&id)
     }

@@ -6,11 +6,13 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use super::agent::AgentKey;
-use super::command::{CallerInfo, OfferId, SkillNeed, WorkItemId};
+use super::callback::Callback;
+use super::command::{CallerInfo, OfferId, Preference, SkillNeed, WorkItemId};
 use super::effect::WaitBand;
 use super::explain::Kept;
 use super::queue::QueueKey;
 use super::record::ItemRecord;
+use super::settings::Expansion;
 use super::view::{ItemState, JourneyEntry};
 use crate::base::{Duration, Instant, Now, TimerId, Ulid, WallTime};
 
@@ -18,7 +20,8 @@ use crate::base::{Duration, Instant, Now, TimerId, Ulid, WallTime};
 const JOURNEY_MAX: usize = 200;
 
 /// The static key of a waiting work item, ascending: class, virtual start (arrival − credit, in nanoseconds of the monotonic
-/// clock, before its origin after a restart), number. It never changes while the work item waits.
+/// clock, before its origin after a restart), number. It changes only by a re-key that an
+/// event tells.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) struct Order {
     pub class: u8,
@@ -27,10 +30,19 @@ pub(super) struct Order {
     pub item: WorkItemId,
 }
 
+/// A time in signed nanoseconds.
+pub(super) fn nanos(time: Duration) -> i64 {
+    i64::try_from(time.as_nanos()).unwrap_or(i64::MAX)
+}
+
+/// A moment in signed nanoseconds.
+pub(super) fn nanos_at(at: Instant) -> i64 {
+    i64::try_from(at.as_nanos()).unwrap_or(i64::MAX)
+}
+
 /// `at − credit` in signed nanoseconds.
 pub(super) fn virtual_start(arrival: Instant, credit: Duration) -> i64 {
-    let nanos = |n: u128| i64::try_from(n).unwrap_or(i64::MAX);
-    nanos(u128::from(arrival.as_nanos())).saturating_sub(nanos(credit.as_nanos()))
+    nanos_at(arrival).saturating_sub(nanos(credit))
 }
 
 /// The virtual start of a work item whose arrival is known only by the wall clock.
@@ -42,11 +54,28 @@ pub(super) fn virtual_start_of_wall(now: Now, arrival: WallTime, credit: Duratio
 /// Mandatory skills with least proficiency, sorted: work items with the same needs wait in one line.
 pub(super) type Needs = Arc<[(Arc<str>, u8)]>;
 
+/// What an agent must have to be offered a work item: the ring up to which agents are drawn in, and the skills. Work items with the
+/// same want are offered from one line.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) struct Want {
+    pub ring: u8,
+    pub needs: Needs,
+}
+
+/// What is asked at first.
 pub(super) fn needs_of(skills: &[SkillNeed]) -> Needs {
+    needs_in_ring(skills, &[])
+}
+
+/// What is asked when these rings have been reached: lower proficiencies, but at least 1, and without the dropped skills.
+pub(super) fn needs_in_ring(skills: &[SkillNeed], rings: &[Expansion]) -> Needs {
+    let lower: u32 = rings.iter().map(|ring| u32::from(ring.min_delta)).sum();
+    let lower = u8::try_from(lower).unwrap_or(u8::MAX);
     let mut needs: Vec<_> = skills
         .iter()
         .filter(|need| need.mandatory)
-        .map(|need| (need.skill.clone(), need.min))
+        .filter(|need| !rings.iter().any(|ring| ring.drop.contains(&need.skill)))
+        .map(|need| (need.skill.clone(), need.min.saturating_sub(lower).max(1)))
         .collect();
     needs.sort();
     needs.dedup();
@@ -58,12 +87,12 @@ pub(super) fn needs_of(skills: &[SkillNeed]) -> Needs {
 pub(super) enum ItemTimer {
     /// An overflow rule or the longest wait is due.
     Overflow,
-    /// The delay of an assignment is over.
-    Delay,
-    /// A `no_reoffer` ends, or may be waived.
-    Reoffer,
+    /// A hold ends or an expansion is due: a level's delay, a `no_reoffer`, a preference, a ring.
+    Wake,
     /// The next announcement.
     Announce,
+    /// The next class up.
+    Promote,
 }
 
 pub(super) struct Step {
@@ -89,6 +118,15 @@ pub(super) struct Item {
     pub left: Option<Instant>,
     pub credit: Duration,
     pub order: Order,
+    /// From when it ages, by the wall clock: its arrival, unless a rule says otherwise.
+    pub aged_from: WallTime,
+    /// How far what it asks for has widened: `needs` are those of this ring.
+    pub ring: u8,
+    pub prefer: Option<Box<Preference>>,
+    /// A promise to call back, not a call.
+    pub callback: Option<Box<Callback>>,
+    /// A callback that waits for its next try: it stands in no line.
+    pub parked: bool,
     pub state: ItemState,
     /// In a queue, rung for or not.
     pub queued: bool,
@@ -101,6 +139,9 @@ pub(super) struct Item {
     pub no_reoffer: SmallVec<[(AgentKey, Instant); 2]>,
     /// Agents who talk with it.
     pub talking: SmallVec<[AgentKey; 1]>,
+    /// An agent has served it.
+    pub served: bool,
+    pub disposition: Option<Arc<str>>,
     pub timers: [Option<TimerId>; 4],
     pub last_band: Option<WaitBand>,
     pub bypassed: u32,
@@ -112,6 +153,13 @@ pub(super) struct Item {
 impl Item {
     pub(super) fn waited(&self, now: Instant) -> Duration {
         self.left.unwrap_or(now).since(self.entered.mono)
+    }
+
+    pub(super) fn want(&self) -> Want {
+        Want {
+            ring: self.ring,
+            needs: self.needs.clone(),
+        }
     }
 
     pub(super) fn note(
@@ -172,6 +220,9 @@ impl Item {
             skills: self.skills.to_vec(),
             caller: self.caller.clone(),
             call: self.call,
+            aged_from: (self.aged_from != self.arrival).then_some(self.aged_from),
+            prefer: self.prefer.as_deref().cloned(),
+            callback: self.callback.as_deref().map(Callback::record),
         }
     }
 }
@@ -213,6 +264,32 @@ mod tests {
                 Instant::ZERO + Duration::from_secs(400),
                 Duration::from_secs(7)
             )
+        );
+    }
+
+    #[test]
+    fn rings_add_up_and_never_ask_for_more() {
+        let need = |skill: &str, min| SkillNeed {
+            skill: skill.into(),
+            min,
+            weight: 1,
+            mandatory: true,
+        };
+        let ring = |min_delta, drop: &[&str]| Expansion {
+            min_delta,
+            drop: drop.iter().map(|skill| (*skill).into()).collect(),
+            ..Expansion::default()
+        };
+        let skills = [need("german", 8), need("billing", 3)];
+        let rings = [ring(2, &[]), ring(2, &["billing"]), ring(200, &[])];
+        let at = |n: usize| needs_in_ring(&skills, &rings[..n]).to_vec();
+        assert_eq!(at(0), [("billing".into(), 3), ("german".into(), 8)]);
+        assert_eq!(at(1), [("billing".into(), 1), ("german".into(), 6)]);
+        assert_eq!(at(2), [("german".into(), 4)]);
+        assert_eq!(
+            at(3),
+            [("german".into(), 1)],
+            "the skill is asked for still"
         );
     }
 

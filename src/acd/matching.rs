@@ -5,19 +5,14 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use super::agent::{Agent, AgentKey, Assignment};
+use super::agent::{Agent, AgentKey};
 use super::command::WorkItemId;
 use super::core::{Acd, Cx};
 use super::explain::{self, CANDIDATES_MAX, Kept, Trigger, Why};
 use super::item::{Item, Needs, Order};
 use super::queue::{Queue, QueueKey};
 use super::strategy::{self, Place};
-use crate::base::{Duration, Entropy, Instant};
-
-/// An agent is not offered a work item again for this long after it let it ring, refused or dropped it.
-pub(super) const NO_REOFFER: Duration = Duration::from_secs(30);
-/// Unless it is the only staffed agent: then for this long, so that nobody is orphaned.
-pub(super) const NO_REOFFER_ALONE: Duration = Duration::from_secs(10);
+use crate::base::Instant;
 
 /// What a step has freed, and must be looked at before the step ends.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -61,33 +56,11 @@ enum Source {
 }
 
 /// The first mandatory skill that the agent lacks.
-fn lacking(agent: &Agent, needs: &Needs) -> Option<Why> {
+pub(super) fn lacking(agent: &Agent, needs: &Needs) -> Option<Why> {
     needs.iter().find_map(|(skill, min)| {
         let has = agent.skills.get(skill).copied().unwrap_or(0);
         (has < *min).then(|| Why::Skill(skill.clone(), *min, has))
     })
-}
-
-/// What keeps this free agent from this work item, skills apart: named holds that end by themselves.
-fn held(now: Instant, item: &Item, key: AgentKey, of: &Assignment, queue: &Queue) -> Option<Why> {
-    for (agent, since) in &item.no_reoffer {
-        if *agent == key {
-            let alone = queue.staffed_total() == 1;
-            let until = *since + if alone { NO_REOFFER_ALONE } else { NO_REOFFER };
-            if now < until {
-                return Some(Why::NoReoffer(until.since(now)));
-            }
-        }
-    }
-    let waited = item.waited(now);
-    if waited < of.delay && queue.lower_level_staffed(of.level) {
-        return Some(Why::LevelDelay {
-            level: of.level,
-            delay: of.delay,
-            waited,
-        });
-    }
-    None
 }
 
 impl Acd {
@@ -161,9 +134,9 @@ impl Acd {
         let agent = self.agents.get(key)?;
         let mut best: Option<PairKey> = None;
         for (queue_key, standing) in &agent.standings {
-            if standing.place.is_none() {
+            let Some(ring) = standing.place.as_ref().map(|place| place.ring) else {
                 continue;
-            }
+            };
             let Some(queue) = self.queues.get(*queue_key) else {
                 continue;
             };
@@ -173,14 +146,15 @@ impl Acd {
             let Some(assignment) = agent.assignments.get(queue_key) else {
                 continue;
             };
-            for (needs, line) in &queue.open {
-                if lacking(agent, needs).is_some() {
+            for (want, line) in &queue.open {
+                if want.ring < ring || lacking(agent, &want.needs).is_some() {
                     continue;
                 }
                 let first = line.iter().find(|order| {
-                    self.items
-                        .get(&order.item)
-                        .is_some_and(|item| held(now, item, key, assignment, queue).is_none())
+                    self.items.get(&order.item).is_some_and(|item| {
+                        self.held(now, item, (key, agent), assignment, queue)
+                            .is_none()
+                    })
                 });
                 if let Some(order) = first {
                     let pair = PairKey::new(*order, assignment.level);
@@ -195,12 +169,10 @@ impl Acd {
     fn best_level(&self, now: Instant, id: WorkItemId) -> Option<PairKey> {
         let item = self.items.get(&id)?;
         let queue = self.queues.get(item.queue)?;
-        if !queue.open.get(&item.needs)?.contains(&item.order) {
+        if !queue.is_open(item) {
             return None;
         }
-        queue
-            .free
-            .iter()
+        self.reachable(now, item, queue)
             .find(|place| self.refusal(now, item, queue, place).is_none())
             .map(|place| PairKey::new(item.order, place.level))
     }
@@ -222,7 +194,8 @@ impl Acd {
         let Some(assignment) = agent.assignments.get(&item.queue) else {
             return Some(Why::AssignmentOff);
         };
-        lacking(agent, &item.needs).or_else(|| held(now, item, key, assignment, queue))
+        lacking(agent, &item.needs)
+            .or_else(|| self.held(now, item, (key, agent), assignment, queue))
     }
 
     /// Offers the work item to whom the queue's strategy chooses among the free.
@@ -261,14 +234,18 @@ impl Acd {
             1
         };
         let computed;
+        let plain = item.ring == 0 && item.prefer.is_none();
         let order: Box<dyn Iterator<Item = &Place>> = match strategy.kept() {
-            strategy::Kept::Sorted => Box::new(queue.free.iter()),
-            strategy::Kept::Rotating => {
-                strategy::round_robin::rotated(&queue.free, queue.last_offered.as_ref())
+            strategy::Kept::Sorted if plain => {
+                Box::new(queue.free.iter().take_while(|place| place.ring == 0))
             }
-            strategy::Kept::Computed => {
-                computed = self.computed(now, item, queue, seed);
-                Box::new(computed.iter().map(|(_, _, place)| *place))
+            strategy::Kept::Rotating if plain => Box::new(
+                strategy::round_robin::rotated(&queue.free, queue.last_offered.as_ref())
+                    .take_while(|place| place.ring == 0),
+            ),
+            _ => {
+                computed = self.ranked(now, item, queue, seed);
+                Box::new(computed.iter().map(|(_, place)| *place))
             }
         };
         let mut chosen = SmallVec::new();
@@ -290,8 +267,15 @@ impl Acd {
                 break;
             }
         }
-        self.note_busy(item.queue, queue, &mut notes);
-        let more = queue.assigned.len().saturating_sub(notes.len());
+        notes.shrink_to_fit();
+        let busy = Arc::clone(
+            queue
+                .busy
+                .borrow_mut()
+                .get_or_insert_with(|| self.busy_notes(item.queue, queue)),
+        );
+        let shown = (notes.len() + busy.len()).min(CANDIDATES_MAX.max(notes.len()));
+        let more = queue.assigned.len().saturating_sub(shown);
         let decision = Kept {
             at: cx.now.wall,
             trigger,
@@ -299,6 +283,7 @@ impl Acd {
             queue: Some(queue.name().clone()),
             order: Some(item.order),
             candidates: notes,
+            busy,
             more: u32::try_from(more).unwrap_or(u32::MAX),
             chosen: names,
         };
@@ -306,56 +291,20 @@ impl Acd {
     }
 
     /// Agents who are not free, with the first rule that says so, up to the limit of a decision.
-    fn note_busy(&self, queue_key: QueueKey, queue: &Queue, notes: &mut Vec<(Arc<str>, Why)>) {
-        for key in &queue.assigned {
-            if notes.len() >= CANDIDATES_MAX {
-                break;
-            }
-            let Some(agent) = self.agents.get(*key) else {
-                continue;
-            };
+    pub(super) fn busy_notes(&self, queue_key: QueueKey, queue: &Queue) -> explain::Notes {
+        let agents = queue
+            .assigned
+            .iter()
+            .filter_map(|key| self.agents.get(*key));
+        let busy = agents.filter_map(|agent| {
             let off = agent
                 .assignments
                 .get(&queue_key)
                 .is_none_or(|assignment| !assignment.enabled());
-            if let Some(why) = agent.blocked(true).or(off.then_some(Why::AssignmentOff)) {
-                notes.push((agent.extension().clone(), why));
-            }
-        }
-    }
-
-    /// The free agents of a queue whose strategy cannot keep them sorted, with their keys of this moment.
-    fn computed<'a>(
-        &self,
-        now: Instant,
-        item: &Item,
-        queue: &'a Queue,
-        seed: Option<u64>,
-    ) -> Vec<(u8, i64, &'a Place)> {
-        let mut entropy = Entropy::from_number(seed.unwrap_or(0));
-        let mut places: Vec<_> = queue
-            .free
-            .iter()
-            .filter_map(|place| {
-                let agent = self.agents.get(place.agent?)?;
-                let key = match queue.settings.strategy {
-                    strategy::Strategy::Random => strategy::random::key(&mut entropy),
-                    strategy::Strategy::LeastOccupied => agent.occupancy(now),
-                    strategy::Strategy::MostProficient => {
-                        strategy::most_proficient::key(&agent.skills, &item.skills)
-                    }
-                    strategy::Strategy::LongestIdle
-                    | strategy::Strategy::RoundRobin
-                    | strategy::Strategy::Fixed
-                    | strategy::Strategy::FewestCalls
-                    | strategy::Strategy::RingAll => place.key,
-                };
-                Some((place.level, key, place))
-            })
-            .collect();
-        // Ties fall to rank, idle time, AgentOffers and extension: the order of `Place` after its own key, which is 0 for all.
-        places.sort_unstable();
-        places
+            let why = agent.blocked(true).or(off.then_some(Why::AssignmentOff))?;
+            Some((agent.extension().clone(), why))
+        });
+        busy.take(CANDIDATES_MAX).collect()
     }
 
     fn count_bypassed(&mut self, id: WorkItemId) {
@@ -369,7 +318,7 @@ impl Acd {
         let passed: SmallVec<[WorkItemId; 4]> = queue
             .open
             .iter()
-            .filter(|(of, _)| **of != needs)
+            .filter(|(of, _)| of.needs != needs)
             .filter_map(|(_, line)| line.first())
             .filter(|head| **head < order)
             .map(|head| head.item)
@@ -392,12 +341,9 @@ impl Acd {
         match source {
             Source::Item(id) => {
                 let open = self.items.get(&id).is_some_and(|item| {
-                    self.queues.get(item.queue).is_some_and(|queue| {
-                        queue
-                            .open
-                            .get(&item.needs)
-                            .is_some_and(|line| line.contains(&item.order))
-                    })
+                    self.queues
+                        .get(item.queue)
+                        .is_some_and(|queue| queue.is_open(item))
                 });
                 let trigger = triggers.get(&id).copied().unwrap_or(Trigger::Entered);
                 if open && let Some((_, decision)) = self.choose(cx, id, trigger, Some(0)) {
@@ -418,6 +364,7 @@ impl Acd {
                     queue: None,
                     order: None,
                     candidates: vec![(agent.extension().clone(), Why::NothingWaits)],
+                    busy: Arc::new([]),
                     more: 0,
                     chosen: SmallVec::new(),
                 });
@@ -429,7 +376,7 @@ impl Acd {
     /// Keeps a decision with its work item and with every agent that it names.
     fn remember(&mut self, decision: Kept) {
         let decision = Arc::new(decision);
-        for (extension, _) in &decision.candidates {
+        for (extension, _) in decision.notes() {
             if let Some(agent) = self
                 .agent_names
                 .get(extension)

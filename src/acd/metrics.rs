@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::event::OfferResult;
+use super::event::{CallbackEnd, OfferResult};
 use crate::base::Duration;
 
 /// Upper bounds, in seconds, of the classes in which waits are counted for median and 90th percentile.
@@ -18,6 +18,9 @@ pub(super) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
+/// The flow-out of a caller who chose to be called back.
+pub(super) const CHOSE_CALLBACK: &str = "callback";
+
 /// How a queue segment ended.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum SegmentEnd {
@@ -27,6 +30,8 @@ pub(super) enum SegmentEnd {
     TimedOut,
     Withdrawn,
     Failed,
+    /// Of a callback.
+    Callback(CallbackEnd),
 }
 
 /// Sums of one queue since its counters began. `offered = answered + abandoned + flowed_out + timed_out + withdrawn + waiting` at
@@ -73,12 +78,58 @@ pub struct QueueCounters {
     pub talk_ms: u64,
     /// Sum of ended wrap-ups, in milliseconds.
     pub wrap_ms: u64,
+    /// Callbacks, which are counted apart from calls.
+    pub callbacks: CallbackCounters,
+    /// F by the caller's own choice: a callback instead of the wait.
+    pub flowed_out_by_choice: u64,
+    /// Wrap-ups that ended without the disposition that the queue demands.
+    pub dispositions_missing: u64,
+    /// Dispositions by code.
+    #[schema(value_type = Object)]
+    pub dispositions: std::collections::BTreeMap<Arc<str>, u64>,
     /// AgentOffers made.
     pub offers: u64,
     /// AgentOffers by what they came to.
     pub offer_results: OfferCounters,
+    /// Declined AgentOffers by the reason given.
+    #[schema(value_type = Object)]
+    pub declined_by: std::collections::BTreeMap<Arc<str>, u64>,
     /// Times that a work item was passed over because an agent could not serve it.
     pub bypassed: u64,
+}
+
+/// Callbacks of one queue. `promised = connected + failed + expired + cancelled + superseded + open` at every instant.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
+pub struct CallbackCounters {
+    /// Promised.
+    pub promised: u64,
+    /// Asked for again by a number that has one: the first is kept.
+    pub duplicates: u64,
+    /// Asked for above the cap.
+    pub over_cap: u64,
+    /// Agent and customer talked.
+    pub connected: u64,
+    /// Of these, within the service level's time from the first arrival.
+    pub connected_within: u64,
+    /// Tries in which the customer could not be had.
+    pub attempts_failed: u64,
+    /// Given up after the last try.
+    pub failed: u64,
+    /// Expired.
+    pub expired: u64,
+    /// Taken back.
+    pub cancelled: u64,
+    /// The customer called in and took its place.
+    pub superseded: u64,
+}
+
+impl CallbackCounters {
+    /// True when every promise is accounted for, `open` being those that are not over.
+    pub fn identity_holds(&self, open: u64) -> bool {
+        let over = self.connected + self.failed + self.expired + self.cancelled + self.superseded;
+        self.promised == over + open
+    }
 }
 
 /// AgentOffers by what they came to.
@@ -101,6 +152,8 @@ pub struct OfferCounters {
     pub answer_no_media: u64,
     /// Answered and dropped before the bridge.
     pub answer_then_drop: u64,
+    /// Answered, but the customer of the callback could not be had.
+    pub customer_not_reached: u64,
     /// Any other failure.
     pub failed: u64,
     /// Cancelled by us: answered elsewhere, caller gone, withdrawn.
@@ -117,6 +170,7 @@ impl OfferCounters {
             OfferResult::RedirectRefused => &mut self.redirect_refused,
             OfferResult::AnswerNoMedia => &mut self.answer_no_media,
             OfferResult::AnswerThenDrop => &mut self.answer_then_drop,
+            OfferResult::CustomerNotReached => &mut self.customer_not_reached,
             OfferResult::Failed => &mut self.failed,
             OfferResult::Cancelled(_) => &mut self.cancelled,
         };
@@ -133,6 +187,7 @@ impl OfferCounters {
             + self.redirect_refused
             + self.answer_no_media
             + self.answer_then_drop
+            + self.customer_not_reached
             + self.failed
             + self.cancelled
     }
@@ -175,10 +230,11 @@ impl QueueCounters {
             }
             SegmentEnd::FlowedOut(reason) => {
                 self.flowed_out += 1;
+                self.flowed_out_by_choice += u64::from(&**reason == CHOSE_CALLBACK);
                 *self.flowed_out_by.entry(reason.clone()).or_default() += 1;
             }
             SegmentEnd::TimedOut => self.timed_out += 1,
-            SegmentEnd::Withdrawn => self.withdrawn += 1,
+            SegmentEnd::Withdrawn | SegmentEnd::Callback(_) => self.withdrawn += 1,
             SegmentEnd::Failed => {
                 self.withdrawn += 1;
                 self.failed += 1;
@@ -263,9 +319,10 @@ pub struct QueueMetrics {
     pub within_ms: u64,
     /// The wanted share.
     pub target: f64,
-    /// A(wait ≤ t) / (O − S): short abandons are left out, late abandons count against. (Callers who chose a callback or voicemail
-    /// are left out too, once those exist.)
+    /// A(wait ≤ t) / (O − S − callers who chose a callback): short abandons are left out, late abandons count against.
     pub service_level: Option<f64>,
+    /// Callbacks connected within t of the first arrival / callbacks promised; never mixed into the service level of calls.
+    pub callback_service_level: Option<f64>,
     /// A(wait ≤ t) / O: everything counts.
     pub service_level_strict: Option<f64>,
     /// A(wait ≤ t) / A: flatters.
@@ -313,8 +370,10 @@ impl QueueMetrics {
             target,
             service_level: ratio(
                 c.answered_within,
-                c.offered.saturating_sub(c.abandoned_short),
+                c.offered
+                    .saturating_sub(c.abandoned_short + c.flowed_out_by_choice),
             ),
+            callback_service_level: ratio(c.callbacks.connected_within, c.callbacks.promised),
             service_level_strict: ratio(c.answered_within, c.offered),
             service_level_answered_only: ratio(c.answered_within, c.answered),
             service_level_with_early_abandons: ratio(
@@ -419,6 +478,7 @@ mod tests {
             OfferResult::RedirectRefused,
             OfferResult::AnswerNoMedia,
             OfferResult::AnswerThenDrop,
+            OfferResult::CustomerNotReached,
             OfferResult::Failed,
             OfferResult::Cancelled(super::super::effect::CancelReason::CallerGone),
         ] {

@@ -9,9 +9,12 @@ mod agent;
 mod agents;
 mod ask;
 mod audit;
+mod callback;
 mod command;
 mod configure;
 mod core;
+mod decline;
+mod disposition;
 mod effect;
 mod entering;
 mod event;
@@ -20,13 +23,16 @@ mod explain;
 mod history;
 mod item;
 mod lease;
+mod line;
 mod matching;
 mod metrics;
 mod offers;
 mod overflow;
 mod queue;
 mod record;
+mod rekey;
 mod restore;
+mod rings;
 mod settings;
 mod show;
 mod strategy;
@@ -40,20 +46,24 @@ mod tests;
 pub use self::core::BrokenRule;
 
 pub use self::core::Acd;
+pub use callback::{CallbackAnswer, CallbackFailure, CallbackRequest};
 pub use command::{
-    AcdCommand, AgentStatus, CallerInfo, EndedBy, OfferId, OfferOutcome, SkillNeed, Withdrawal,
-    WorkItemId, WrapEndedBy,
+    AcdCommand, AgentStatus, CallerInfo, EndedBy, OfferId, OfferOutcome, Preference, Priority,
+    SkillNeed, Withdrawal, WorkItemId, WrapEndedBy,
 };
+pub use decline::DeclineRefused;
+pub use disposition::DispositionRefused;
 pub use effect::{AcdEffect, CancelReason, LeaveWhy, WaitBand};
-pub use event::{AcdEvent, AgentDisplay, OfferResult, WrapEnd};
-pub use metrics::{AgentCounters, OfferCounters, QueueCounters, QueueMetrics};
-pub use record::{AcdRecord, AgentRecord, ItemRecord, QueueRecord, WrapRecord};
+pub use event::{AcdEvent, AgentDisplay, CallbackEnd, OfferResult, WrapEnd};
+pub use metrics::{AgentCounters, CallbackCounters, OfferCounters, QueueCounters, QueueMetrics};
+pub use record::{AcdRecord, AgentRecord, CallbackRecord, ItemRecord, QueueRecord, WrapRecord};
 pub use settings::{
-    AcdSettings, AgentSettings, Announce, AssignmentSettings, OverflowRule, OverflowWhen,
-    QueueSettings, Rona, RonaAction, ServiceLevel,
+    AcdSettings, AgeScope, AgentSettings, Announce, AssignmentSettings, CallbackScope,
+    CallbackSettings, Declining, Expansion, OverflowRule, OverflowWhen, QueueSettings, Rona,
+    RonaAction, ServiceLevel, WrapMode,
 };
 pub use strategy::Strategy;
 pub use view::{
-    AgentView, AssignmentView, Candidate, Decision, ItemState, JourneyEntry, QueueView,
+    AgentView, AssignmentView, Candidate, Decision, ItemState, JourneyEntry, Phase, QueueView,
     WorkItemView,
 };

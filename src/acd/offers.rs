@@ -3,13 +3,11 @@
 use std::sync::Arc;
 
 use super::agent::{AgentKey, Stage, Work};
-use super::command::{AgentStatus, OfferId, OfferOutcome, WorkItemId};
+use super::command::{OfferId, OfferOutcome, WorkItemId};
 use super::core::{Acd, Cx, Timer};
 use super::effect::{AcdEffect, CancelReason};
 use super::event::{AcdEvent, OfferResult};
 use super::explain::Trigger;
-use super::item::ItemTimer;
-use super::matching::{NO_REOFFER, NO_REOFFER_ALONE};
 use super::metrics::{SegmentEnd, millis};
 use super::queue::QueueKey;
 use super::settings::RonaAction;
@@ -78,7 +76,7 @@ impl Acd {
         let extension = agent.extension().clone();
         queue.counters.offers += 1;
         queue.last_offered = Some(extension.clone());
-        queue.shut(&item.needs, item.order);
+        queue.shut(item);
         let ring_timeout = queue.settings.ring_timeout;
         self.offers.insert(
             id,
@@ -101,6 +99,10 @@ impl Acd {
             agent: extension.clone(),
             queue: queue.name().clone(),
             ring_timeout,
+            callback: item
+                .callback
+                .as_ref()
+                .map(|callback| callback.number.clone()),
         });
         cx.event(AcdEvent::AgentOffered {
             offer: id,
@@ -144,7 +146,7 @@ impl Acd {
     pub(super) fn answered(&mut self, cx: &mut Cx, id: OfferId, device: &Arc<str>) {
         let Some(offer) = self.offers.get_mut(&id) else {
             if !self.bridged.contains(&id) {
-                let reason = self.dead_offers.get(&id).copied();
+                let reason = self.dead_offers.get(&id).map(|result| late(*result));
                 cx.out.push(AcdEffect::CancelOffer {
                     offer: id,
                     reason: reason.unwrap_or(CancelReason::Withdrawn),
@@ -235,6 +237,7 @@ impl Acd {
             token,
         };
         item.state = ItemState::Connected;
+        item.served = true;
         item.talking.push(offer.agent);
         item.note(cx.now.wall, "connected", Some(&extension), "");
         if let Some(queue) = self.queues.get_mut(offer.queue) {
@@ -267,7 +270,7 @@ impl Acd {
             (true, _) => OfferResult::AnswerThenDrop,
             (false, result) => result,
         };
-        self.end_offer(cx, id, result);
+        self.end_offer(cx, id, result, None);
         self.reopen(cx, item);
     }
 
@@ -286,7 +289,7 @@ impl Acd {
         } else {
             OfferResult::Unreachable
         };
-        self.end_offer(cx, id, result);
+        self.end_offer(cx, id, result, None);
         self.reopen(cx, item);
     }
 
@@ -297,30 +300,35 @@ impl Acd {
         };
         let item = offer.item;
         cx.out.push(AcdEffect::CancelOffer { offer: id, reason });
-        self.end_offer(cx, id, OfferResult::Cancelled(reason));
+        self.end_offer(cx, id, OfferResult::Cancelled(reason), None);
         self.reopen(cx, item);
     }
 
     /// The agent's half of the table: token back, counters, and what the outcome means for this agent.
-    fn end_offer(&mut self, cx: &mut Cx, id: OfferId, result: OfferResult) {
+    pub(super) fn end_offer(
+        &mut self,
+        cx: &mut Cx,
+        id: OfferId,
+        result: OfferResult,
+        reason: Option<Arc<str>>,
+    ) {
         let Some(offer) = self.offers.remove(&id) else {
             return;
         };
         self.timers.cancel(offer.timer);
-        self.bury(
-            id,
-            match result {
-                OfferResult::Cancelled(reason) => reason,
-                OfferResult::Rona => CancelReason::TimedOut,
-                _ => CancelReason::Withdrawn,
-            },
-        );
+        self.bury(id, result);
         let mut queue_name = Arc::from("");
         let mut rona = super::settings::Rona::default();
+        let mut declining = RonaAction::NextOnly;
         if let Some(queue) = self.queues.get_mut(offer.queue) {
             queue.counters.offer_results.count(result);
+            if result == OfferResult::Declined {
+                let word = reason.clone().unwrap_or_else(|| "none given".into());
+                *queue.counters.declined_by.entry(word).or_default() += 1;
+            }
             queue_name = queue.name().clone();
             rona = queue.settings.rona;
+            declining = queue.settings.decline.action;
             self.dirty_queues.insert(offer.queue);
         }
         let Some(agent) = self.agents.get_mut(offer.agent) else {
@@ -335,7 +343,11 @@ impl Acd {
             if item.winner == Some(id) {
                 item.winner = None;
             }
-            item.note(cx.now.wall, "offer-ended", Some(&extension), words(result));
+            let detail = match &reason {
+                Some(reason) => format!("{}: {reason}", words(result)),
+                None => words(result).to_owned(),
+            };
+            item.note(cx.now.wall, "offer-ended", Some(&extension), detail);
         }
         cx.event(AcdEvent::AgentOfferEnded {
             offer: id,
@@ -343,22 +355,25 @@ impl Acd {
             agent: extension,
             queue: queue_name.clone(),
             result,
+            reason,
         });
         match result {
             OfferResult::Rona => {
                 self.hold_back(cx, offer.item, offer.agent);
                 self.count_rona(cx, offer.agent, &queue_name, rona);
             }
-            OfferResult::Declined | OfferResult::AnswerThenDrop => {
+            OfferResult::Declined => {
                 self.hold_back(cx, offer.item, offer.agent);
+                self.act_on(cx, offer.agent, declining, "declined");
             }
+            OfferResult::AnswerThenDrop => self.hold_back(cx, offer.item, offer.agent),
             OfferResult::Busy | OfferResult::Failed | OfferResult::RedirectRefused => {
                 self.cool_down(cx, offer.agent, BUSY_COOLDOWN);
             }
             OfferResult::Unreachable | OfferResult::AnswerNoMedia => {
                 self.cool_down(cx, offer.agent, UNREACHABLE_COOLDOWN);
             }
-            OfferResult::Cancelled(_) => {}
+            OfferResult::Cancelled(_) | OfferResult::CustomerNotReached => {}
         }
         self.released(cx, offer.agent);
     }
@@ -383,17 +398,7 @@ impl Acd {
             in_a_row: agent.rona_in_a_row,
         });
         agent.rona_in_a_row = 0;
-        match rona.action {
-            RonaAction::NotReady => {
-                // A break that the agent asked for meanwhile says more than this.
-                if agent.next.take_if(|next| next.is_ready()).is_some() || agent.next.is_none() {
-                    let reason = Some("RONA".into());
-                    agent.set_status(cx.now.mono, AgentStatus::NotReady { reason });
-                }
-            }
-            RonaAction::Cooldown(time) => self.cool_down(cx, key, time),
-            RonaAction::NextOnly => {}
-        }
+        self.act_on(cx, key, rona.action, "RONA");
     }
 
     /// This agent is not offered this work item again for a while.
@@ -401,33 +406,22 @@ impl Acd {
         let Some(item) = self.items.get_mut(&item_id) else {
             return;
         };
-        item.no_reoffer
-            .retain(|(agent, since)| *agent != key && *since + NO_REOFFER > cx.now.mono);
-        item.no_reoffer.push((key, cx.now.mono));
-        self.arm_reoffer(cx, item_id);
-    }
-
-    /// Wakes the work item when the next of its `no_reoffer` ends or may be waived.
-    pub(super) fn arm_reoffer(&mut self, cx: &Cx, item_id: WorkItemId) {
-        let Some(item) = self.items.get(&item_id) else {
+        let Some(queue) = self.queues.get(item.queue) else {
             return;
         };
-        let now = cx.now.mono;
-        let next = item
-            .no_reoffer
-            .iter()
-            .flat_map(|(_, since)| [*since + NO_REOFFER_ALONE, *since + NO_REOFFER])
-            .filter(|at| *at > now)
-            .min();
-        self.set_item_timer(item_id, ItemTimer::Reoffer, next);
+        let hold = queue.settings.no_reoffer;
+        item.no_reoffer
+            .retain(|(agent, since)| *agent != key && *since + hold > cx.now.mono);
+        item.no_reoffer.push((key, cx.now.mono));
+        self.arm_wake(cx.now.mono, item_id);
     }
 
     /// The work item's half of the table: without any AgentOffer left it waits again, at its own place.
-    fn reopen(&mut self, cx: &mut Cx, item_id: WorkItemId) {
+    pub(super) fn reopen(&mut self, cx: &mut Cx, item_id: WorkItemId) {
         let Some(item) = self.items.get_mut(&item_id) else {
             return;
         };
-        if !item.queued || !item.offers.is_empty() {
+        if !item.queued || !item.offers.is_empty() || item.parked {
             return;
         }
         item.state = ItemState::Queued;
@@ -437,11 +431,27 @@ impl Acd {
         self.open_item(item_id, Trigger::Requeued);
     }
 
-    fn bury(&mut self, id: OfferId, reason: CancelReason) {
+    fn bury(&mut self, id: OfferId, result: OfferResult) {
         while self.dead_offers.len() >= DEAD_OFFERS_MAX {
             self.dead_offers.pop_first();
         }
-        self.dead_offers.insert(id, reason);
+        self.dead_offers.insert(id, result);
+    }
+}
+
+/// What a phone is told that answers an AgentOffer that is over.
+fn late(result: OfferResult) -> CancelReason {
+    match result {
+        OfferResult::Cancelled(reason) => reason,
+        OfferResult::Rona => CancelReason::TimedOut,
+        OfferResult::Declined
+        | OfferResult::Busy
+        | OfferResult::Unreachable
+        | OfferResult::RedirectRefused
+        | OfferResult::AnswerNoMedia
+        | OfferResult::AnswerThenDrop
+        | OfferResult::CustomerNotReached
+        | OfferResult::Failed => CancelReason::Withdrawn,
     }
 }
 
@@ -454,6 +464,7 @@ fn words(result: OfferResult) -> &'static str {
         OfferResult::RedirectRefused => "redirected, refused",
         OfferResult::AnswerNoMedia => "answered without media",
         OfferResult::AnswerThenDrop => "answered and dropped",
+        OfferResult::CustomerNotReached => "customer not reached",
         OfferResult::Failed => "failed",
         OfferResult::Cancelled(CancelReason::AnsweredElsewhere) => "answered elsewhere",
         OfferResult::Cancelled(CancelReason::CallerGone) => "caller gone",

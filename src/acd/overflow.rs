@@ -24,8 +24,9 @@ struct Due {
     steps: Option<usize>,
 }
 
-/// The first rule of the queue that applies to the work item now, in file order; the longest wait last.
-fn due(now: Instant, item: &Item, queue: &Queue) -> Option<Due> {
+/// The first rule of the queue that applies to the work item now, in file order; the longest wait last. `expected` is the expected
+/// wait of one who enters, and nothing later.
+fn due(now: Instant, item: &Item, queue: &Queue, expected: Option<Duration>) -> Option<Due> {
     let waited = item.waited(now);
     let over = queue.settings.max_wait.is_some_and(|most| waited >= most);
     let lasted = |since: Option<Instant>, time| since.is_some_and(|since| now.since(since) >= time);
@@ -44,6 +45,11 @@ fn due(now: Instant, item: &Item, queue: &Queue) -> Option<Due> {
                 "nobody-ready",
             ),
             OverflowWhen::Full => (false, LeaveWhy::Full, "full"),
+            OverflowWhen::ExpectedWait(most) => (
+                expected.is_some_and(|wait| wait > most),
+                LeaveWhy::Overflow,
+                "expected-wait",
+            ),
         };
         if applies {
             return Some(Due {
@@ -63,16 +69,37 @@ fn due(now: Instant, item: &Item, queue: &Queue) -> Option<Due> {
 impl Acd {
     /// Lets the work item leave if a rule applies and nobody is being rung for it; an AgentOffer that rings may finish first.
     pub(super) fn leave_if_due(&mut self, cx: &mut Cx, id: WorkItemId) -> bool {
+        self.leave_by_rule(cx, id, None)
+    }
+
+    /// The same for one who has just entered, with the rule about the expected wait.
+    pub(super) fn leave_on_entry(&mut self, cx: &mut Cx, id: WorkItemId) -> bool {
+        let now = cx.now.mono;
+        let expected = self.item_and_queue(id).and_then(|(item, queue)| {
+            let mut free = self.reachable(now, item, queue);
+            if free.any(|place| self.refusal(now, item, queue, place).is_none()) {
+                return None;
+            }
+            let place = self.place_of(item, queue);
+            queue.speed.expected(now, place, queue.wanting)
+        });
+        self.leave_by_rule(cx, id, expected)
+    }
+
+    fn leave_by_rule(&mut self, cx: &mut Cx, id: WorkItemId, expected: Option<Duration>) -> bool {
         let Some(item) = self.items.get(&id) else {
             return false;
         };
         if !item.queued || !item.offers.is_empty() || item.dormant {
             return false;
         }
+        if item.callback.is_some() {
+            return self.expire_if_due(cx, id);
+        }
         let rule = self
             .queues
             .get(item.queue)
-            .and_then(|queue| due(cx.now.mono, item, queue));
+            .and_then(|queue| due(cx.now.mono, item, queue, expected));
         match rule {
             Some(rule) => {
                 self.leave(cx, id, rule.why, rule.reason, rule.steps);
@@ -83,13 +110,16 @@ impl Acd {
     }
 
     /// Arms everything that a waiting work item waits for.
-    pub(super) fn arm_item(&mut self, cx: &Cx, id: WorkItemId) {
+    pub(super) fn arm_item(&mut self, cx: &mut Cx, id: WorkItemId) {
+        self.widen(cx, id);
         self.arm_overflow(cx, id);
-        self.arm_delay(cx, id);
+        self.arm_wake(cx.now.mono, id);
+        self.arm_promotion(cx.now.mono, id);
         let Some((item, queue)) = self.item_and_queue(id) else {
             return;
         };
-        let first = queue.settings.announce.map(|announce| {
+        let announce = queue.settings.announce.filter(|_| item.callback.is_none());
+        let first = announce.map(|announce| {
             let every = announce.every.max(ANNOUNCE_MIN);
             let told = item.waited(cx.now.mono).as_nanos() / every.as_nanos();
             item.entered.mono + every * u32::try_from(told + 1).unwrap_or(u32::MAX)
@@ -106,6 +136,14 @@ impl Acd {
         let Some((item, queue)) = self.item_and_queue(id) else {
             return;
         };
+        if let Some(callback) = &item.callback {
+            // Rules about waiting callers are not for those who do not wait on the line.
+            // When it is over while somebody is being had, that is looked at when the AgentOffer has ended.
+            let expires = Some(callback.expires.max(cx.now.mono))
+                .filter(|at| *at > cx.now.mono || item.offers.is_empty());
+            self.set_item_timer(id, ItemTimer::Overflow, expires);
+            return;
+        }
         let waits = queue
             .settings
             .overflow
@@ -115,7 +153,8 @@ impl Acd {
                 OverflowWhen::MaxWait
                 | OverflowWhen::NobodyLoggedIn(_)
                 | OverflowWhen::NobodyReady(_)
-                | OverflowWhen::Full => None,
+                | OverflowWhen::Full
+                | OverflowWhen::ExpectedWait(_) => None,
             });
         let next = waits
             .chain(queue.settings.max_wait)
@@ -125,19 +164,6 @@ impl Acd {
         self.set_item_timer(id, ItemTimer::Overflow, next);
     }
 
-    fn arm_delay(&mut self, cx: &Cx, id: WorkItemId) {
-        let Some((item, queue)) = self.item_and_queue(id) else {
-            return;
-        };
-        let waited = item.waited(cx.now.mono);
-        let next = queue
-            .delays
-            .iter()
-            .find(|delay| **delay > waited)
-            .map(|delay| item.entered.mono + *delay);
-        self.set_item_timer(id, ItemTimer::Delay, next);
-    }
-
     pub(super) fn item_timer(&mut self, cx: &mut Cx, id: WorkItemId, timer: ItemTimer) {
         match timer {
             ItemTimer::Overflow => {
@@ -145,14 +171,15 @@ impl Acd {
                     self.arm_overflow(cx, id);
                 }
             }
-            ItemTimer::Delay => {
-                self.arm_delay(cx, id);
+            ItemTimer::Wake if self.items.get(&id).is_some_and(|item| item.parked) => {
+                self.try_again(cx, id);
+            }
+            ItemTimer::Wake => {
+                self.widen(cx, id);
+                self.arm_wake(cx.now.mono, id);
                 self.pending.push(Pending::Item(id, Trigger::Timer));
             }
-            ItemTimer::Reoffer => {
-                self.arm_reoffer(cx, id);
-                self.pending.push(Pending::Item(id, Trigger::Timer));
-            }
+            ItemTimer::Promote => self.promote(cx, id),
             ItemTimer::Announce => self.announce(cx, id),
         }
     }
@@ -165,7 +192,7 @@ impl Acd {
         let Some(announce) = queue.settings.announce else {
             return;
         };
-        let position = queue.position(item.order);
+        let position = self.place_of(item, queue);
         let tell_wait = announce.wait && item.waited(now) >= WAIT_TOLD_AFTER;
         let band = tell_wait
             .then(|| queue.speed.expected(now, position, queue.wanting))
@@ -207,7 +234,10 @@ impl Acd {
             .filter_map(|rule| match rule.when {
                 OverflowWhen::NobodyLoggedIn(time) => queue.nobody_logged_in.map(|at| at + time),
                 OverflowWhen::NobodyReady(time) => queue.nobody_ready.map(|at| at + time),
-                OverflowWhen::Waited(_) | OverflowWhen::MaxWait | OverflowWhen::Full => None,
+                OverflowWhen::Waited(_)
+                | OverflowWhen::MaxWait
+                | OverflowWhen::Full
+                | OverflowWhen::ExpectedWait(_) => None,
             })
             .filter(|at| *at > cx.now.mono)
             .min();
@@ -221,7 +251,10 @@ impl Acd {
         };
         let about_staff = queue.settings.overflow.iter().any(|rule| match rule.when {
             OverflowWhen::NobodyLoggedIn(_) | OverflowWhen::NobodyReady(_) => true,
-            OverflowWhen::Waited(_) | OverflowWhen::MaxWait | OverflowWhen::Full => false,
+            OverflowWhen::Waited(_)
+            | OverflowWhen::MaxWait
+            | OverflowWhen::Full
+            | OverflowWhen::ExpectedWait(_) => false,
         });
         if about_staff {
             let waiting: Vec<WorkItemId> = queue.line.iter().map(|order| order.item).collect();

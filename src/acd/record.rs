@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::command::{AgentStatus, CallerInfo, SkillNeed, WorkItemId};
+use super::command::{AgentStatus, CallerInfo, Preference, SkillNeed, WorkItemId};
 use super::metrics::{AgentCounters, QueueCounters};
 use crate::base::{Ulid, WallTime};
 
@@ -66,6 +66,26 @@ pub struct WrapRecord {
     pub since: WallTime,
     /// When it ends by itself.
     pub until: WallTime,
+    /// When it ends whatever is missing.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub hard: Option<WallTime>,
+    /// It ends with its time.
+    #[serde(skip_serializing_if = "is_true", default = "yes")]
+    pub timed: bool,
+    /// Its queue demands a disposition.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub demands: bool,
+    /// What came of the work item, if it was said.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub disposition: Option<Arc<str>>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn is_true(flag: &bool) -> bool {
+    *flag
 }
 
 /// What survives of a queue.
@@ -104,4 +124,30 @@ pub struct ItemRecord {
     pub caller: CallerInfo,
     /// The call that waited.
     pub call: Ulid,
+    /// From when it ages, if not from its arrival.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub aged_from: Option<WallTime>,
+    /// Who should serve it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub prefer: Option<Preference>,
+    /// It is a callback.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub callback: Option<CallbackRecord>,
+}
+
+/// What survives of a callback.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct CallbackRecord {
+    /// Whom to call.
+    pub number: Arc<str>,
+    /// The agent to whom it is bound.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub agent: Option<Arc<str>>,
+    /// When it expires.
+    pub expires: WallTime,
+    /// Tries so far.
+    pub attempts: u32,
+    /// The next try.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub due: Option<WallTime>,
 }

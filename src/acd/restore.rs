@@ -5,6 +5,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use super::agent::{AgentKey, Work, Wrap};
+use super::callback::Callback;
 use super::configure::unplaced_key;
 use super::core::{Acd, Cx, Timer};
 use super::item::{Item, Order, needs_of, virtual_start_of_wall};
@@ -79,7 +80,7 @@ impl Acd {
             },
             AcdRecord::Item(record) => match queue_key(self, &record.queue) {
                 Some(key) => {
-                    self.place_item(cx.now, key, record);
+                    self.place_item(cx, key, record);
                     None
                 }
                 None => Some(AcdRecord::Item(record)),
@@ -131,6 +132,7 @@ impl Acd {
         agent.set_status(now.mono, record.status);
         if let Some(wrap) = record.wrap {
             let until = now.mono_at(wrap.until);
+            let hard_wall = wrap.hard.unwrap_or(wrap.until);
             if let Some(queue) = wrap_queue.and_then(|key| self.queues.get_mut(key)) {
                 queue.wrapping += 1;
             }
@@ -143,6 +145,11 @@ impl Acd {
                 since_wall: wrap.since,
                 until_wall: wrap.until,
                 timer: self.timers.set(until, Timer::Wrap(key)),
+                hard: now.mono_at(hard_wall),
+                hard_wall,
+                timed: wrap.timed,
+                demands: wrap.demands,
+                disposition: wrap.disposition,
                 talked: Duration::ZERO,
                 _token: self.tokens.take(),
             });
@@ -169,16 +176,18 @@ impl Acd {
     }
 
     /// A work item at its old place, not offered until its call is known to live; counted already by the queue's record.
-    fn place_item(&mut self, now: Now, key: QueueKey, record: ItemRecord) {
+    fn place_item(&mut self, cx: &mut Cx, key: QueueKey, record: ItemRecord) {
+        let now = cx.now;
         self.drop_restored(record.item);
         if self.items.contains_key(&record.item) {
             return;
         }
         self.seq = self.seq.max(record.seq);
         let credit = Duration::from_millis(record.credit_ms);
+        let aged_from = record.aged_from.unwrap_or(record.arrival);
         let order = Order {
             class: record.class,
-            vts: virtual_start_of_wall(now, record.arrival, credit),
+            vts: virtual_start_of_wall(now, aged_from, credit),
             seq: record.seq,
             item: record.item,
         };
@@ -199,13 +208,23 @@ impl Acd {
             left: None,
             credit,
             order,
+            aged_from,
+            ring: 0,
+            prefer: record.prefer.map(Box::new),
+            parked: false,
+            // A callback needs no call that lives: it goes on at once.
+            dormant: record.callback.is_none(),
+            callback: record
+                .callback
+                .map(|of| Box::new(Callback::restored(now, of))),
             state: ItemState::Queued,
             queued: true,
-            dormant: true,
             offers: SmallVec::new(),
             winner: None,
             no_reoffer: SmallVec::new(),
             talking: SmallVec::new(),
+            served: false,
+            disposition: None,
             timers: [None; 4],
             last_band: None,
             bypassed: 0,
@@ -215,18 +234,35 @@ impl Acd {
         };
         item.note(record.entered, "entered", None, "");
         item.note(now.wall, "restored", None, "");
-        if let Some(queue) = self.queues.get_mut(key) {
-            queue.line.insert(order);
-            self.items.insert(item.id, item);
+        let Some(queue) = self.queues.get_mut(key) else {
+            return;
+        };
+        let (id, is_callback) = (item.id, item.callback.is_some());
+        item.parked = item.callback.as_ref().is_some_and(|c| c.due.is_some());
+        if !item.parked {
+            queue.join(&item);
+        }
+        self.items.insert(id, item);
+        if is_callback {
+            self.callback_restored(cx, id);
         }
     }
 
     fn drop_restored(&mut self, id: super::command::WorkItemId) {
-        if self.items.get(&id).is_some_and(|item| item.dormant)
+        let restored = |item: &Item| item.dormant || item.callback.is_some();
+        if self.items.get(&id).is_some_and(restored)
             && let Some(item) = self.items.remove(&id)
             && let Some(queue) = self.queues.get_mut(item.queue)
         {
-            queue.line.remove(&item.order);
+            queue.leave(&item);
+            if let Some(callback) = &item.callback {
+                queue.promised = queue.promised.saturating_sub(1);
+                let number = callback.number.clone();
+                self.callbacks.remove(&(item.queue, number));
+                for timer in item.timers.into_iter().flatten() {
+                    self.timers.cancel(timer);
+                }
+            }
         }
     }
 

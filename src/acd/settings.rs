@@ -28,6 +28,14 @@ pub struct QueueSettings {
     pub ring_timeout: Duration,
     /// Wrap-up after a call of this queue. Default 15 s; zero means none.
     pub wrap_up: Duration,
+    /// What ends wrap-up. Default: its time.
+    pub wrap_mode: WrapMode,
+    /// However long wrap-up may go on, it ends after this. Default 10 min.
+    pub wrap_hard_max: Duration,
+    /// Wrap-up does not end before the agent has said what came of it, or the hard limit is over. Default false.
+    pub disposition_required: bool,
+    /// The dispositions that are taken; empty for any.
+    pub dispositions: Vec<Arc<str>>,
     /// The service level that is reported. Default 80 % within 20 s.
     pub service_level: ServiceLevel,
     /// An abandon that waited less than this is a short abandon. Default 5 s.
@@ -40,12 +48,29 @@ pub struct QueueSettings {
     pub max_wait: Option<Duration>,
     /// Head start of every work item of this queue, added to its own. Default zero.
     pub credit: Duration,
+    /// Multiplies the head start of its work items; it blocks no other queue. Default 1, at least 1.
+    pub weight: u32,
+    /// From when a work item ages in this queue. Default: from its first arrival anywhere.
+    pub age_scope: AgeScope,
+    /// A work item moves up one class after each such stretch of waiting here. Default: never.
+    pub class_promote_after: Option<Duration>,
+    /// Whether the delay of a level is skipped while nobody of a lower level is staffed. Default true.
+    pub skip_delay_when_unstaffed: bool,
+    /// How what is asked of an agent widens with the wait, in ascending order of time. Default: it does not.
+    pub expand: Vec<Expansion>,
     /// Who serves it. At most one assignment an agent counts: the last.
     pub agents: Vec<AssignmentSettings>,
     /// When a work item leaves by rule; first match in this order wins.
     pub overflow: Vec<OverflowRule>,
     /// What happens to agents who do not answer.
     pub rona: Rona,
+    /// What declining is like here.
+    pub decline: Declining,
+    /// An agent who let a work item ring, declined or dropped it is not offered it again for this long. Default 30 s; for the only
+    /// staffed agent at most 10 s, so that nobody is orphaned.
+    pub no_reoffer: Duration,
+    /// Callbacks; `None`: this queue takes none (the default).
+    pub callback: Option<CallbackSettings>,
     /// Most agents rung at once by `ring-all`, in waves. Default 20, at least 1.
     pub ring_all_max: usize,
 }
@@ -58,18 +83,70 @@ impl QueueSettings {
             strategy: Strategy::default(),
             ring_timeout: Duration::from_secs(20),
             wrap_up: Duration::from_secs(15),
+            wrap_mode: WrapMode::Timed,
+            wrap_hard_max: Duration::from_secs(10 * 60),
+            disposition_required: false,
+            dispositions: Vec::new(),
             service_level: ServiceLevel::default(),
             short_abandon: Duration::from_secs(5),
             announce: None,
             max_waiting: None,
             max_wait: Some(Duration::from_secs(20 * 60)),
             credit: Duration::ZERO,
+            weight: 1,
+            age_scope: AgeScope::Work,
+            class_promote_after: None,
+            skip_delay_when_unstaffed: true,
+            expand: Vec::new(),
             agents: Vec::new(),
             overflow: Vec::new(),
             rona: Rona::default(),
+            decline: Declining::default(),
+            callback: None,
+            no_reoffer: Duration::from_secs(30),
             ring_all_max: 20,
         }
     }
+}
+
+/// What ends a wrap-up.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum WrapMode {
+    /// Its time, or the agent sooner.
+    #[default]
+    Timed,
+    /// The agent says what came of it.
+    UntilDisposition,
+    /// The agent.
+    Manual,
+    /// There is none.
+    None,
+}
+
+/// From when a work item ages.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum AgeScope {
+    /// From when the customer first entered any queue for this need.
+    #[default]
+    Work,
+    /// From its entry into this queue.
+    Queue,
+}
+
+/// One ring of an expansion: what is asked of an agent from some wait on. Rings add up, they only widen, and agents of an inner ring
+/// stay preferred.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Expansion {
+    /// Wait in this queue.
+    pub after: Duration,
+    /// Least proficiencies are lower by this; they do not fall below 1.
+    pub min_delta: u8,
+    /// Skills that are not asked for any more.
+    pub drop: Vec<Arc<str>>,
+    /// Queues whose agents may serve this one too.
+    pub add_queues: Vec<Arc<str>>,
+    /// Extensions that may serve this queue too.
+    pub add_agents: Vec<Arc<str>>,
 }
 
 /// Share of work items to be answered within a time.
@@ -147,11 +224,68 @@ impl Default for Rona {
     }
 }
 
-/// The action of [`Rona`].
+/// What a queue does with callers who want to be called back.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct CallbackSettings {
+    /// Most open callbacks of the queue; of those bound to one agent, the smaller of this and its concurrent calls. Default: no limit.
+    pub cap: Option<u32>,
+    /// Where a number may have one callback only. Default: in the queue.
+    pub scope: CallbackScope,
+    /// A callback that is not done expires after this. Default 24 h.
+    pub ttl: Duration,
+    /// A customer who is not reached is called again after these times, one after the other. Default 5 min, 30 min, 2 h.
+    pub retries: Vec<Duration>,
+}
+
+impl Default for CallbackSettings {
+    fn default() -> Self {
+        CallbackSettings {
+            cap: None,
+            scope: CallbackScope::Queue,
+            ttl: Duration::from_secs(24 * 3600),
+            retries: [5, 30, 120]
+                .map(|min| Duration::from_secs(min * 60))
+                .to_vec(),
+        }
+    }
+}
+
+/// Where a number may have one callback only.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum CallbackScope {
+    /// In each queue.
+    #[default]
+    Queue,
+    /// Over all queues.
+    Tenant,
+}
+
+/// What declining an AgentOffer takes, and what it means for the agent.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Declining {
+    /// An order to decline must give a reason. A phone that declines cannot, and is counted without one. Default false.
+    pub reason_required: bool,
+    /// The reasons that are taken; empty for any.
+    pub reasons: Vec<Arc<str>>,
+    /// What is done with the agent. Default: only this work item goes on to the next agent.
+    pub action: RonaAction,
+}
+
+impl Default for Declining {
+    fn default() -> Self {
+        Declining {
+            reason_required: false,
+            reasons: Vec::new(),
+            action: RonaAction::NextOnly,
+        }
+    }
+}
+
+/// The action of [`Rona`] and of [`Declining`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum RonaAction {
-    /// The agent is made not ready with the reason `RONA`.
+    /// The agent is made not ready, with the reason `RONA` or `declined`.
     NotReady,
     /// The agent gets nothing for this time.
     #[schema(value_type = String)]
@@ -180,6 +314,8 @@ pub enum OverflowWhen {
     NobodyReady(Duration),
     /// [`QueueSettings::max_waiting`] work items wait already.
     Full,
+    /// On entry, with nobody free for it: the expected wait is longer than this.
+    ExpectedWait(Duration),
 }
 
 /// One agent: a person with an extension.

@@ -32,6 +32,7 @@ impl Acd {
                 .line
                 .iter()
                 .filter_map(|order| self.items.get(&order.item))
+                .filter(|item| item.callback.is_none())
         };
         let longest = items().map(|item| item.waited(now.mono)).max();
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
@@ -40,6 +41,7 @@ impl Acd {
             name: queue.name().clone(),
             strategy: queue.settings.strategy,
             waiting: queue.waiting(),
+            callbacks: queue.promised,
             alerting: count(items().filter(|item| !item.offers.is_empty()).count()),
             talking: queue.talking,
             longest_wait_ms: millis(longest.unwrap_or(Duration::ZERO)),
@@ -49,7 +51,7 @@ impl Acd {
             agents_free: count(queue.free.len()),
             expected_wait: queue
                 .speed
-                .expected(now.mono, queue.waiting() + 1, queue.wanting)
+                .expected(now.mono, queue.in_line() + 1, queue.wanting)
                 .map(expected_wait::band),
             closing: queue.closing,
             metrics: QueueMetrics::of(
@@ -103,6 +105,7 @@ impl Acd {
         let mut queues: Vec<AssignmentView> = agent
             .assignments
             .iter()
+            .filter(|(_, assignment)| assignment.is_own())
             .filter_map(|(queue, assignment)| {
                 Some(AssignmentView {
                     queue: name_of(queue)?,
@@ -130,6 +133,7 @@ impl Acd {
             queue,
             offer,
             wrap_until,
+            wants_disposition: matches!(&agent.work, Work::Wrap(wrap) if wrap.misses()),
             idle_ms: millis(agent.idle.idle(now.mono)),
             occupancy: counters.occupancy(),
             queues,
@@ -177,8 +181,9 @@ impl Acd {
     }
 
     fn position(&self, item: &Item) -> Option<u32> {
-        let queue = self.queues.get(item.queue).filter(|_| item.queued)?;
-        Some(queue.position(item.order))
+        let in_line = item.queued && !item.parked;
+        let queue = self.queues.get(item.queue).filter(|_| in_line)?;
+        Some(self.place_of(item, queue))
     }
 
     fn item_view(&self, now: Now, item: &Item, position: Option<u32>) -> WorkItemView {
@@ -205,6 +210,9 @@ impl Acd {
             skills: item.skills.to_vec(),
             agents,
             bypassed: item.bypassed,
+            disposition: item.disposition.clone(),
+            phase: item.state.phase(),
+            callback: item.callback.as_ref().map(|c| c.number.clone()),
             waits_for: self.waits_for(now, item),
         }
     }
@@ -212,6 +220,7 @@ impl Acd {
     fn waits_for(&self, now: Now, item: &Item) -> String {
         match item.state {
             ItemState::Queued => {}
+            ItemState::Later => return "its next try".into(),
             ItemState::Reserved | ItemState::Alerting => return "an agent to answer".into(),
             ItemState::Connecting => return "the bridge".into(),
             ItemState::Connected

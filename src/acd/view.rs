@@ -22,6 +22,8 @@ pub struct QueueView {
     pub strategy: Strategy,
     /// Work items waiting now, those being rung for included.
     pub waiting: u32,
+    /// Callbacks promised and not done; they stand in line too, and are not counted in `waiting`.
+    pub callbacks: u32,
     /// Of these, rung for or being connected.
     pub alerting: u32,
     /// Talking to an agent now.
@@ -84,6 +86,8 @@ pub struct AgentView {
     /// When the wrap-up ends by itself.
     #[schema(value_type = Option<String>)]
     pub wrap_until: Option<WallTime>,
+    /// The wrap-up waits for a disposition.
+    pub wants_disposition: bool,
     /// Idle clock: time wanting work since the last call, in milliseconds.
     pub idle_ms: u64,
     /// (talk + wrap) / (talk + wrap + ready and free), since log-in, 0 to 1; `None` before there is anything to divide by.
@@ -145,6 +149,14 @@ pub struct WorkItemView {
     pub agents: Vec<Arc<str>>,
     /// Times that it was passed over because an agent could not serve it.
     pub bypassed: u32,
+    /// What came of it, in a code of its queue.
+    #[schema(value_type = Option<String>)]
+    pub disposition: Option<Arc<str>>,
+    /// What that means to a customer: one of six words.
+    pub phase: Phase,
+    /// The number to call, when it is a callback.
+    #[schema(value_type = Option<String>)]
+    pub callback: Option<Arc<str>>,
     /// The reason why it waits, in words.
     pub waits_for: String,
 }
@@ -155,6 +167,8 @@ pub struct WorkItemView {
 pub enum ItemState {
     /// Waits for an agent.
     Queued,
+    /// A callback that waits for its next try.
+    Later,
     /// An agent is about to be rung.
     Reserved,
     /// An agent is rung.
@@ -175,6 +189,39 @@ pub enum ItemState {
     Ended,
     /// Its call died with the process.
     Failed,
+}
+
+/// Where a work item is, as customers' histories say it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Phase {
+    /// In line, or promised for later.
+    Waiting,
+    /// An agent is being had.
+    Assigning,
+    /// With an agent.
+    Assigned,
+    /// Between two queues or agents.
+    Transferring,
+    /// Over, after it was served or taken out.
+    Ended,
+    /// Over, and the customer did not get what was asked for.
+    Failed,
+}
+
+impl ItemState {
+    /// The word that customers' histories have for it.
+    pub fn phase(self) -> Phase {
+        match self {
+            ItemState::Queued | ItemState::Later => Phase::Waiting,
+            ItemState::Reserved | ItemState::Alerting | ItemState::Connecting => Phase::Assigning,
+            ItemState::Connected => Phase::Assigned,
+            // It goes on in its next segment, wherever that is.
+            ItemState::FlowedOut => Phase::Transferring,
+            ItemState::Withdrawn | ItemState::Ended => Phase::Ended,
+            ItemState::TimedOut | ItemState::Abandoned | ItemState::Failed => Phase::Failed,
+        }
+    }
 }
 
 /// One thing that happened to a work item.

@@ -122,13 +122,35 @@ pub(super) async fn status(
 
 /// Ends the agent's wrap-up now.
 #[utoipa::path(put, path = "/agents/{extension}/wrap", params(("extension" = String, Path)),
-    responses((status = 200, body = AgentView), (status = 404, body = Problem)))]
+    responses((status = 200, body = AgentView), (status = 404, body = Problem), (status = 409, body = Problem)))]
 pub(super) async fn end_wrap(
     State(handle): State<Handle>,
     Path(extension): Path<String>,
 ) -> Result<Json<AgentView>, Problem> {
     let extension = Arc::from(extension);
     agent(&handle, Command::EndWrap { extension }).await
+}
+
+/// More time for after-call work.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct WrapExtension {
+    /// By how much, in seconds.
+    #[schema(example = 60)]
+    extend_seconds: u64,
+}
+
+/// Extends the agent's wrap-up, at most to the queue's hard limit.
+#[utoipa::path(post, path = "/agents/{extension}/wrap", params(("extension" = String, Path)), request_body = WrapExtension,
+    responses((status = 200, body = AgentView), (status = 404, body = Problem), (status = 409, body = Problem)))]
+pub(super) async fn extend_wrap(
+    State(handle): State<Handle>,
+    Path(extension): Path<String>,
+    order: Result<Json<WrapExtension>, JsonRejection>,
+) -> Result<Json<AgentView>, Problem> {
+    let seconds = body(order)?.extend_seconds;
+    let extension = Arc::from(extension);
+    agent(&handle, Command::ExtendWrap { extension, seconds }).await
 }
 
 /// Why the agent is or is not offered work: the last decisions.

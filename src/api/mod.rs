@@ -11,6 +11,7 @@ mod gate;
 mod health;
 mod idempotency;
 mod messages;
+mod offers;
 mod operate;
 mod page;
 mod problem;
@@ -76,12 +77,15 @@ fn resources() -> OpenApiRouter<Handle> {
         .routes(routes!(agents::one))
         .routes(routes!(agents::session))
         .routes(routes!(agents::status))
-        .routes(routes!(agents::end_wrap))
+        .routes(routes!(agents::end_wrap, agents::extend_wrap))
         .routes(routes!(agents::why))
         .routes(routes!(messages::set))
         .routes(routes!(work::list))
         .routes(routes!(work::one))
         .routes(routes!(work::why))
+        .routes(routes!(work::priority))
+        .routes(routes!(work::disposition))
+        .routes(routes!(offers::decline))
         .routes(routes!(events::stream))
 }
 

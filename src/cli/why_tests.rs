@@ -83,6 +83,7 @@ impl Floor {
             credit: Duration::ZERO,
             class: 5,
             skills: Vec::new(),
+            prefer: None,
             caller: CallerInfo {
                 number: "+447700900123".into(),
                 name: "".into(),

@@ -302,6 +302,8 @@ impl Check<'_> {
             Kind::Integer(..) => matches!(node.value, Value::Integer(_)),
             Kind::Number(..) => matches!(node.value, Value::Integer(_) | Value::Float(_)),
             Kind::Flag => matches!(node.value, Value::Flag(_)),
+            // A number of the wrong size is no table that is missing its keys.
+            Kind::Table(_) => !matches!(node.value, Value::Integer(_)),
             _ => true,
         };
         let fitting: Vec<Kind> = kinds.iter().copied().filter(|kind| fits(kind)).collect();

@@ -135,6 +135,17 @@ impl<'a> Fields<'a> {
             .map(|(_, value)| value.clone())
     }
 
+    /// The tables of a table, by their names, in the order of the file; what is no table is left out.
+    pub fn named_tables(&self) -> Vec<(Arc<str>, Fields<'a>)> {
+        let entries = self.table.entries.iter();
+        entries
+            .filter_map(|entry| {
+                let fields = Fields::of(self.source, &entry.node)?;
+                Some((entry.key.as_str().into(), fields))
+            })
+            .collect()
+    }
+
     /// A table of names and whole numbers, in the order of the file.
     pub fn levels(&self, key: &str) -> Vec<(Arc<str>, u8, Range<usize>)> {
         let Some(fields) = self.fields(key) else {

@@ -98,9 +98,13 @@ impl Settings {
     /// Queues and agents as the ACD wants them. Agents are the users whom a queue names.
     pub fn acd(&self) -> acd::AcdSettings {
         let serves = |extension: &str| {
-            self.queues
-                .iter()
-                .any(|queue| queue.acd.agents.iter().any(|a| &*a.agent == extension))
+            let drawn_in = |queue: &acd::QueueSettings| {
+                let mut rings = queue.expand.iter();
+                rings.any(|ring| ring.add_agents.iter().any(|a| &**a == extension))
+            };
+            self.queues.iter().any(|queue| {
+                queue.acd.agents.iter().any(|a| &*a.agent == extension) || drawn_in(&queue.acd)
+            })
         };
         acd::AcdSettings {
             queues: self.queues.iter().map(|queue| queue.acd.clone()).collect(),
@@ -345,8 +349,6 @@ pub struct QueueSettings {
     pub music: Arc<str>,
     /// Steps of the overflow rules, by the index of `acd.overflow`.
     pub overflow: Vec<Steps>,
-    /// Whether an agent who declines must say why. Default: false.
-    pub decline_reason_required: bool,
     /// Where it is defined.
     pub place: Place,
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::model::{DialMode, Feature, HangupCause, Steps};
+use super::model::{DialMode, Feature, HangupCause, SkillAsk, Steps};
 use crate::base::Duration;
 
 /// What came of the last action.
@@ -148,8 +148,12 @@ pub struct QueueAction {
     pub credit: Duration,
     /// Strict class 0–9.
     pub class: u8,
-    /// Least proficiency asked for, by skill.
-    pub skills: Vec<(Arc<str>, u8)>,
+    /// Skills asked for.
+    pub skills: Vec<SkillAsk>,
+    /// Extensions that should serve the call.
+    pub prefer: Vec<Arc<str>>,
+    /// How long it is kept for them.
+    pub prefer_hold: Duration,
 }
 
 /// What the switch is to do; it calls [`Run::step`] again with what came of it.

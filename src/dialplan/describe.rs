@@ -84,8 +84,18 @@ impl Step {
                 if !queue.priority.is_zero() {
                     let _ = write!(text, ", {:?} ahead", queue.priority);
                 }
-                for (skill, level) in &queue.skills {
-                    let _ = write!(text, ", {skill} at least {level}");
+                for ask in &queue.skills {
+                    let how = if ask.mandatory {
+                        "at least"
+                    } else {
+                        "preferably"
+                    };
+                    let _ = write!(text, ", {} {how} {}", ask.skill, ask.min);
+                }
+                if !queue.prefer.is_empty() {
+                    let agents = queue.prefer.iter().map(|one| one.preview(variables));
+                    let agents = agents.collect::<Vec<_>>().join(" or ");
+                    let _ = write!(text, ", for {agents} during {:?}", queue.prefer_hold);
                 }
                 write!(out, "{text}")
             }

@@ -19,7 +19,7 @@ pub use condition::Condition;
 pub use hours::Hours;
 pub use model::{
     Collect, Context, Dial, DialMode, Feature, Goto, Group, HangupCause, HeaderTest, Menu, Model,
-    Park, QueueStep, Rule, Say, Step, StepKind, Steps,
+    Park, QueueStep, Rule, Say, SkillAsk, Step, StepKind, Steps,
 };
 pub use pattern::Pattern;
 pub use route::{CallFacts, Dialplan, Found, Route, RuleVerdict};

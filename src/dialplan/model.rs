@@ -162,8 +162,25 @@ pub struct QueueStep {
     pub priority: Duration,
     /// Strict class 0–9, lower first. Default 5.
     pub class: u8,
-    /// Least proficiency asked for, by skill.
-    pub skills: Vec<(Arc<str>, u8)>,
+    /// Skills asked for.
+    pub skills: Vec<SkillAsk>,
+    /// Extensions that should serve the call.
+    pub prefer: Vec<Template>,
+    /// How long it is kept for them. Default 30 s.
+    pub prefer_hold: Duration,
+}
+
+/// A skill that a `queue` step asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SkillAsk {
+    /// Its name.
+    pub skill: Arc<str>,
+    /// Least proficiency, 1 to 10.
+    pub min: u8,
+    /// Weight in the score of `most-proficient`. Default 1.
+    pub weight: u8,
+    /// Whether it keeps out who lacks it. Default true.
+    pub mandatory: bool,
 }
 
 /// Where a run goes on.

@@ -625,6 +625,12 @@ impl Run {
             credit: queue.priority,
             class: queue.class,
             skills: queue.skills.clone(),
+            prefer: queue
+                .prefer
+                .iter()
+                .map(|agent| agent.render(&self.variables).into())
+                .collect(),
+            prefer_hold: queue.prefer_hold,
         });
         self.wait(Waiting::Queue, action)
     }

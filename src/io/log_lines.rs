@@ -198,6 +198,7 @@ pub(super) fn words(result: OfferResult) -> Option<&'static str> {
         OfferResult::Unreachable => Some("could not be reached"),
         OfferResult::RedirectRefused => Some("was redirected, which queues do not follow,"),
         OfferResult::AnswerNoMedia => Some("answered without audio"),
+        OfferResult::CustomerNotReached => Some("could not get the customer"),
         OfferResult::AnswerThenDrop => Some("answered and hung up at once"),
         OfferResult::Failed => Some("could not be called"),
         OfferResult::Cancelled(_) => None,

@@ -6,8 +6,8 @@
 use std::sync::Arc;
 
 use crate::acd::{
-    AcdCommand, AcdSettings, AgentStatus, EndedBy, OfferId, OfferOutcome, QueueSettings,
-    RonaAction, SkillNeed, WorkItemId,
+    AcdCommand, AcdSettings, AgeScope, AgentStatus, EndedBy, OfferId, OfferOutcome, Preference,
+    QueueSettings, RonaAction, SkillNeed, WorkItemId, WrapEndedBy,
 };
 use crate::base::{Duration, Instant, Now};
 
@@ -28,7 +28,14 @@ enum Work {
         queue: Arc<str>,
         offer: Option<OfferId>,
     },
-    Wrap,
+    Wrap {
+        item: WorkItemId,
+        queue: Arc<str>,
+        until: Instant,
+        hard: Instant,
+        timed: bool,
+        misses: bool,
+    },
 }
 
 struct Agent {
@@ -55,6 +62,16 @@ struct Agent {
     booked_to: Instant,
 }
 
+/// What makes a work item a callback.
+struct Promise {
+    number: Arc<str>,
+    agent: Option<Arc<str>>,
+    expires: Instant,
+    attempts: usize,
+    /// The next try; it stands in no line until then.
+    due: Option<Instant>,
+}
+
 struct Item {
     id: WorkItemId,
     queue: Arc<str>,
@@ -63,6 +80,12 @@ struct Item {
     number: u64,
     entered: Instant,
     skills: Vec<SkillNeed>,
+    prefer: Option<Preference>,
+    promise: Option<Promise>,
+    /// Arrival, or entry, in nanoseconds: what the head start is taken from.
+    aged_from: i64,
+    /// Stretches of waiting after which it was promoted.
+    promoted: u128,
     /// Agents who may not have it again for a while, and since when.
     refused_by: Vec<(Arc<str>, Instant)>,
 }
@@ -87,6 +110,8 @@ pub struct ReferenceAcd {
     armed: u64,
     number: u64,
     given: Vec<Given>,
+    /// Work items of which it was said what came.
+    disposed: Vec<WorkItemId>,
 }
 
 fn nanos(at: Instant) -> i64 {
@@ -131,6 +156,7 @@ impl ReferenceAcd {
             armed: 0,
             number: 0,
             given: Vec::new(),
+            disposed: Vec::new(),
         }
     }
 
@@ -138,7 +164,10 @@ impl ReferenceAcd {
     /// [`ReferenceAcd::name`] before the next command.
     pub fn handle(&mut self, now: Now, command: &AcdCommand) -> Vec<Given> {
         self.book(now.mono);
+        self.promote(now.mono);
+        self.keep_promises(now.mono);
         self.apply(now.mono, command);
+        self.keep_promises(now.mono);
         self.give(now.mono);
         std::mem::take(&mut self.given)
     }
@@ -147,6 +176,8 @@ impl ReferenceAcd {
     pub fn on_time(&mut self, now: Now) -> Vec<Given> {
         let now = now.mono;
         self.book(now);
+        self.promote(now);
+        self.keep_promises(now);
         loop {
             self.timers.sort_by_key(|(at, number, _)| (*at, *number));
             match self.timers.first() {
@@ -156,6 +187,7 @@ impl ReferenceAcd {
             let (_, _, timer) = self.timers.remove(0);
             self.fire(now, timer);
         }
+        self.keep_promises(now);
         self.give(now);
         std::mem::take(&mut self.given)
     }
@@ -178,7 +210,8 @@ impl ReferenceAcd {
 
     /// Work items that wait in a queue, in the order in which they will be served.
     pub fn waiting(&self, queue: &str) -> Vec<WorkItemId> {
-        let mut items: Vec<&Item> = self.items.iter().filter(|i| &*i.queue == queue).collect();
+        let stands = |i: &&Item| &*i.queue == queue && !i.parked();
+        let mut items: Vec<&Item> = self.items.iter().filter(stands).collect();
         items.sort_by_key(|i| (i.class, i.virtual_start, i.number));
         items.into_iter().map(|i| i.id).collect()
     }
@@ -214,7 +247,7 @@ impl ReferenceAcd {
             a.booked_to = now;
             match a.work {
                 _ if !a.logged_in => {}
-                Work::Talking { .. } | Work::Wrap => a.busy += span,
+                Work::Talking { .. } | Work::Wrap { .. } => a.busy += span,
                 Work::Idle if a.ready && !a.unreachable => a.free += span,
                 Work::Idle | Work::Rung { .. } => {}
             }
@@ -230,18 +263,28 @@ impl ReferenceAcd {
                 credit,
                 class,
                 skills,
+                prefer,
                 ..
             } => {
-                if self.queue(queue).is_none() || self.items.iter().any(|i| i.id == *item) {
+                if self.items.iter().any(|i| i.id == *item) {
                     return;
                 }
-                let more = self.queue(queue).map_or(Duration::ZERO, |q| q.credit);
+                let Some(of) = self.queue(queue) else { return };
+                let head_start = nanos_of((*credit + of.credit) * of.weight);
+                let aged_from = match of.age_scope {
+                    AgeScope::Work => nanos(arrival.mono),
+                    AgeScope::Queue => nanos(now),
+                };
                 self.number += 1;
                 self.items.push(Item {
                     id: *item,
                     queue: queue.clone(),
                     class: *class,
-                    virtual_start: nanos(arrival.mono) - nanos_of(*credit + more),
+                    virtual_start: aged_from - head_start,
+                    aged_from,
+                    promoted: 0,
+                    prefer: prefer.clone(),
+                    promise: None,
                     number: self.number,
                     entered: now,
                     skills: skills.clone(),
@@ -249,6 +292,7 @@ impl ReferenceAcd {
                 });
             }
             AcdCommand::Withdraw { item, .. } => self.withdraw(now, *item),
+            AcdCommand::Rekey { item, to, .. } => self.rekey(*item, *to),
             AcdCommand::Login { agent } => {
                 if let Some(i) = self.index(agent) {
                     self.login(now, i);
@@ -264,9 +308,25 @@ impl ReferenceAcd {
                     self.set_status(now, i, status);
                 }
             }
-            AcdCommand::EndWrap { agent, .. } => {
-                if let Some(i) = self.index(agent) {
+            AcdCommand::EndWrap { agent, by } => {
+                if let Some(i) = self.index(agent)
+                    && (*by == WrapEndedBy::Supervisor || !self.misses(i))
+                {
                     self.end_wrap(now, i);
+                }
+            }
+            AcdCommand::ExtendWrap { agent, by } => {
+                if let Some(i) = self.index(agent)
+                    && let Work::Wrap { until, hard, .. } = &mut self.agents[i].work
+                {
+                    *until = (*until + *by).min(*hard);
+                    self.arm_wrap(i);
+                }
+            }
+            AcdCommand::Dispose { item, code } => self.dispose(now, *item, code),
+            AcdCommand::Decline { offer, reason } => {
+                if let Some(i) = self.by_offer(*offer) {
+                    self.decline(now, i, reason.as_deref());
                 }
             }
             AcdCommand::QueueLogin { agent, queue, on } => {
@@ -322,6 +382,19 @@ impl ReferenceAcd {
                     self.segment_ended(now, i, *item, *by);
                 }
             }
+            AcdCommand::RequestCallback(request) => self.request(now, request),
+            AcdCommand::CancelCallback { callback } => {
+                let open = |i: &Item| i.id == *callback && i.promise.is_some();
+                if self.items.iter().any(open) {
+                    self.withdraw(now, *callback);
+                }
+            }
+            AcdCommand::CallbackFailed { offer, failure } => {
+                if let Some(i) = self.by_offer(*offer) {
+                    self.not_reached(now, i, *failure);
+                }
+            }
+            AcdCommand::TakePlace { item, callback } => self.take_place(now, *item, *callback),
             AcdCommand::Configure(_) | AcdCommand::Restore(_) => {}
         }
     }
@@ -347,8 +420,14 @@ impl ReferenceAcd {
                 }
             }
             Timer::Wrap(agent, _) => {
-                if let Some(i) = self.index(&agent) {
-                    self.end_wrap(now, i);
+                let Some(i) = self.index(&agent) else { return };
+                let misses = self.misses(i);
+                match &mut self.agents[i].work {
+                    Work::Wrap { until, hard, .. } if misses && *hard > now => {
+                        *until = *hard;
+                        self.arm_wrap(i);
+                    }
+                    _ => self.end_wrap(now, i),
                 }
             }
             Timer::Grace(agent, _) => {
@@ -409,7 +488,7 @@ impl ReferenceAcd {
                 answered: false, ..
             } => self.drop_offer(now, i),
             Work::Rung { .. } | Work::Talking { .. } => {}
-            Work::Wrap => self.end_wrap(now, i),
+            Work::Wrap { .. } => self.end_wrap(now, i),
         }
     }
 
@@ -434,11 +513,11 @@ impl ReferenceAcd {
                 self.agents[i].next = None;
                 self.set_ready(now, i, ready);
             }
-            Work::Wrap if self.settings.agents[i].status_change_ends_wrap => {
+            Work::Wrap { misses: false, .. } if self.settings.agents[i].status_change_ends_wrap => {
                 self.agents[i].next = Some(ready);
                 self.end_wrap(now, i);
             }
-            Work::Wrap | Work::Rung { .. } | Work::Talking { .. } => {
+            Work::Wrap { .. } | Work::Rung { .. } | Work::Talking { .. } => {
                 self.agents[i].next = Some(ready);
             }
         }
@@ -456,15 +535,6 @@ impl ReferenceAcd {
             self.watch(now, i);
         } else if let Some(next) = self.agents[i].next.take() {
             self.set_ready(now, i, next);
-        }
-    }
-
-    fn end_wrap(&mut self, now: Instant, i: usize) {
-        if self.agents[i].work == Work::Wrap {
-            let name = self.agents[i].extension.clone();
-            self.disarm(|t| matches!(t, Timer::Wrap(a, _) if *a == name));
-            reset_idle(&mut self.agents[i], now);
-            self.released(now, i);
         }
     }
 
@@ -522,28 +592,6 @@ impl ReferenceAcd {
         self.agents[i].work = Work::Talking { item, queue, offer };
     }
 
-    fn segment_ended(&mut self, now: Instant, i: usize, id: WorkItemId, _by: EndedBy) {
-        let Work::Talking { item, queue, .. } = self.agents[i].work.clone() else {
-            return;
-        };
-        if item != id {
-            return;
-        }
-        self.agents[i].handled.push(now);
-        let mut wrap = self.queue(&queue).map_or(Duration::ZERO, |q| q.wrap_up);
-        if let Some(most) = self.settings.agents[i].wrap_up_max {
-            wrap = wrap.min(most);
-        }
-        if wrap.is_zero() || self.agents[i].leaving {
-            reset_idle(&mut self.agents[i], now);
-            self.released(now, i);
-        } else {
-            self.agents[i].work = Work::Wrap;
-            let name = self.agents[i].extension.clone();
-            self.arm(now + wrap, |n| Timer::Wrap(name, n));
-        }
-    }
-
     fn offer_ended(&mut self, now: Instant, i: usize, outcome: OfferOutcome) {
         let Work::Rung { item, answered, .. } = self.agents[i].work.clone() else {
             return;
@@ -552,7 +600,7 @@ impl ReferenceAcd {
         let pause = |secs| now + Duration::from_secs(secs);
         let mut refused = answered;
         let mut cooldown = Instant::ZERO;
-        let mut rona = false;
+        let (mut rona, mut declined) = (false, false);
         match outcome {
             OfferOutcome::CallerGone => return self.withdraw(now, item),
             OfferOutcome::NoMedia => {
@@ -564,7 +612,10 @@ impl ReferenceAcd {
                 refused = true;
                 rona = true;
             }
-            OfferOutcome::Declined | OfferOutcome::Failed(603) => refused = true,
+            OfferOutcome::Declined | OfferOutcome::Failed(603) => {
+                refused = true;
+                declined = true;
+            }
             OfferOutcome::Unreachable | OfferOutcome::Failed(404 | 408 | 430 | 480) => {
                 cooldown = pause(30)
             }
@@ -579,6 +630,12 @@ impl ReferenceAcd {
         self.agents[i].work = Work::Idle;
         if rona {
             self.rona(now, i, item);
+        }
+        if declined {
+            let of = self.items.iter().find(|of| of.id == item);
+            let of = of.and_then(|of| self.queue(&of.queue));
+            let action = of.map_or(RonaAction::NextOnly, |of| of.decline.action);
+            self.act_on(now, i, action);
         }
         self.released(now, i);
     }
@@ -596,7 +653,11 @@ impl ReferenceAcd {
             return;
         }
         self.agents[i].rona = 0;
-        match rona.action {
+        self.act_on(now, i, rona.action);
+    }
+
+    fn act_on(&mut self, now: Instant, i: usize, action: RonaAction) {
+        match action {
             RonaAction::NotReady => {
                 if self.agents[i].next != Some(false) {
                     self.agents[i].next = None;
@@ -618,6 +679,9 @@ fn reset_idle(agent: &mut Agent, now: Instant) {
     }
 }
 
+mod callbacks;
 mod giving;
+mod keys;
 #[cfg(test)]
 mod tests;
+mod wrapping;

@@ -109,6 +109,13 @@ pub enum Command {
         /// Why not.
         reason: Option<Arc<str>>,
     },
+    /// Declines an agent offer that rings, for the agent.
+    Decline {
+        /// The agent offer.
+        offer: Ulid,
+        /// Why.
+        reason: Option<Arc<str>>,
+    },
     /// Ends an agent's wrap-up now.
     EndWrap {
         /// Its extension.
@@ -120,6 +127,29 @@ pub enum Command {
     WorkItem {
         /// Its id.
         id: Ulid,
+    },
+    /// Extends an agent's wrap-up.
+    ExtendWrap {
+        /// Its extension.
+        extension: Arc<str>,
+        /// By how much, in seconds.
+        seconds: u64,
+    },
+    /// Says what came of a work item.
+    Dispose {
+        /// Its id.
+        id: Ulid,
+        /// A code of its queue.
+        code: Arc<str>,
+    },
+    /// Gives a waiting work item another place.
+    Prioritise {
+        /// Its id.
+        id: Ulid,
+        /// What changes.
+        to: acd::Priority,
+        /// Who asks, for the event.
+        by: Arc<str>,
     },
     /// Why an agent is or is not offered work.
     WhyAgent {
@@ -199,6 +229,15 @@ impl Refusal {
             status: 404,
             code: "not_found",
             detail: format!("there is no {what} `{which}`"),
+        }
+    }
+
+    /// 422: understood, and not allowed as it is.
+    pub fn unprocessable(code: &'static str, detail: impl Into<String>) -> Self {
+        Refusal {
+            status: 422,
+            code,
+            detail: detail.into(),
         }
     }
 

@@ -10,7 +10,7 @@ use super::routing::Phase;
 use super::view::{
     CallView, LegView, QueueDetail, RegistrationView, StatusView, WaitingView, WorkDetail,
 };
-use crate::acd::{AcdCommand, AgentStatus, WrapEndedBy};
+use crate::acd::{AcdCommand, AgentStatus, DeclineRefused, DispositionRefused, WrapEndedBy};
 use crate::base::{Key, Now};
 use crate::call::{Call, Calls, Cause};
 
@@ -139,6 +139,42 @@ impl Switch {
                     fx,
                 )
             }
+            Command::Decline { offer, reason } => self.decline(now, offer, reason, fx),
+            Command::Dispose { id, code } => {
+                self.work_detail(now, id)?;
+                match self.acd.disposition_refused(id, &code) {
+                    None => {}
+                    Some(DispositionRefused::NotServed) => {
+                        return Err(Refusal::conflict(
+                            "not_served",
+                            format!("no agent has served work item {id} yet"),
+                        ));
+                    }
+                    Some(DispositionRefused::UnknownCode(codes)) => {
+                        return Err(Refusal::unprocessable(
+                            "unknown_code",
+                            format!("the code is none of this queue's{}", one_of(&codes)),
+                        ));
+                    }
+                }
+                self.orders
+                    .push_back(AcdCommand::Dispose { item: id, code });
+                self.work_off(now, fx);
+                self.work_detail(now, id)
+            }
+            Command::ExtendWrap { extension, seconds } => {
+                self.in_wrap_up(now, &extension)?;
+                let by = crate::base::Duration::from_secs(seconds);
+                let agent = extension.clone();
+                let order = AcdCommand::ExtendWrap { agent, by };
+                self.agent_order(now, &extension, order, fx)
+            }
+            Command::EndWrap { extension } if self.acd.wants_disposition(&extension) => {
+                Err(Refusal::conflict(
+                    "disposition_required",
+                    "this queue wants a disposition first: PUT /work/{id}/disposition",
+                ))
+            }
             Command::EndWrap { extension } => self.agent_order(
                 now,
                 &extension,
@@ -149,16 +185,21 @@ impl Switch {
                 fx,
             ),
             Command::Work => Ok(Answer::Work(self.acd.items(now))),
-            Command::WorkItem { id } => {
-                let item = self
-                    .acd
-                    .item(now, id)
-                    .ok_or_else(|| Refusal::not_found("work item", &id.to_string()))?;
-                Ok(Answer::WorkItem(Box::new(WorkDetail {
-                    item,
-                    journey: self.acd.journey(id),
-                    why: self.acd.why_item(id),
-                })))
+            Command::WorkItem { id } => self.work_detail(now, id),
+            Command::Prioritise { id, to, by } => {
+                let Answer::WorkItem(work) = self.work_detail(now, id)? else {
+                    unreachable!("the detail of a work item");
+                };
+                if work.item.position.is_none() {
+                    return Err(Refusal::conflict(
+                        "not_waiting",
+                        format!("work item {id} does not wait any more"),
+                    ));
+                }
+                self.orders
+                    .push_back(AcdCommand::Rekey { item: id, to, by });
+                self.work_off(now, fx);
+                self.work_detail(now, id)
             }
             Command::WhyAgent { extension } => {
                 self.known_agent(&extension)?;
@@ -199,6 +240,63 @@ impl Switch {
                 Ok(Answer::Status(Box::new(self.status(now))))
             }
         }
+    }
+
+    fn in_wrap_up(&self, now: Now, extension: &str) -> Result<(), Refusal> {
+        self.known_agent(extension)?;
+        let agent = self.acd.agent(now, extension);
+        if agent.is_some_and(|agent| agent.wrap_until.is_some()) {
+            return Ok(());
+        }
+        Err(Refusal::conflict(
+            "not_in_wrap_up",
+            format!("agent {extension} is not in wrap-up"),
+        ))
+    }
+
+    fn decline(
+        &mut self,
+        now: Now,
+        offer: crate::base::Ulid,
+        reason: Option<Arc<str>>,
+        fx: &mut Effects,
+    ) -> Reply {
+        match self.acd.decline_refused(offer, reason.as_deref()) {
+            None => {}
+            Some(DeclineRefused::NotRinging) => {
+                return Err(Refusal::conflict(
+                    "not_ringing",
+                    format!("agent offer {offer} does not ring any more"),
+                ));
+            }
+            Some(DeclineRefused::ReasonRequired(reasons)) => {
+                return Err(Refusal::unprocessable(
+                    "reason_required",
+                    format!("this queue wants a reason{}", one_of(&reasons)),
+                ));
+            }
+            Some(DeclineRefused::UnknownReason(reasons)) => {
+                return Err(Refusal::unprocessable(
+                    "unknown_reason",
+                    format!("the reason is none of this queue's{}", one_of(&reasons)),
+                ));
+            }
+        }
+        self.orders.push_back(AcdCommand::Decline { offer, reason });
+        self.work_off(now, fx);
+        Ok(Answer::Done)
+    }
+
+    fn work_detail(&self, now: Now, id: crate::base::Ulid) -> Reply {
+        let item = self
+            .acd
+            .item(now, id)
+            .ok_or_else(|| Refusal::not_found("work item", &id.to_string()))?;
+        Ok(Answer::WorkItem(Box::new(WorkDetail {
+            item,
+            journey: self.acd.journey(id),
+            why: self.acd.why_item(id),
+        })))
     }
 
     fn known_agent(&self, extension: &str) -> Result<(), Refusal> {
@@ -331,5 +429,14 @@ impl Switch {
                 })
                 .collect(),
         }
+    }
+}
+
+/// `: one of a, b`, or nothing.
+fn one_of(words: &[Arc<str>]) -> String {
+    if words.is_empty() {
+        String::new()
+    } else {
+        format!(": one of {}", words.join(", "))
     }
 }

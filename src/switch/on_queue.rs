@@ -7,8 +7,8 @@ use super::effect::Effects;
 use super::record::{Fact, Record};
 use super::routing::{OfferState, Phase};
 use crate::acd::{
-    AcdCommand, AcdEffect, CallerInfo, CancelReason, LeaveWhy, OfferId, OfferOutcome, SkillNeed,
-    WaitBand,
+    AcdCommand, AcdEffect, CallerInfo, CancelReason, LeaveWhy, OfferId, OfferOutcome, Preference,
+    SkillNeed, WaitBand,
 };
 use crate::base::{Key, Now, id};
 use crate::call::{Call, Cause, Leg, Role};
@@ -59,13 +59,17 @@ impl Switch {
             skills: action
                 .skills
                 .into_iter()
-                .map(|(skill, min)| SkillNeed {
-                    skill,
-                    min,
-                    weight: 1,
-                    mandatory: true,
+                .map(|ask| SkillNeed {
+                    skill: ask.skill,
+                    min: ask.min,
+                    weight: ask.weight,
+                    mandatory: ask.mandatory,
                 })
                 .collect(),
+            prefer: (!action.prefer.is_empty()).then_some(Preference {
+                agents: action.prefer,
+                hold: action.prefer_hold,
+            }),
             caller,
             call: ucid,
         });
@@ -133,6 +137,8 @@ impl Switch {
                 wait,
                 ..
             } => self.announce(now, call, position, wait),
+            // Nothing asks for callbacks yet, so nothing answers.
+            AcdEffect::CallbackAnswered { .. } | AcdEffect::InLineAlready { .. } => {}
             AcdEffect::Journal(record) => Self::journal(fx, Record::Acd(record)),
             AcdEffect::Event(event) => self.publish(now, Fact::Acd(event), fx),
         }

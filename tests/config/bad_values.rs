@@ -401,9 +401,6 @@ auth = "none""#, &[
 [http]"#, &[
         r#"strowger.toml:4:17: error: `ns.example` is not an address and a port (for example `127.0.0.1:8080`)"#,
     ]),
-    (r#"queues/support.toml"#, r#""#, r#"decline-reason-required = true"#, &[
-        r#"queues/support.toml:3:27: warning: phones cannot give a reason when they decline: in this version none is asked for"#,
-    ]),
     (r#"dialplans/internal.toml"#, r#"{ dial = "{ext}" }"#, r#"{ dial = "sip:ann@example.com" }"#, &[
         r#"dialplans/internal.toml:5:17: warning: SIP URIs are not called in this version: this target is refused"#,
     ]),

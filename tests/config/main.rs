@@ -3,6 +3,7 @@
 mod bad_guard;
 mod bad_values;
 mod diff;
+mod queues;
 mod registration;
 mod route;
 mod run;

@@ -9,6 +9,7 @@ mod support;
 mod basic_calls;
 mod carriers;
 mod crash;
+mod desk;
 mod devices;
 mod dialplan;
 mod flows_3665;

@@ -41,6 +41,7 @@ pub enum Strategy {
 
 /// What a strategy may know of a free agent in a queue. All of it stands still while the agent is free.
 pub(super) struct Facts {
+    pub ring: u8,
     pub level: u8,
     pub rank: u16,
     /// Virtual start of the idle clock in nanoseconds of the monotonic clock; smaller is longer idle.
@@ -51,10 +52,11 @@ pub(super) struct Facts {
     pub handled_in_window: u32,
 }
 
-/// Where a free agent stands in a queue: `(ring, strategy key, rank, −idle time, offers, agent)`, least first. Until skills expand
-/// in rings, the assignment's level is the ring.
+/// Where a free agent stands in a queue: `(ring, level, strategy key, rank, −idle time, offers, agent)`, least first. Ring 0 are those
+/// who serve the queue from the start; the others are drawn in by an expansion.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) struct Place {
+    pub ring: u8,
     pub level: u8,
     pub key: i64,
     pub rank: u16,
@@ -65,8 +67,9 @@ pub(super) struct Place {
 }
 
 impl Place {
-    fn bound(level: u8, extension: &Arc<str>) -> Place {
+    fn bound((ring, level): (u8, u8), extension: &Arc<str>) -> Place {
         Place {
+            ring,
             level,
             key: i64::MIN,
             rank: 0,
@@ -77,26 +80,31 @@ impl Place {
         }
     }
 
-    /// A bound before every agent of `level`.
-    pub(super) fn before_level(level: u8) -> Place {
-        Place::bound(level, &Arc::from(""))
+    /// Ring and level: those who are chosen among by the strategy's key.
+    pub(super) fn group(&self) -> (u8, u8) {
+        (self.ring, self.level)
     }
 
-    /// A bound after every agent of `level`.
-    pub(super) fn after_level(level: u8) -> Place {
+    /// A bound before every agent of a group.
+    pub(super) fn before(group: (u8, u8)) -> Place {
+        Place::bound(group, &Arc::from(""))
+    }
+
+    /// A bound after every agent of a group.
+    pub(super) fn after(group: (u8, u8)) -> Place {
         Place {
             key: i64::MAX,
             rank: u16::MAX,
-            ..Place::bound(level, &Arc::from(""))
+            ..Place::bound(group, &Arc::from(""))
         }
     }
 
     /// A bound after the agent with `extension` in a set kept by round-robin.
-    pub(super) fn after_agent(level: u8, extension: &Arc<str>) -> Place {
+    pub(super) fn after_agent(group: (u8, u8), extension: &Arc<str>) -> Place {
         Place {
             key: 0,
             agent: Some(AgentKey::from_bits(u64::MAX)),
-            ..Place::bound(level, extension)
+            ..Place::bound(group, extension)
         }
     }
 }
@@ -138,6 +146,7 @@ impl Strategy {
         // Round-robin is stable by extension: nothing else may come before it.
         let rotating = self.kept() == Kept::Rotating;
         Place {
+            ring: facts.ring,
             level: facts.level,
             key,
             rank: if rotating { 0 } else { facts.rank },
@@ -162,6 +171,7 @@ mod tests {
 
     fn facts(level: u8) -> Facts {
         Facts {
+            ring: 0,
             level,
             rank: 1,
             idle_start: 0,

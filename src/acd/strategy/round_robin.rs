@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::Place;
 
-/// The free agents of each level, the ones after `last` before the ones up to `last`.
+/// The free agents of each ring and level, the ones after `last` before the ones up to `last`.
 pub(in crate::acd) fn rotated<'a>(
     free: &'a BTreeSet<Place>,
     last: Option<&Arc<str>>,
@@ -15,19 +15,19 @@ pub(in crate::acd) fn rotated<'a>(
     let Some(last) = last.cloned() else {
         return Box::new(free.iter());
     };
-    let mut level = free.first().map(|place| place.level);
-    let levels = std::iter::from_fn(move || {
-        let this = level?;
-        level = free
-            .range((Excluded(Place::after_level(this)), Unbounded))
+    let mut group = free.first().map(Place::group);
+    let groups = std::iter::from_fn(move || {
+        let this = group?;
+        group = free
+            .range((Excluded(Place::after(this)), Unbounded))
             .next()
-            .map(|place| place.level);
+            .map(Place::group);
         Some(this)
     });
-    Box::new(levels.flat_map(move |level| {
-        let split = Place::after_agent(level, &last);
-        let after = free.range((Excluded(split.clone()), Excluded(Place::after_level(level))));
-        let upto = free.range((Included(Place::before_level(level)), Included(split)));
+    Box::new(groups.flat_map(move |group| {
+        let split = Place::after_agent(group, &last);
+        let after = free.range((Excluded(split.clone()), Excluded(Place::after(group))));
+        let upto = free.range((Included(Place::before(group)), Included(split)));
         after.chain(upto)
     }))
 }

@@ -1,14 +1,20 @@
 //! A small contact centre for tests: sends commands, passes time from deadline to deadline, and audits after every step.
 
 mod agents;
+mod callback;
 mod configure;
+mod decline;
+mod disposition;
 mod explain;
 mod offers;
 mod order;
 mod overflow;
+mod priority;
 mod random;
 mod restore;
+mod rings;
 mod strategies;
+mod watcher;
 mod wrap;
 
 use std::sync::Arc;
@@ -193,7 +199,31 @@ impl Floor {
         class: u8,
         skills: &[(&str, u8)],
     ) -> Vec<AcdEffect> {
-        let command = AcdCommand::Enter {
+        let command = self.entry(n, queue, credit, class, skills);
+        self.send(command)
+    }
+
+    /// A work item that is kept for somebody.
+    pub fn enter_for(&mut self, n: u64, queue: &str, agents: &[&str], hold: u64) -> Vec<AcdEffect> {
+        let mut command = self.entry(n, queue, Duration::ZERO, 5, &[]);
+        if let AcdCommand::Enter { prefer, .. } = &mut command {
+            *prefer = Some(Preference {
+                agents: agents.iter().map(|agent| (*agent).into()).collect(),
+                hold: secs(hold),
+            });
+        }
+        self.send(command)
+    }
+
+    fn entry(
+        &self,
+        n: u64,
+        queue: &str,
+        credit: Duration,
+        class: u8,
+        skills: &[(&str, u8)],
+    ) -> AcdCommand {
+        AcdCommand::Enter {
             item: item(n),
             queue: queue.into(),
             arrival: self.now,
@@ -208,10 +238,24 @@ impl Floor {
                     mandatory: true,
                 })
                 .collect(),
+            prefer: None,
             caller: CallerInfo::default(),
             call: item(n + 1_000_000),
-        };
-        self.send(command)
+        }
+    }
+
+    pub fn rekey(&mut self, n: u64, to: Priority) -> Vec<AcdEffect> {
+        self.send(AcdCommand::Rekey {
+            item: item(n),
+            to,
+            by: "1000".into(),
+        })
+    }
+
+    /// Numbers of those who wait, in order.
+    pub fn line(&self, queue: &str) -> Vec<u64> {
+        let waiting = self.acd.waiting(self.now, queue).into_iter();
+        waiting.map(|view| view.id.0 as u64).collect()
     }
 
     pub fn withdraw(&mut self, n: u64) -> Vec<AcdEffect> {

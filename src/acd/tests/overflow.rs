@@ -229,3 +229,42 @@ fn announcements_come_every_so_often_with_position_and_later_a_band() {
     assert_eq!(told(&out, 3)[2], (Some(2), Some(WaitBand::FiveToTen)));
     assert_eq!(told(&out, 2)[2].0, Some(1));
 }
+
+#[test]
+fn a_long_expected_wait_sends_on_who_enters_but_not_when_somebody_is_free_nor_later() {
+    let settings = QueueSettings {
+        overflow: vec![OverflowRule {
+            when: OverflowWhen::ExpectedWait(secs(300)),
+        }],
+        max_wait: None,
+        ..queue("a", &["1"])
+    };
+    let mut floor = Floor::staffed(settings);
+    // Nothing was measured yet: one agent, 180 s a call. The first finds the agent free whatever is expected.
+    let mut long = floor.settings.clone();
+    long.queues[0].overflow[0].when = OverflowWhen::ExpectedWait(secs(1));
+    let short = floor.settings.clone();
+    floor.configure(long);
+    assert_eq!(left(&floor.enter(1, "a")), []);
+    floor.connect("1");
+    floor.configure(short);
+    assert_eq!(
+        left(&floor.enter(2, "a")),
+        [],
+        "180 s is no more than 300 s"
+    );
+    let out = floor.enter(3, "a");
+    assert_eq!(left(&out), [(item(3), LeaveWhy::Overflow, Some(0))]);
+    assert_eq!(
+        floor
+            .metrics("a")
+            .counters
+            .flowed_out_by
+            .get("expected-wait"),
+        Some(&1)
+    );
+    // Who waits already is not sent away because it has become worse.
+    let out = floor.wait(secs(3600));
+    assert_eq!(left(&out), []);
+    assert_eq!(floor.line("a"), [2]);
+}

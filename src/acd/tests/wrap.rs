@@ -160,3 +160,32 @@ fn a_rule_broken_on_purpose_rings_during_wrap() {
     assert_eq!(floor.state("1"), AgentDisplay::Wrap);
     assert_eq!(offered(&floor.enter(2, "b")), ["1"]);
 }
+
+#[test]
+fn an_agents_segment_ends_with_its_own_leg_whoever_talks_on() {
+    let mut floor = Floor::new(vec![queue("a", &["1"]), queue("b", &["2"])]);
+    floor.staff("1");
+    floor.staff("2");
+    floor.enter(1, "a");
+    floor.connect("1");
+    floor.wait(secs(30));
+    // The agent brings the customer to another queue and stays until somebody is there.
+    floor.enter(1, "b");
+    floor.connect("2");
+    floor.wait(secs(5));
+    let out = floor.hang_up(1, "1");
+    let talk = |out: &[AcdEffect]| {
+        out.iter().find_map(|effect| match effect {
+            AcdEffect::Event(AcdEvent::SegmentEnded { talk_ms, .. }) => Some(*talk_ms),
+            _ => None,
+        })
+    };
+    assert_eq!(talk(&out), Some(35_000));
+    assert_eq!(floor.state("1"), AgentDisplay::Wrap);
+    assert_eq!(floor.state("2"), AgentDisplay::Talking);
+    floor.wait(secs(100));
+    assert_eq!(talk(&floor.hang_up(1, "2")), Some(105_000));
+    assert_eq!(floor.agent("1").counters.talk_ms, 35_000);
+    assert_eq!(floor.metrics("a").counters.talk_ms, 35_000);
+    assert_eq!(floor.metrics("b").counters.talk_ms, 105_000);
+}

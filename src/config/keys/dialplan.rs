@@ -214,6 +214,25 @@ const fn not_yet(verb: &'static str) -> StepKeys {
     step(verb, Kind::NotYet, &[], "Not available in this version.")
 }
 
+const SKILL: Keys = Keys::of(
+    "a skill of a call",
+    &[
+        key("min", Kind::Integer(1, 10), "Least proficiency.").default("1"),
+        key(
+            "weight",
+            Kind::Integer(1, 100),
+            "Weight in the score of `most-proficient`.",
+        )
+        .default("1"),
+        key(
+            "mandatory",
+            Kind::Flag,
+            "Whether it keeps out who lacks it.",
+        )
+        .default("true"),
+    ],
+);
+
 /// Every step.
 pub const STEPS: &[StepKeys] = &[
     step("answer", Kind::Flag, &[], "Answers the call."),
@@ -319,9 +338,20 @@ pub const STEPS: &[StepKeys] = &[
             .default("5"),
             key(
                 "skills",
-                Kind::Map(&Kind::Integer(1, 10)),
+                Kind::Map(&Kind::Either(&[Kind::Integer(1, 10), Kind::Table(&SKILL)])),
                 "Least proficiency asked for.",
             ),
+            key(
+                "prefer",
+                Kind::OneOrMore(&TEMPLATE),
+                "Extensions that should serve the call.",
+            ),
+            key(
+                "prefer-hold",
+                Kind::Duration(s(0), s(3600)),
+                "How long it is kept for them while one of them is there.",
+            )
+            .default("\"30s\""),
         ],
         "Waits in a queue.",
     ),

@@ -17,6 +17,9 @@ pub const STRATEGIES: &[&str] = &[
     "ring-all",
 ];
 
+/// What may end wrap-up.
+pub const WRAP_MODES: &[&str] = &["timed", "until-disposition", "manual", "none"];
+
 const SERVICE_LEVEL: Keys = Keys::of(
     "`service-level`",
     &[
@@ -76,7 +79,7 @@ const AGENT: Keys = Keys::of(
 );
 
 const WHEN: Kind = Kind::Form(&Form {
-    what: "`waited 20m`, `max-wait`, `nobody-logged-in`, `nobody-ready 2m` or `full`",
+    what: "`waited 20m`, `expected-wait 10m`, `max-wait`, `nobody-logged-in`, `nobody-ready 2m` or `full`",
     example: "waited 20m",
     check: |text| overflow_when(text).map(|_| ()),
 });
@@ -110,6 +113,39 @@ const RONA: Keys = Keys::of(
         )
         .default("2"),
         key("action", ACTION, "What happens to the agent.").default("\"not-ready\""),
+    ],
+);
+
+const EXPAND: Keys = Keys::of(
+    "a ring of `expand`",
+    &[
+        key(
+            "after",
+            Kind::Duration(s(1), s(86_400)),
+            "Wait in this queue.",
+        )
+        .required(),
+        key(
+            "min-delta",
+            Kind::Integer(0, 9),
+            "Proficiencies asked for are lower by this, but at least 1.",
+        )
+        .default("0"),
+        key(
+            "drop",
+            Kind::OneOrMore(&NAME),
+            "Skills that are not asked for any more.",
+        ),
+        key(
+            "add-queues",
+            Kind::OneOrMore(&NAME),
+            "Queues whose agents serve this one too.",
+        ),
+        key(
+            "add-agents",
+            Kind::OneOrMore(&EXTENSION),
+            "Extensions that serve this queue too.",
+        ),
     ],
 );
 
@@ -148,6 +184,29 @@ const KEYS: &[Key] = &[
     )
     .default("\"15s\""),
     key(
+        "wrap-mode",
+        Kind::OneOf(WRAP_MODES),
+        "What ends it: its time, a disposition, the agent; or none at all.",
+    )
+    .default("\"timed\""),
+    key(
+        "wrap-hard-max",
+        Kind::Duration(s(1), s(86_400)),
+        "However long it may go on, it ends after this.",
+    )
+    .default("\"10m\""),
+    key(
+        "disposition-required",
+        Kind::Flag,
+        "Whether it goes on until it was said what came of the call, up to `wrap-hard-max`.",
+    )
+    .default("false"),
+    key(
+        "dispositions",
+        Kind::OneOrMore(&NAME),
+        "The codes that are taken. Default: any.",
+    ),
+    key(
         "service-level",
         Kind::Table(&SERVICE_LEVEL),
         "What is reported as service level.",
@@ -181,6 +240,34 @@ const KEYS: &[Key] = &[
         "Head start of every call of this queue.",
     )
     .default("\"0s\""),
+    key(
+        "weight",
+        Kind::Integer(1, 100),
+        "Multiplies the head start of its calls; it blocks no other queue.",
+    )
+    .default("1"),
+    key(
+        "age-scope",
+        Kind::OneOf(&["work", "queue"]),
+        "Calls age from their first arrival in any queue, or from their entry into this one.",
+    )
+    .default("\"work\""),
+    key(
+        "class-promote-after",
+        Kind::Duration(s(1), s(86_400)),
+        "A waiting call moves up one class each time it has waited so long. Default: never.",
+    ),
+    key(
+        "skip-delay-when-unstaffed",
+        Kind::Flag,
+        "Whether a level's delay is skipped while nobody of a lower level is there.",
+    )
+    .default("true"),
+    key(
+        "expand",
+        Kind::Tables(&EXPAND),
+        "Who else may serve a call that has waited, ring by ring.",
+    ),
     key("agents", Kind::Tables(&AGENT), "Who serves it."),
     key(
         "callback",
@@ -200,9 +287,26 @@ const KEYS: &[Key] = &[
     key(
         "decline-reason-required",
         Kind::Flag,
-        "Whether an agent who declines must say why.",
+        "Whether who declines through the API must say why; a phone cannot.",
     )
     .default("false"),
+    key(
+        "decline-reasons",
+        Kind::OneOrMore(&NAME),
+        "The reasons that are taken. Default: any.",
+    ),
+    key(
+        "decline-action",
+        ACTION,
+        "What happens to an agent who declines.",
+    )
+    .default("\"next-only\""),
+    key(
+        "no-reoffer",
+        Kind::Duration(s(0), s(3600)),
+        "For how long an agent who did not take a call is not offered it again; at most 10 s for the only one there.",
+    )
+    .default("\"30s\""),
     key(
         "ring-all-max",
         Kind::Integer(1, 1000),
@@ -223,6 +327,10 @@ pub fn overflow_when(text: &str) -> Result<OverflowWhen, String> {
     match (word, time) {
         ("waited", Some(time)) => Ok(OverflowWhen::Waited(time)),
         ("waited", None) => Err("`waited` needs a time, like `waited 20m`".to_owned()),
+        ("expected-wait", Some(time)) => Ok(OverflowWhen::ExpectedWait(time)),
+        ("expected-wait", None) => {
+            Err("`expected-wait` needs a time, like `expected-wait 10m`".to_owned())
+        }
         ("max-wait", None) => Ok(OverflowWhen::MaxWait),
         ("nobody-logged-in", time) => Ok(OverflowWhen::NobodyLoggedIn(time.unwrap_or_default())),
         ("nobody-ready", time) => Ok(OverflowWhen::NobodyReady(time.unwrap_or_default())),

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::{Reading, To, steps};
 use crate::acd::{
-    self, Announce, AssignmentSettings, OverflowRule, Rona, RonaAction, ServiceLevel, Strategy,
+    self, AgeScope, Announce, AssignmentSettings, Declining, Expansion, OverflowRule, Rona,
+    RonaAction, ServiceLevel, Strategy, WrapMode,
 };
 use crate::base::Duration;
 use crate::base::limits::QUEUES_PER_AGENT_MAX;
@@ -23,6 +24,15 @@ const STRATEGIES: &[(&str, Strategy)] = &[
     ("random", Strategy::Random),
     ("ring-all", Strategy::RingAll),
 ];
+
+const WRAP_MODES: &[(&str, WrapMode)] = &[
+    ("timed", WrapMode::Timed),
+    ("until-disposition", WrapMode::UntilDisposition),
+    ("manual", WrapMode::Manual),
+    ("none", WrapMode::None),
+];
+
+const AGE_SCOPES: &[(&str, AgeScope)] = &[("work", AgeScope::Work), ("queue", AgeScope::Queue)];
 
 /// Reads one file.
 pub fn read(reading: &mut Reading<'_>, file: &Fields<'_>) {
@@ -45,6 +55,7 @@ pub fn read(reading: &mut Reading<'_>, file: &Fields<'_>) {
             overflow_steps.push(steps);
         }
     }
+    let expand = expansions(reading, file);
     let Some(name) = name else {
         return;
     };
@@ -58,6 +69,18 @@ pub fn read(reading: &mut Reading<'_>, file: &Fields<'_>) {
             .duration("ring-timeout")
             .unwrap_or(default.ring_timeout),
         wrap_up: file.duration("wrap-up").unwrap_or(default.wrap_up),
+        wrap_mode: file
+            .one_of("wrap-mode", WRAP_MODES)
+            .unwrap_or(default.wrap_mode),
+        wrap_hard_max: file
+            .duration("wrap-hard-max")
+            .unwrap_or(default.wrap_hard_max),
+        disposition_required: file.flag("disposition-required").unwrap_or(false),
+        dispositions: file
+            .texts("dispositions")
+            .into_iter()
+            .map(|(text, _)| text.into())
+            .collect(),
         service_level: ServiceLevel {
             within: file
                 .fields("service-level")
@@ -85,6 +108,15 @@ pub fn read(reading: &mut Reading<'_>, file: &Fields<'_>) {
             None => default.max_wait,
         },
         credit: file.duration("priority").unwrap_or_default(),
+        weight: file.integer("weight").unwrap_or(default.weight),
+        age_scope: file
+            .one_of("age-scope", AGE_SCOPES)
+            .unwrap_or(default.age_scope),
+        class_promote_after: file.duration("class-promote-after"),
+        skip_delay_when_unstaffed: file
+            .flag("skip-delay-when-unstaffed")
+            .unwrap_or(default.skip_delay_when_unstaffed),
+        expand,
         agents,
         overflow,
         rona: Rona {
@@ -95,6 +127,19 @@ pub fn read(reading: &mut Reading<'_>, file: &Fields<'_>) {
                 .and_then(|rona| rona_action(rona.text("action")?).ok())
                 .unwrap_or(RonaAction::NotReady),
         },
+        decline: Declining {
+            reason_required: file.flag("decline-reason-required").unwrap_or(false),
+            reasons: file
+                .texts("decline-reasons")
+                .into_iter()
+                .map(|(text, _)| text.into())
+                .collect(),
+            action: file
+                .text("decline-action")
+                .and_then(|text| rona_action(text).ok())
+                .unwrap_or(default.decline.action),
+        },
+        no_reoffer: file.duration("no-reoffer").unwrap_or(default.no_reoffer),
         ring_all_max: file
             .integer::<i64>("ring-all-max")
             .and_then(|most| usize::try_from(most).ok())
@@ -107,23 +152,48 @@ pub fn read(reading: &mut Reading<'_>, file: &Fields<'_>) {
             .warning(file.source, file.span("name"), message)
             .help = Some("agents = [ { extension = \"1001\" } ]".to_owned());
     }
-    if file.flag("decline-reason-required") == Some(true) {
-        let message =
-            "phones cannot give a reason when they decline: in this version none is asked for";
-        reading.warning(file.source, file.span("decline-reason-required"), message);
-    }
     reading.queues.push(Arc::new(QueueSettings {
         acd,
         was: file.shared("was"),
         music: music.into(),
         overflow: overflow_steps,
-        decline_reason_required: file.flag("decline-reason-required").unwrap_or(false),
         place: file.place(),
     }));
 }
 
 fn is_empty_list(node: &Node) -> bool {
     matches!(&node.value, Value::List(list) if list.is_empty())
+}
+
+/// The rings of `expand`; each comes later than the one before.
+fn expansions(reading: &mut Reading<'_>, file: &Fields<'_>) -> Vec<Expansion> {
+    let mut rings: Vec<Expansion> = Vec::new();
+    for fields in file.tables("expand") {
+        let Some(after) = fields.duration("after") else {
+            continue;
+        };
+        if rings.last().is_some_and(|before| before.after >= after) {
+            let message = "each ring of `expand` comes later than the one before";
+            reading.error(fields.source, fields.span("after"), message);
+        }
+        let mut names = |key: &str, to: fn() -> To| -> Vec<Arc<str>> {
+            let texts = fields.texts(key).into_iter();
+            texts
+                .map(|(text, span)| {
+                    reading.refer(to(), text, fields.source, span);
+                    Arc::from(text)
+                })
+                .collect()
+        };
+        rings.push(Expansion {
+            after,
+            min_delta: fields.integer("min-delta").unwrap_or(0),
+            drop: names("drop", || To::Skill),
+            add_queues: names("add-queues", || To::Queue),
+            add_agents: names("add-agents", || To::Extension),
+        });
+    }
+    rings
 }
 
 fn agents(reading: &mut Reading<'_>, file: &Fields<'_>, queue: &str) -> Vec<AssignmentSettings> {

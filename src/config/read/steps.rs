@@ -11,8 +11,8 @@ use crate::config::keys::parts;
 use crate::config::problem::Source;
 use crate::config::tree::{Node, Value};
 use crate::dialplan::{
-    Collect, Dial, Feature, Goto, HangupCause, Park, QueueStep, Say, Step, StepKind, Steps,
-    Template,
+    Collect, Dial, Feature, Goto, HangupCause, Park, QueueStep, Say, SkillAsk, Step, StepKind,
+    Steps, Template,
 };
 use crate::directory::e164;
 
@@ -218,15 +218,44 @@ fn queue(reading: &mut Reading<'_>, fields: &Fields<'_>) -> Option<StepKind> {
         reading.refer(To::Queue, name, fields.source, fields.span("queue"));
     }
     let mut skills = Vec::new();
-    for (skill, level, span) in fields.levels("skills") {
+    for (skill, min, span) in fields.levels("skills") {
         reading.refer(To::Skill, &skill, fields.source, span);
-        skills.push((skill, level));
+        skills.push(SkillAsk {
+            skill,
+            min,
+            weight: 1,
+            mandatory: true,
+        });
+    }
+    let asked = fields.fields("skills");
+    for (skill, ask) in asked.iter().flat_map(|skills| skills.named_tables()) {
+        let span = asked.as_ref().map_or(0..0, |of| of.span(&skill));
+        reading.refer(To::Skill, &skill, fields.source, span);
+        skills.push(SkillAsk {
+            skill,
+            min: ask.integer("min").unwrap_or(1),
+            weight: ask.integer("weight").unwrap_or(1),
+            mandatory: ask.flag("mandatory").unwrap_or(true),
+        });
+    }
+    let mut prefer = Vec::new();
+    for (text, span) in fields.texts("prefer") {
+        if let Some(agent) = template(reading, fields, text, span.clone()) {
+            if let Some(extension) = agent.as_literal() {
+                reading.refer(To::Extension, extension, fields.source, span);
+            }
+            prefer.push(agent);
+        }
     }
     Some(StepKind::Queue(QueueStep {
         queue,
         priority: fields.duration("priority").unwrap_or_default(),
         class: fields.integer("class").unwrap_or(5),
         skills,
+        prefer,
+        prefer_hold: fields
+            .duration("prefer-hold")
+            .unwrap_or(Duration::from_secs(30)),
     }))
 }
 

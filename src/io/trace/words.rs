@@ -45,6 +45,8 @@ pub fn named_call(fact: &AcdEvent) -> Option<Ulid> {
 pub fn item_of(fact: &AcdEvent) -> Option<Ulid> {
     match fact {
         AcdEvent::Queued { item, .. }
+        | AcdEvent::Rekeyed { item, .. }
+        | AcdEvent::Expanded { item, .. }
         | AcdEvent::AgentOffered { item, .. }
         | AcdEvent::AgentOfferEnded { item, .. }
         | AcdEvent::AgentAnswered { item, .. }
@@ -63,6 +65,8 @@ pub fn of_queue(fact: &AcdEvent) -> Option<String> {
         AcdEvent::Queued {
             queue, position, ..
         } => format!("queue {queue}, place {position}"),
+        AcdEvent::Rekeyed { by, position, .. } => format!("moved to place {position} by {by}"),
+        AcdEvent::Expanded { ring, .. } => format!("asks for less: ring {ring}"),
         AcdEvent::AgentOffered {
             agent, waited_ms, ..
         } => format!(

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Agent, Item, ReferenceAcd, Timer, Work, nanos_of};
-use crate::acd::{AssignmentSettings, QueueSettings, Strategy};
+use crate::acd::{AssignmentSettings, QueueSettings, Strategy, WorkItemId};
 use crate::base::{Duration, Instant};
 
 impl ReferenceAcd {
@@ -28,6 +28,88 @@ impl ReferenceAcd {
         (agent.logged_in && !agent.leaving && !agent.unreachable).then_some(of.level)
     }
 
+    /// How many rings of its queue's expansion a work item has reached.
+    fn rings(&self, now: Instant, item: &Item) -> usize {
+        let waited = now.since(item.entered);
+        let of = self.queue(&item.queue).map(|queue| &queue.expand);
+        of.map_or(0, |of| of.iter().take_while(|e| e.after <= waited).count())
+    }
+
+    /// What the work item asks for in a ring.
+    fn needs(&self, item: &Item, rings: usize) -> Vec<(Arc<str>, u8)> {
+        let expand = self.queue(&item.queue).map_or(&[][..], |q| &q.expand);
+        let mut needs = Vec::new();
+        for need in item.skills.iter().filter(|need| need.mandatory) {
+            let mut min = i64::from(need.min);
+            let mut dropped = false;
+            for ring in &expand[..rings] {
+                min -= i64::from(ring.min_delta);
+                dropped |= ring.drop.contains(&need.skill);
+            }
+            if !dropped {
+                needs.push((need.skill.clone(), u8::try_from(min.max(1)).unwrap_or(1)));
+            }
+        }
+        needs
+    }
+
+    fn can(&self, i: usize, needs: &[(Arc<str>, u8)]) -> bool {
+        let skills = &self.settings.agents[i].skills;
+        needs.iter().all(|(skill, min)| {
+            let mut has = skills.iter().filter(|(of, _)| of == skill);
+            has.any(|(_, level)| level >= min)
+        })
+    }
+
+    /// The ring in which the agent may first serve the queue: 0 by its own assignment, else that which draws it in.
+    fn drawn(&self, i: usize, queue: &QueueSettings, rings: usize) -> Option<usize> {
+        let a = &self.agents[i];
+        if queue.agents.iter().any(|of| of.agent == a.extension) {
+            return self.assignment(queue, a).map(|_| 0);
+        }
+        (1..=rings).find(|ring| {
+            let e = &queue.expand[ring - 1];
+            let mut queues = e.add_queues.iter().filter_map(|name| self.queue(name));
+            e.add_agents.contains(&a.extension)
+                || queues.any(|other| self.assignment(other, a).is_some())
+        })
+    }
+
+    fn prefers(item: &Item, agent: &str) -> bool {
+        let prefer = item.prefer.iter().flat_map(|prefer| &prefer.agents);
+        prefer.into_iter().any(|other| &**other == agent)
+    }
+
+    /// The work item is kept for those whom it prefers.
+    fn kept(&self, now: Instant, queue: &QueueSettings, item: &Item) -> bool {
+        let hold = item.prefer.as_ref().map(|prefer| prefer.hold);
+        hold.is_some_and(|hold| now.since(item.entered) < hold)
+            && self
+                .agents
+                .iter()
+                .any(|a| Self::prefers(item, &a.extension) && self.staffed(queue, a).is_some())
+    }
+
+    /// Its place: those before it in its queue who need any of the same agents, plus one.
+    pub fn place(&self, now: Instant, id: WorkItemId) -> Option<usize> {
+        let item = self.items.iter().find(|item| item.id == id)?;
+        let queue = self.queue(&item.queue)?;
+        let needs = self.needs(item, self.rings(now, item));
+        let before = self.items.iter().filter(|other| {
+            let theirs = self.needs(other, self.rings(now, other));
+            let in_common = needs == theirs
+                || (0..self.agents.len()).any(|i| {
+                    let name = &self.agents[i].extension;
+                    let assigned = queue.agents.iter().any(|of| of.agent == *name);
+                    assigned && self.can(i, &needs) && self.can(i, &theirs)
+                });
+            let key = |i: &Item| (i.class, i.virtual_start, i.number);
+            let ahead = !other.parked() && key(other) < key(item);
+            other.queue == item.queue && ahead && in_common
+        });
+        Some(before.count() + 1)
+    }
+
     /// The conjunction that makes a pair possible.
     fn eligible(&self, now: Instant, i: usize, item: &Item) -> bool {
         let a = &self.agents[i];
@@ -35,9 +117,15 @@ impl ReferenceAcd {
         let Some(queue) = self.queue(&item.queue) else {
             return false;
         };
-        let Some(of) = self.assignment(queue, a) else {
+        let rings = self.rings(now, item);
+        if self.drawn(i, queue, rings).is_none() {
             return false;
-        };
+        }
+        let delay = self
+            .assignment(queue, a)
+            .map(|of| (of.level, of.delay))
+            .unwrap_or((u8::MAX, Duration::ZERO));
+        let preferred = Self::prefers(item, &a.extension);
         let levels: Vec<u8> = self
             .agents
             .iter()
@@ -47,18 +135,16 @@ impl ReferenceAcd {
             .refused_by
             .iter()
             .find(|(agent, _)| *agent == a.extension);
-        let away = Duration::from_secs(if levels.len() == 1 { 10 } else { 30 });
-        let skilled = item
-            .skills
-            .iter()
-            .filter(|need| need.mandatory)
-            .all(|need| {
-                settings
-                    .skills
-                    .iter()
-                    .any(|(skill, level)| *skill == need.skill && *level >= need.min)
-            });
-        a.logged_in
+        let away = if levels.len() == 1 {
+            queue.no_reoffer.min(Duration::from_secs(10))
+        } else {
+            queue.no_reoffer
+        };
+        let skilled = self.can(i, &self.needs(item, rings));
+        let bound = item.promise.as_ref().and_then(|p| p.agent.as_ref());
+        !item.parked()
+            && bound.is_none_or(|bound| *bound == a.extension)
+            && a.logged_in
             && !a.leaving
             && a.ready
             && a.next != Some(false)
@@ -69,8 +155,11 @@ impl ReferenceAcd {
             && a.cooldown_until <= now
             && refused.is_none_or(|(_, since)| *since + away <= now)
             && skilled
-            && (now.since(item.entered) >= of.delay
-                || !levels.iter().any(|level| *level < of.level))
+            && (preferred
+                || (!self.kept(now, queue, item)
+                    && (now.since(item.entered) >= delay.1
+                        || (queue.skip_delay_when_unstaffed
+                            && !levels.iter().any(|level| *level < delay.0)))))
     }
 
     /// Gives until no pair is left: the least work item first, each to whom its queue's strategy says.
@@ -143,7 +232,7 @@ impl ReferenceAcd {
         }
     }
 
-    /// The order of the free: level, the strategy's key, rank, longest idle, fewest AgentOffers, extension.
+    /// The order of the free: preferred, ring, level, the strategy's key, rank, longest idle, fewest AgentOffers, extension.
     fn key(
         &self,
         now: Instant,
@@ -151,10 +240,17 @@ impl ReferenceAcd {
         queue: &QueueSettings,
         item: &Item,
         last: Option<&Arc<str>>,
-    ) -> (u8, i64, u16, i64, u64, Arc<str>) {
+    ) -> ((bool, usize, u8), i64, u16, i64, u64, Arc<str>) {
         let a = &self.agents[i];
         let of = self.assignment(queue, a);
         let (level, rank) = of.map_or((u8::MAX, u16::MAX), |of| (of.level, of.rank));
+        let rings = self.rings(now, item);
+        let skilled = (0..=rings).find(|ring| self.can(i, &self.needs(item, *ring)));
+        let ring = self
+            .drawn(i, queue, rings)
+            .max(skilled)
+            .unwrap_or(usize::MAX);
+        let level = (!Self::prefers(item, &a.extension), ring, level);
         let idle = a.gathered + a.runs_since.map_or(0, |since| nanos_of(now.since(since)));
         let window = Duration::from_secs(8 * 3600);
         let key = match queue.strategy {
