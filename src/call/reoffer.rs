@@ -6,7 +6,7 @@
 use super::calls::{Calls, Ctx};
 use super::leg::{Leg, Why};
 use crate::base::{Duration, Instant, Key};
-use crate::media::{MediaCommand, Payload};
+use crate::media::{self, MediaCommand, Payload};
 use crate::sdp::Direction;
 
 /// How often a party that is busy with another change is asked again before it is left as it is.
@@ -171,14 +171,20 @@ impl Calls {
             return;
         }
         let mut payloads = self.allowed(&leg.flow, reoffer.payloads.clone());
+        let own = leg
+            .audio
+            .plan
+            .as_ref()
+            .map(|plan| plan.payloads.clone())
+            .unwrap_or_default();
         if !payloads.iter().any(|payload| payload.codec.is_speech()) {
             // nothing in common: its own codecs, so that it is off hold all the same
-            payloads = leg
-                .audio
-                .plan
-                .as_ref()
-                .map(|plan| plan.payloads.clone())
-                .unwrap_or_default();
+            payloads = own;
+        } else if !own.iter().any(|payload| {
+            payload.codec.is_speech() && payloads.iter().any(|p| p.same_format(payload))
+        }) {
+            // it may have nothing of this: then its own is transcoded
+            payloads = media::widen(payloads, &own);
         }
         self.rename(key);
         let wanted = Some((payloads, Direction::SendRecv));
