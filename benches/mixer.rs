@@ -1,6 +1,7 @@
 //! What audio costs that is not only relayed: codecs, resampling, mixing. Printed as CPU time for a second of audio, and as a share of a core.
 //!
-//! Times are of this thread alone, so that neighbours on the machine disturb less; compare within one run.
+//! Times are of this thread alone, so that neighbours on the machine disturb less; compare within one run. On two virtual cores in November
+//! 2026: 200 members at 16 kHz in G.722 35 % of a core, 50 conferences of 4 in PCMA 1 %, 1,000 listeners to one music 6 %.
 
 // A bench measures time: that is what it is for.
 #![allow(clippy::disallowed_methods)]
@@ -25,12 +26,14 @@ fn cpu() -> f64 {
     nanos / 1e9
 }
 
-/// Runs `frame` for each 20 ms and prints what a second of audio costs.
-fn measure(name: &str, mut frame: impl FnMut(u64)) -> f64 {
+/// Runs `frame` for each 20 ms and prints what a second of audio costs. What is cheap goes several `rounds`: the kernel counts in steps.
+fn measure(name: &str, rounds: u64, mut frame: impl FnMut(u64)) -> f64 {
     (0..20).for_each(&mut frame);
     let before = cpu();
-    (20..20 + FRAMES).for_each(&mut frame);
-    let share = (cpu() - before) / SECONDS as f64;
+    for _ in 0..rounds {
+        (20..20 + FRAMES).for_each(&mut frame);
+    }
+    let share = (cpu() - before) / (SECONDS * rounds) as f64;
     println!(
         "{name:<64} {:>10.3} ms for a second of audio, {:>6.2} % of a core",
         share * 1e3,
@@ -81,17 +84,25 @@ fn codecs() {
         let mut speaker = Speaker::new(codec.clone(), rate_hz, 1);
         let said: Vec<Vec<i16>> = (0..20 + FRAMES).map(|n| speaker.says(n)).collect();
         let mut packets = Vec::new();
-        measure(&format!("{} at {rate_hz} Hz, encode", codec.name()), |n| {
-            packets.push(speaker.encode(&said[n as usize]));
-        });
+        measure(
+            &format!("{} at {rate_hz} Hz, encode", codec.name()),
+            25,
+            |n| {
+                packets.push(speaker.encode(&said[n as usize]));
+            },
+        );
         let mut out = Vec::new();
-        measure(&format!("{} at {rate_hz} Hz, decode", codec.name()), |n| {
-            out.clear();
-            speaker
-                .decoder
-                .decode(&packets[n as usize], &mut out)
-                .expect("decodes");
-        });
+        measure(
+            &format!("{} at {rate_hz} Hz, decode", codec.name()),
+            25,
+            |n| {
+                out.clear();
+                speaker
+                    .decoder
+                    .decode(&packets[n as usize], &mut out)
+                    .expect("decodes");
+            },
+        );
     }
     for (from, to) in [
         (8_000, 16_000),
@@ -102,7 +113,7 @@ fn codecs() {
         let mut resampler = Resampler::new(from, to);
         let frame = sine_from(from, 500.0, 9_000.0, 0, from as usize / 50);
         let mut out = Vec::new();
-        measure(&format!("resample {from} to {to} Hz"), |_| {
+        measure(&format!("resample {from} to {to} Hz"), 25, |_| {
             out.clear();
             resampler.push(&frame, &mut out);
         });
@@ -110,7 +121,7 @@ fn codecs() {
     let mut concealer = Concealer::new(8_000);
     let frame = sine_from(8_000, 120.0, 9_000.0, 0, 160);
     let mut out = Vec::new();
-    measure("conceal every second frame at 8000 Hz", |n| {
+    measure("conceal every second frame at 8000 Hz", 25, |n| {
         if n % 2 == 0 {
             concealer.heard(&mut frame.clone());
         } else {
@@ -156,7 +167,7 @@ fn conferences(count: usize, size: usize, codec: &Codec, rate_hz: u32) -> f64 {
         "{count} conference(s) of {size}, {} at {rate_hz} Hz, all speaking",
         codec.name()
     );
-    let share = measure(&name, |n| {
+    let share = measure(&name, 1, |n| {
         for (mixer, members) in &mut rooms {
             for ((seat, member), packet) in members.iter_mut().zip(&sent[n as usize]) {
                 heard.clear();
@@ -190,6 +201,7 @@ fn listeners(count: usize) -> f64 {
     let mut octets = 0;
     let share = measure(
         &format!("{count} listeners to one source of music, PCMA"),
+        1,
         |n| {
             mixer.put(music, &sine_from(8_000, 440.0, 8_000.0, n * 160, 160));
             mixer.mix();

@@ -62,7 +62,13 @@ impl Calls {
         if understood && ours.direction == Direction::SendRecv {
             return;
         }
-        let theirs = theirs.payloads.clone();
+        let (both, theirs) = (ours.direction, theirs.payloads.clone());
+        let flow = self.legs.get(first).map(|leg| leg.flow);
+        let direct = flow.map(|flow| self.allowed(&flow, theirs.clone()));
+        if both == Direction::SendRecv && direct.is_some_and(|direct| speech(&direct).is_empty()) {
+            // its profile has nothing of this: there is nothing to ask for, speech is transcoded
+            return;
+        }
         self.reoffer(ctx, first, theirs, false);
     }
 

@@ -25,6 +25,8 @@ const MEMORY: f32 = 0.998;
 const HELD_MAX: usize = 64;
 /// Frames in a row that are guessed before it is taken for silence: what concealment fades out in.
 const GUESSED_MAX: u32 = 3;
+/// A timestamp that is further off than this begins anew: nobody waits so long, in either direction.
+const JUMP_SECONDS: u32 = 2;
 /// The fastest packet of this many decides what "in time" means; clocks of phones drift by some 100 ppm.
 const BASE_WINDOW: u32 = 500;
 
@@ -128,7 +130,11 @@ impl JitterBuffer {
 
     /// A packet came.
     pub fn put(&mut self, now: Instant, header: &Header, payload: &[u8]) {
-        if self.source != Some(header.ssrc) {
+        // one that jumps in time is another sender under the same name
+        let jumped = self.next.is_some_and(|next| {
+            timestamp_ahead(header.timestamp, next).unsigned_abs() > JUMP_SECONDS * self.clock_hz
+        });
+        if self.source != Some(header.ssrc) || jumped {
             *self = JitterBuffer {
                 counts: self.counts,
                 source: Some(header.ssrc),

@@ -221,6 +221,27 @@ fn sender_with_another_clock_neither_starves_nor_floods() {
 }
 
 #[test]
+fn sender_whose_time_jumps_is_heard_at_once() {
+    for jump in [-400_000i32, 400_000, i32::MIN, -20_000] {
+        let mut buffer = JitterBuffer::new(8_000);
+        let mut heard = 0;
+        for n in 0..200u32 {
+            let now = at(u64::from(n) * 20);
+            let mut sent = header(n);
+            if n >= 100 {
+                sent.timestamp = sent.timestamp.wrapping_add(jump as u32);
+            }
+            buffer.put(now, &sent, &[1]);
+            if let Take::Packet { .. } = buffer.take(now) {
+                buffer.played(FRAME);
+                heard += 1;
+            }
+        }
+        assert!(heard >= 190, "{jump}: {heard}");
+    }
+}
+
+#[test]
 fn another_source_begins_anew_and_silence_is_empty() {
     let mut buffer = JitterBuffer::new(8_000);
     let frames = play(

@@ -20,9 +20,11 @@ use crate::rtp::arithmetic::{ntp, ntp_middle};
 use crate::rtp::rtcp::{self, Report};
 use crate::rtp::{Header, set_marker, set_ssrc};
 
+mod by_ear;
 mod transcode;
 
 pub use super::transmit::PACKET_BYTES_MAX;
+use by_ear::ByEar;
 use transcode::Speech;
 pub use transcode::pass_on;
 
@@ -74,6 +76,8 @@ pub struct Stream {
     /// One bit for each payload number that stands for telephone events.
     events: u128,
     keypad: Keypad,
+    /// Where no telephone-events were agreed.
+    by_ear: Option<Box<ByEar>>,
     reception: Reception,
     watch: Watch,
     transmitter: Transmitter,
@@ -100,6 +104,7 @@ impl Stream {
             route: Route::default(),
             events: 0,
             keypad: Keypad::default(),
+            by_ear: None,
             reception: Reception::default(),
             watch: Watch::default(),
             transmitter: Transmitter::new(seed),
@@ -125,6 +130,7 @@ impl Stream {
             .iter()
             .filter(|payload| payload.codec == Codec::TelephoneEvent)
             .fold(0, |bits, payload| bits | 1 << (payload.number & 127));
+        self.by_ear = ByEar::for_plan(&plan);
         let speech = plan
             .receive
             .iter()
@@ -341,7 +347,10 @@ impl Stream {
             self.tell_digit(pressed, out);
         }
         let taken = match &mut self.mode {
-            Mode::Idle | Mode::Play { .. } => return Taken::Drop,
+            Mode::Idle | Mode::Play { .. } => {
+                self.listen_for_keys(&header, packet, out);
+                return Taken::Drop;
+            }
             Mode::Mix(playout) => {
                 if !is_event {
                     playout.put(now, &header, header.payload(packet));

@@ -1,9 +1,13 @@
 //! Phones with one codec each call each other: every pair hears each other, where they have none in common too, plain and with SRTP.
 
+use std::time::Instant;
+
 use crate::support::baresip::{Baresip, Phone};
-use crate::support::lab::{DOMAIN, Lab, password};
+use crate::support::ear::Ear;
+use crate::support::lab::{DID, DOMAIN, Lab, password};
 use crate::support::server::Server;
-use crate::support::{pause, seconds};
+use crate::support::sipp::Sipp;
+use crate::support::{at, pause, seconds};
 
 const CODECS: [&str; 4] = ["PCMU/8000/1", "PCMA/8000/1", "G722/16000/1", "opus/48000/2"];
 
@@ -125,4 +129,38 @@ fn phone_without_g711_hears_what_is_played() {
         assert!(ringing >= 6, "{codec}: {ringing} tenths of a second");
     }
     server.wait_idle();
+}
+
+/// The customer comes from a carrier with G.711 alone and is answered by the server; the agent's phone has another codec.
+#[test]
+fn customer_with_g711_and_agent_without_hear_each_other() {
+    for (n, codec) in [(0, CODECS[3]), (1, CODECS[2])] {
+        let server = Server::start(lab("off"));
+        let mut agent = phone(&server, 1001 + n, codec, false);
+        let name = (1001 + n).to_string();
+        server.agent_ready(&name);
+        let ear = Ear::open(server.lab.carrier, Some(370.0));
+        let mut call = Sipp::new("call", at(server.lab.carrier, 7010))
+            .to(server.lab.trunks())
+            .ear(&ear)
+            .set("domain", server.lab.server)
+            .set("caller", "+493012340001")
+            .set("callee", DID)
+            .set("password", "none")
+            .set("talk_ms", 9_000)
+            .timeout(seconds(60.0))
+            .start();
+        ear.follow(&call.actions());
+        agent.wait_nth("CALL_INCOMING", 1, seconds(20.0));
+        agent.accept();
+        agent.wait_nth("CALL_ESTABLISHED", 1, seconds(10.0));
+        let bridged = Instant::now();
+        pause(seconds(2.5));
+        let hz = f64::from(tone(1001 + n));
+        ear.assert_heard_since("the customer", bridged + seconds(0.5), hz, 1.2);
+        agent.wait_nth("CALL_CLOSED", 1, seconds(20.0));
+        agent.assert_heard(370.0, 1.2);
+        call.succeed();
+        server.wait_idle();
+    }
 }

@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::base::Duration;
+use crate::media::codec::g711::Law;
+use crate::media::signal::tone::sine;
 use crate::media::{MediaEvent, Payload};
 use crate::rtp::TelephoneEvent;
 use crate::rtp::{HEADER_BYTES, write_header};
@@ -289,6 +291,48 @@ fn digit_is_told_once_and_relayed_each_time() {
     assert_eq!(relayed, 4);
     assert_eq!(a.statistics().lost, 0);
     assert_eq!(a.statistics().jitter_us, 0);
+}
+
+/// The digits told while a peer sends two keys as sound and this server plays to it.
+fn keys_by_ear(payloads: Vec<Payload>) -> String {
+    let mut a = stream(1, payloads);
+    a.play(at(0), 1, vec![vec![1; 160].into()], true)
+        .expect("plays");
+    let tones = |low: f64, high: f64| -> Vec<i16> {
+        let one = sine(8_000, low, 6_000.0, 800);
+        let two = sine(8_000, high, 6_000.0, 800);
+        one.iter().zip(&two).map(|(a, b)| a + b).collect()
+    };
+    let silence = vec![0; 800];
+    let sound = [
+        tones(770.0, 1_336.0),
+        silence.clone(),
+        tones(941.0, 1_477.0),
+        silence,
+    ]
+    .concat();
+    let mut out = Vec::new();
+    for (n, frame) in sound.chunks(160).enumerate() {
+        let mut codes = [0; 160];
+        Law::A.encode_into(frame, &mut codes);
+        let mut header = [0; HEADER_BYTES];
+        write_header(&mut header, false, 8, n as u16, n as u32 * 160, 0x55);
+        let mut packet = [&header[..], &codes].concat();
+        let taken = a.receive(at(n as u64 * 20), phone(1), &mut packet, &mut out);
+        assert_eq!(taken, Taken::Drop);
+    }
+    let digits = out.iter().filter_map(|event| match event {
+        MediaEvent::Digit { digit, .. } => Some(*digit),
+        _ => None,
+    });
+    digits.collect()
+}
+
+#[test]
+fn keys_are_listened_for_where_the_peer_cannot_tell_them_otherwise() {
+    assert_eq!(keys_by_ear(vec![Payload::pcma()]), "5#");
+    let told = vec![Payload::pcma(), Payload::telephone_event(101)];
+    assert_eq!(keys_by_ear(told), "", "it would be told twice");
 }
 
 #[test]
