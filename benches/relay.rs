@@ -40,7 +40,7 @@ fn relay(criterion: &mut Criterion) {
     let mut out = Vec::new();
     let mut step = |name: &str, to: Payload| {
         let (mut a, mut b) = (stream(1, Payload::pcma()), stream(2, to));
-        join(&mut a, &mut b);
+        join(Instant::ZERO, &mut a, &mut b);
         let mut sequence = 0u16;
         let mut now = Instant::ZERO;
         group.bench_function(name, |bencher| {

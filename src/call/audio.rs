@@ -9,8 +9,8 @@ use super::leg::Leg;
 use crate::base::{Duration, Entropy, Key};
 use crate::event::CallFact;
 use crate::media::{
-    LocalMedia, LocalSrtp, MediaCommand, MediaEvent, MediaPlan, Payload, SourcePolicy, SrtpPolicy,
-    StreamId,
+    LocalMedia, LocalSrtp, MediaCommand, MediaEvent, MediaPlan, MixPart, Payload, SourcePolicy,
+    SrtpPolicy, StreamId,
 };
 use crate::sdp::{Crypto, CryptoSuite, Direction, MasterKey};
 use crate::sip::StatusCode;
@@ -58,7 +58,8 @@ impl Calls {
         if leg.audio.stream.is_none() {
             // the call first: a leg that outlives it gets no port, which nobody would give back
             let call = self.calls.get(leg.call).ok_or(busy)?;
-            let worker = (call.id.0 as u16) % self.workers;
+            let own = (call.id.0 as u16) % self.workers;
+            let worker = call.worker.unwrap_or(own);
             let Some(port) = self.ports.take(ctx.now, worker) else {
                 if let Some(line) = self.ports.complaint(ctx.now) {
                     ctx.out.push(CallOutput::Warn(line));
@@ -217,6 +218,46 @@ impl Calls {
         if let Some(stream) = stream {
             ctx.media(MediaCommand::Echo { stream });
         }
+    }
+
+    /// Takes the caller into a conference. It lives with one media worker, to which the caller's stream moves if need be; the caller
+    /// hears of its new port in a re-INVITE. False when the caller has no audio.
+    pub fn conference(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        key: Key<Call>,
+        conference: u64,
+        part: MixPart,
+    ) -> bool {
+        let Some(call) = self.calls.get_mut(key) else {
+            return false;
+        };
+        let worker = (conference % u64::from(self.workers)) as u16;
+        call.worker = Some(worker);
+        call.playing = false;
+        let Some(a) = call.a else {
+            return false;
+        };
+        let stream = |calls: &Calls| calls.legs.get(a).and_then(|leg| leg.audio.stream);
+        let Some(before) = stream(self) else {
+            return false;
+        };
+        let moves = before.worker() != worker;
+        if moves {
+            self.replace_stream(ctx, a, before);
+        }
+        let Some(stream) = stream(self) else {
+            return false;
+        };
+        ctx.media(MediaCommand::Mix {
+            stream,
+            conference,
+            part,
+        });
+        if moves {
+            self.refresh(ctx, a);
+        }
+        true
     }
 
     fn leg_of_stream(&self, stream: StreamId) -> Option<(Key<Call>, Key<Leg>)> {

@@ -82,6 +82,8 @@ pub struct Call {
     pub record: CallRecord,
     /// Streams whose final counts have not come, with the place of their leg in the record.
     pub closing_streams: Vec<(StreamId, Option<usize>)>,
+    /// The media worker that its streams live with, where it is not the one that its id says.
+    pub worker: Option<u16>,
     /// It is being hung up.
     pub ending: bool,
     /// The number of the last playback to the caller.

@@ -423,7 +423,7 @@ impl Calls {
             return;
         };
         let payloads = match self.legs.get(asker).map(|leg| leg.flow) {
-            Some(flow) => self.allowed(&flow, payloads),
+            Some(flow) => self.bridgeable(&flow, payloads),
             None => payloads,
         };
         let ours = if payloads.iter().any(|payload| payload.codec.is_speech()) {

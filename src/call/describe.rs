@@ -26,7 +26,8 @@ impl Calls {
             .map_err(|_| gone)
     }
 
-    /// Writes our answer to `offer`. One that cannot be answered leaves the leg's own description as it was.
+    /// Writes our answer to `offer`. Where it has none of `payloads` but another codec that we speak, that one is answered, and speech is
+    /// transcoded. One that cannot be answered leaves the leg's own description as it was.
     pub(super) fn write_answer(
         &mut self,
         ctx: &mut Ctx<'_>,
@@ -37,9 +38,22 @@ impl Calls {
     ) -> Result<(Bytes, MediaPlan), StatusCode> {
         let gone = StatusCode::CALL_DOES_NOT_EXIST;
         let before = self.legs.get(key).ok_or(gone)?.audio.local.clone();
+        let understood = payloads
+            .iter()
+            .any(|payload| payload.codec.coder().is_some());
         self.open_audio(ctx, key, payloads, direction)?;
+        let flow = self.legs.get(key).ok_or(gone)?.flow;
+        let ours = understood.then(|| self.our_codecs(&flow, false));
         let leg = self.legs.get_mut(key).ok_or(gone)?;
-        issue(&mut leg.audio, |local| media::answer(offer, local)).map_err(|refusal| {
+        let mut written = issue(&mut leg.audio, |local| media::answer(offer, local));
+        if let (Err(MediaRefusal::NoCommonCodec), Some(mut ours), Some(local)) =
+            (&written, ours, leg.audio.local.as_mut())
+        {
+            ours.retain(|p| p.codec.coder().is_some() || !p.codec.is_speech());
+            local.payloads = ours;
+            written = issue(&mut leg.audio, |local| media::answer(offer, local));
+        }
+        written.map_err(|refusal| {
             if before.is_some() {
                 leg.audio.local = before;
             }

@@ -297,6 +297,7 @@ impl Calls {
             legs: Vec::with_capacity(2),
             record,
             closing_streams: Vec::new(),
+            worker: None,
             ending: false,
             play: 0,
             playing: false,
@@ -333,6 +334,20 @@ impl Calls {
                     || face.codecs.iter().any(|known| known.codec == payload.codec)
             })
             .collect()
+    }
+
+    /// What to offer on `flow` for a party that has `theirs`: what both can, then what can be transcoded to.
+    pub(super) fn bridgeable(&self, flow: &Flow, theirs: Vec<Payload>) -> Vec<Payload> {
+        let understood = theirs.iter().any(|payload| payload.codec.coder().is_some());
+        let direct = self.allowed(flow, theirs);
+        let Some(face) = self.network.profile(flow.profile).filter(|_| understood) else {
+            return direct;
+        };
+        if direct.iter().any(|payload| payload.codec.is_speech()) {
+            return media::widen(direct, &face.codecs);
+        }
+        let ours = face.codecs.iter().filter(|p| p.codec.coder().is_some());
+        ours.cloned().chain(direct).collect()
     }
 
     /// What we offer on our own account on `flow`.

@@ -32,7 +32,8 @@ const LONGER_MAX: u8 = 2;
 const FORK_GAP: u32 = 100;
 
 impl Calls {
-    /// Calls a party for `call`. The offer holds what the caller offers, or our own codecs when it offers nothing yet.
+    /// Calls a party for `call`. The offer holds what the caller offers and, behind it, what can be transcoded to; our own codecs when it
+    /// offers nothing yet.
     pub fn dial(
         &mut self,
         ctx: &mut Ctx<'_>,
@@ -42,7 +43,7 @@ impl Calls {
         let gone = StatusCode::CALL_DOES_NOT_EXIST;
         let spec = self.veiled(call_key, spec);
         let payloads = match self.caller_offers(call_key) {
-            Some(list) => self.allowed(&spec.flow, list),
+            Some(list) => self.bridgeable(&spec.flow, list),
             // a caller that gets our offer in a reliable provisional response has settled on it before anybody answers
             None => {
                 let settles_early = self

@@ -208,7 +208,7 @@ impl Calls {
             Some((_, offer)) => {
                 let flow = self.legs.get(partner).map(|other| other.flow);
                 let payloads = flow
-                    .map(|flow| self.allowed(&flow, media::payloads_of(offer.session())))
+                    .map(|flow| self.bridgeable(&flow, media::payloads_of(offer.session())))
                     .unwrap_or_default();
                 if !payloads.iter().any(|payload| payload.codec.is_speech()) {
                     let refused = StatusCode::NOT_ACCEPTABLE_HERE;

@@ -6,7 +6,7 @@
 use super::calls::{Calls, Ctx};
 use super::leg::{Leg, Why};
 use crate::base::{Duration, Instant, Key};
-use crate::media::{MediaCommand, Payload};
+use crate::media::{self, MediaCommand, Payload};
 use crate::sdp::Direction;
 
 /// How often a party that is busy with another change is asked again before it is left as it is.
@@ -62,7 +62,13 @@ impl Calls {
         if understood && ours.direction == Direction::SendRecv {
             return;
         }
-        let theirs = theirs.payloads.clone();
+        let (both, theirs) = (ours.direction, theirs.payloads.clone());
+        let flow = self.legs.get(first).map(|leg| leg.flow);
+        let direct = flow.map(|flow| self.allowed(&flow, theirs.clone()));
+        if both == Direction::SendRecv && direct.is_some_and(|direct| speech(&direct).is_empty()) {
+            // its profile has nothing of this: there is nothing to ask for, speech is transcoded
+            return;
+        }
         self.reoffer(ctx, first, theirs, false);
     }
 
@@ -171,14 +177,20 @@ impl Calls {
             return;
         }
         let mut payloads = self.allowed(&leg.flow, reoffer.payloads.clone());
+        let own = leg
+            .audio
+            .plan
+            .as_ref()
+            .map(|plan| plan.payloads.clone())
+            .unwrap_or_default();
         if !payloads.iter().any(|payload| payload.codec.is_speech()) {
             // nothing in common: its own codecs, so that it is off hold all the same
-            payloads = leg
-                .audio
-                .plan
-                .as_ref()
-                .map(|plan| plan.payloads.clone())
-                .unwrap_or_default();
+            payloads = own;
+        } else if !own.iter().any(|payload| {
+            payload.codec.is_speech() && payloads.iter().any(|p| p.same_format(payload))
+        }) {
+            // it may have nothing of this: then its own is transcoded
+            payloads = media::widen(payloads, &own);
         }
         self.rename(key);
         let wanted = Some((payloads, Direction::SendRecv));

@@ -82,7 +82,11 @@ impl Calls {
             }
         });
         let payloads = match theirs {
-            Some(theirs) => self.allowed(&leg.flow, theirs),
+            // what it has not in common with them is transcoded
+            Some(theirs) => match self.allowed(&leg.flow, theirs.clone()) {
+                direct if direct.iter().any(|p| p.codec.is_speech()) => direct,
+                _ => self.bridgeable(&leg.flow, theirs),
+            },
             None => self.our_codecs(&leg.flow, true),
         };
         if !payloads.iter().any(|payload| payload.codec.is_speech()) {

@@ -328,7 +328,7 @@ impl Calls {
 
     /// Closes a stream that lives with another worker than those of the leg's call and opens one that can be joined. What was agreed
     /// holds for it; the party hears of the new port in the re-INVITE that follows.
-    fn replace_stream(&mut self, ctx: &mut Ctx<'_>, key: Key<Leg>, stream: StreamId) {
+    pub(super) fn replace_stream(&mut self, ctx: &mut Ctx<'_>, key: Key<Leg>, stream: StreamId) {
         let Some(leg) = self.legs.get_mut(key) else {
             return;
         };

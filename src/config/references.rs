@@ -11,6 +11,7 @@ use super::units::nearest;
 use crate::auth::{Algorithm, Stored};
 use crate::dialplan::route::BUILT_IN_VARIABLES;
 use crate::dialplan::{Dialplan, Goto, StepKind, Steps};
+use crate::media::signal::call_tones;
 
 /// Names of the prompts that are built in.
 const BUILT_IN_PROMPTS: &str = include_str!("../../prompts/lines.tsv");
@@ -136,6 +137,7 @@ impl Sounds {
             .filter_map(|line| line.split('\t').next())
             .chain(["tones/ringback", "music/default"])
             .map(str::to_owned)
+            .chain(call_tones::names())
             .collect();
         let mut music = BTreeSet::from(["default".to_owned(), "none".to_owned()]);
         let mut found = BTreeSet::new();

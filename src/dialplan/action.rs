@@ -201,6 +201,8 @@ pub enum Action {
         /// What is heard meanwhile.
         music: Arc<str>,
     },
+    /// Take the caller into the conference of this name → nothing, it ends when the caller hangs up; `Failed`.
+    Conference(Arc<str>),
     /// Let this much time pass → `Done`.
     Wait(Duration),
     /// Refuse the call, or end it if it is answered. Nothing follows.

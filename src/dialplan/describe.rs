@@ -20,6 +20,7 @@ impl Step {
             StepKind::Queue(_) => "queue",
             StepKind::Pickup(_) => "pickup",
             StepKind::Park(_) => "park",
+            StepKind::Conference(_) => "conference",
             StepKind::Wait(_) => "wait",
             StepKind::Hangup(_) => "hangup",
             StepKind::Goto(_) => "goto",
@@ -106,6 +107,7 @@ impl Step {
                 park.slot.preview(variables),
                 park.timeout
             ),
+            StepKind::Conference(name) => write!(out, " {}", name.preview(variables)),
             StepKind::Hangup(cause) => write!(out, " {} ({})", cause.name, cause.status),
             StepKind::Goto(Goto::Context { context, number }) => match number {
                 Some(number) => write!(out, " {context} with {}", number.preview(variables)),

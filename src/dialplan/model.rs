@@ -57,6 +57,8 @@ pub enum StepKind {
     /// Parks the caller in a slot, or connects it with whoever is parked there. Taken out of the slot: the run ends with the conversation. Not
     /// taken out in time: the next step. Nobody to park and nobody parked: the next step.
     Park(Park),
+    /// Takes the caller into the conference of that name, until it hangs up. It begins with the first who comes.
+    Conference(Template),
     /// Waits.
     Wait(Duration),
     /// Ends the call.

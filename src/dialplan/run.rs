@@ -408,6 +408,10 @@ impl Run {
                 };
                 Some(self.wait(Waiting::Park, action))
             }
+            StepKind::Conference(name) => {
+                let name = Arc::from(name.render(&self.variables).trim());
+                Some(self.wait(Waiting::Park, Action::Conference(name)))
+            }
             StepKind::Wait(time) => Some(self.wait(Waiting::Plain, Action::Wait(*time))),
             StepKind::Hangup(cause) => Some(self.hang_up(*cause)),
             StepKind::Goto(goto) => self.goto(goto, at),
@@ -675,6 +679,7 @@ fn needs_answer(kind: &StepKind) -> bool {
         | StepKind::Menu(_)
         | StepKind::Collect(_)
         | StepKind::Queue(_)
+        | StepKind::Conference(_)
         | StepKind::Feature { .. } => true,
         StepKind::Ring(_)
         | StepKind::Set(_)

@@ -42,6 +42,29 @@ pub enum SourcePolicy {
     },
 }
 
+/// Who hears a member of a conference.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
+pub enum MixAudience {
+    /// Everybody: who talks along, and a supervisor who barges in.
+    #[default]
+    All,
+    /// Nobody: a supervisor who listens.
+    Nobody,
+    /// One other member: a supervisor who whispers to its agent. Nobody while that one is not there.
+    Only(StreamId),
+}
+
+/// What a member of a conference may.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
+pub struct MixPart {
+    /// Who hears it.
+    pub heard_by: MixAudience,
+    /// It is not heard for the moment.
+    pub muted: bool,
+    /// It hears nothing.
+    pub deaf: bool,
+}
+
 /// An order to the worker that owns the stream.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum MediaCommand {
@@ -68,7 +91,7 @@ pub enum MediaCommand {
         /// The other, of the same worker.
         b: StreamId,
     },
-    /// Leaves its join; both sides are idle then.
+    /// Leaves its join, both sides are idle then; or its conference.
     Part {
         /// Either of the two.
         stream: StreamId,
@@ -94,6 +117,16 @@ pub enum MediaCommand {
         /// The stream.
         stream: StreamId,
     },
+    /// Takes the stream into a conference of its worker, which begins with its first member and ends with its last. Replaces what the
+    /// stream did before; for a member it changes its part. `Part` leaves it.
+    Mix {
+        /// The stream.
+        stream: StreamId,
+        /// Chosen by the switch.
+        conference: u64,
+        /// What it may.
+        part: MixPart,
+    },
     /// Closes the sockets; `Closed` follows.
     Close {
         /// The stream.
@@ -111,6 +144,7 @@ impl MediaCommand {
             | MediaCommand::Play { stream, .. }
             | MediaCommand::Stop { stream }
             | MediaCommand::Echo { stream }
+            | MediaCommand::Mix { stream, .. }
             | MediaCommand::Close { stream } => *stream,
             MediaCommand::Join { a, .. } => *a,
         }

@@ -2,8 +2,8 @@
 //!
 //! Control half: [`offer`], [`answer`] and [`accept`] (RFC 3264) turn session descriptions into a [`MediaPlan`]; [`Ports`] hands
 //! out RTP ports; [`MediaCommand`] and [`MediaEvent`] are all that crosses between switch and workers.
-//! Packet half: pure steps `(now, packet) -> packet`, without sockets or clocks: source policy and latching, relay, player, DTMF,
-//! watch, statistics.
+//! Packet half: pure steps `(now, packet) -> packet`, without sockets or clocks: source policy and latching, relay, codecs, signal
+//! processing, transcoding, jitter buffer, mixer, player, DTMF, watch, statistics.
 //! It knows no SIP message, no call, no thread.
 
 mod command;
@@ -13,17 +13,25 @@ mod ports;
 
 pub mod codec;
 pub mod dtmf;
+mod hearing;
+pub mod jitter;
+pub mod mixer;
 pub mod player;
+pub mod playout;
 pub mod prompts;
 pub mod relay;
+pub mod signal;
 pub mod source;
 pub mod srtp;
 pub mod statistics;
 pub mod stream;
+mod transmit;
 pub mod watch;
 
 pub use codec::{Codec, Payload};
-pub use command::{MediaCommand, MediaEvent, SourcePolicy, StreamId, StreamStatistics};
-pub use negotiate::{MediaRefusal, accept, answer, judge, offer, payloads_of};
+pub use command::{
+    MediaCommand, MediaEvent, MixAudience, MixPart, SourcePolicy, StreamId, StreamStatistics,
+};
+pub use negotiate::{MediaRefusal, accept, answer, judge, offer, payloads_of, widen};
 pub use plan::{LocalMedia, LocalSrtp, MediaPlan, SrtpPolicy};
 pub use ports::Ports;

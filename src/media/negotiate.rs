@@ -195,6 +195,34 @@ pub fn payloads_of(offer: &Session) -> Vec<Payload> {
         .unwrap_or_default()
 }
 
+/// What to offer to one party for another: what that one has, in its order, then those of `ours` that speech can be transcoded to, under
+/// numbers that are free. Who answers in the offer's order (RFC 3264 §6.1) then takes what needs no transcoding, if it can. Where the
+/// other has nothing that we understand, there is nothing to transcode.
+pub fn widen(theirs: Vec<Payload>, ours: &[Payload]) -> Vec<Payload> {
+    let mut list = theirs;
+    if !list.iter().any(|payload| payload.codec.coder().is_some()) {
+        return list;
+    }
+    for our in ours.iter().filter(|our| our.codec.coder().is_some()) {
+        if list.iter().any(|known| known.same_format(our)) {
+            continue;
+        }
+        let taken = |number: u8| list.iter().any(|known| known.number == number);
+        let number = if taken(our.number) {
+            (96..=127).find(|number| !taken(*number))
+        } else {
+            Some(our.number)
+        };
+        if let Some(number) = number {
+            list.push(Payload {
+                number,
+                ..our.clone()
+            });
+        }
+    }
+    list
+}
+
 /// Whether an offer has audio that may be answered at all under `policy`: said at once, before anybody's phone rings for it.
 pub fn judge(offer: &Session, policy: SrtpPolicy) -> Result<(), MediaRefusal> {
     let mut refusal = MediaRefusal::NoAudio;

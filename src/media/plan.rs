@@ -4,7 +4,9 @@ use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
-use super::codec::{Codec, Payload};
+#[cfg(test)]
+use super::codec::Codec;
+use super::codec::Payload;
 use super::srtp::SrtpPlan;
 use crate::sdp::{Crypto, Direction};
 
@@ -57,7 +59,7 @@ pub struct MediaPlan {
     pub remote_rtp: Option<SocketAddr>,
     /// Where to send RTCP.
     pub remote_rtcp: Option<SocketAddr>,
-    /// As agreed, with the numbers to send; the first is the one we send when we make audio. `telephone-event` is among them.
+    /// As agreed, with the numbers to send, the peer's favourite first. `telephone-event` is among them.
     pub payloads: Vec<Payload>,
     /// The same codecs with the numbers that the peer sends; equal to `payloads` unless the peer chose numbers of its own
     /// (RFC 3264 §5.1).
@@ -75,10 +77,56 @@ pub struct MediaPlan {
 }
 
 impl MediaPlan {
-    /// The codec that we would encode to when we make audio: the first agreed G.711.
-    pub fn g711(&self) -> Option<&Payload> {
-        self.payloads
+    /// The payload to make audio with from a source of `hz`: of those that we speak the cheapest that loses nothing, else the best.
+    pub fn spoken_for(&self, hz: u32) -> Option<&Payload> {
+        let spoken = || {
+            self.payloads
+                .iter()
+                .filter_map(|payload| Some((payload.codec.coder()?.best_hz(), payload)))
+        };
+        spoken()
+            .filter(|(best, _)| *best >= hz)
+            .min_by_key(|(best, _)| *best)
+            .or_else(|| spoken().rev().max_by_key(|(best, _)| *best))
+            .map(|(_, payload)| payload)
+    }
+
+    /// The rate of the speech that the peer probably sends: that of the first codec that we understand.
+    pub fn heard_hz(&self) -> Option<u32> {
+        self.receive
             .iter()
-            .find(|payload| matches!(payload.codec, Codec::Pcmu | Codec::Pcma))
+            .find_map(|payload| payload.codec.coder())
+            .map(|coder| coder.best_hz())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn audio_is_made_with_the_cheapest_codec_that_loses_nothing() {
+        let opus = Payload::new(111, Codec::Opus);
+        let g722 = Payload::new(9, Codec::G722);
+        let g729 = Payload::new(18, Codec::G729);
+        let plan = |payloads: &[&Payload]| MediaPlan {
+            remote_rtp: None,
+            remote_rtcp: None,
+            payloads: payloads.iter().map(|payload| (*payload).clone()).collect(),
+            receive: Vec::new(),
+            telephone_event: None,
+            ptime_ms: 20,
+            direction: Direction::SendRecv,
+            remote_hold: false,
+            srtp: None,
+        };
+        let (pcma, pcmu) = (Payload::pcma(), Payload::pcmu());
+        let all = plan(&[&g729, &opus, &g722, &pcmu, &pcma]);
+        assert_eq!(all.spoken_for(8_000), Some(&pcmu));
+        assert_eq!(all.spoken_for(16_000), Some(&g722));
+        assert_eq!(all.spoken_for(48_000), Some(&opus));
+        assert_eq!(plan(&[&pcma, &pcmu]).spoken_for(48_000), Some(&pcma));
+        assert_eq!(plan(&[&opus]).spoken_for(8_000), Some(&opus));
+        assert_eq!(plan(&[&g729]).spoken_for(8_000), None);
     }
 }

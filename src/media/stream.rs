@@ -4,26 +4,29 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::codec::Codec;
-use super::codec::g711::Law;
 use super::command::{MediaEvent, SourcePolicy, StreamId, StreamStatistics};
 use super::dtmf::Keypad;
 use super::plan::MediaPlan;
-use super::player::{FRAME_SAMPLES, Player};
-use super::relay::Route;
+use super::player::{self, FRAME_SAMPLES, Player};
+use super::playout::Playout;
+use super::relay::{Route, Way};
 use super::source::{Source, Verdict};
 use super::srtp::Srtp;
 use super::statistics::Reception;
+use super::transmit::Transmitter;
 use super::watch::{Notice, Watch};
 use crate::base::{Instant, Now};
-use crate::rtp::arithmetic::{ntp, ntp_middle, ticks_at};
-use crate::rtp::rtcp::{self, Report, SenderInfo};
-use crate::rtp::{HEADER_BYTES, Header, set_marker, set_ssrc, write_header};
+use crate::rtp::arithmetic::{ntp, ntp_middle};
+use crate::rtp::rtcp::{self, Report};
+use crate::rtp::{Header, set_marker, set_ssrc};
 
-/// Bytes of one packet that a player sends.
-pub const PLAYED_BYTES: usize = HEADER_BYTES + FRAME_SAMPLES;
+mod by_ear;
+mod transcode;
 
-/// G.711's RTP clock.
-const PLAYED_CLOCK_HZ: u32 = 8_000;
+pub use super::transmit::PACKET_BYTES_MAX;
+use by_ear::ByEar;
+use transcode::Speech;
+pub use transcode::pass_on;
 
 /// What becomes of a packet that came in.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -34,6 +37,8 @@ pub enum Taken {
     Relay,
     /// Rewritten in place; goes back by [`Stream::send`] of the same stream.
     Echo,
+    /// Decoded; [`pass_on`] takes it to the joined stream, whose packets then come from [`Stream::next_packet`].
+    Speech,
 }
 
 /// What a stream does with what it receives, and what it sends.
@@ -43,31 +48,18 @@ enum Mode {
     Relay,
     Echo,
     Play { player: Player, play: u32 },
+    Mix(Box<Playout>),
 }
 
 /// What a tick of the player gives.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Played {
-    /// Send the packet there.
-    Send(SocketAddr),
-    /// The time has passed, but nobody may be sent to (hold).
-    Held,
+    /// The time has passed; what is to be sent comes from [`Stream::next_packet`].
+    Frame,
     /// It was over before this tick.
     Ended(u32),
     /// Nothing is being played.
     Nothing,
-}
-
-/// Our own synchronisation source, for what we make ourselves.
-#[derive(Debug)]
-struct Sender {
-    ssrc: u32,
-    sequence: u16,
-    timestamp: u32,
-    at: Option<Instant>,
-    packets: u32,
-    octets: u32,
-    reported_packets: u32,
 }
 
 /// The packet half of one stream.
@@ -84,9 +76,15 @@ pub struct Stream {
     /// One bit for each payload number that stands for telephone events.
     events: u128,
     keypad: Keypad,
+    /// Where no telephone-events were agreed.
+    by_ear: Option<Box<ByEar>>,
     reception: Reception,
     watch: Watch,
-    sender: Sender,
+    transmitter: Transmitter,
+    /// What was heard last, where the joined stream does not have its codec.
+    speech: Option<Box<Speech>>,
+    /// Reports are ours, since what is sent is.
+    reports: bool,
     mark_next: bool,
     statistics: StreamStatistics,
 }
@@ -106,17 +104,12 @@ impl Stream {
             route: Route::default(),
             events: 0,
             keypad: Keypad::default(),
+            by_ear: None,
             reception: Reception::default(),
             watch: Watch::default(),
-            sender: Sender {
-                ssrc: seed as u32,
-                sequence: (seed >> 32) as u16 & 0x7fff,
-                timestamp: (seed >> 64) as u32,
-                at: None,
-                packets: 0,
-                octets: 0,
-                reported_packets: 0,
-            },
+            transmitter: Transmitter::new(seed),
+            speech: None,
+            reports: true,
             mark_next: false,
             statistics: StreamStatistics::default(),
         }
@@ -137,6 +130,7 @@ impl Stream {
             .iter()
             .filter(|payload| payload.codec == Codec::TelephoneEvent)
             .fold(0, |bits, payload| bits | 1 << (payload.number & 127));
+        self.by_ear = ByEar::for_plan(&plan);
         let speech = plan
             .receive
             .iter()
@@ -149,10 +143,13 @@ impl Stream {
         if matches!(self.mode, Mode::Echo) {
             self.route = Route::between(&plan, &plan);
         }
-        if let Mode::Play { player, .. } = &mut self.mode
-            && let Some((_, law)) = played(&plan)
-        {
-            player.set_law(law);
+        match &mut self.mode {
+            Mode::Play { .. } => self.transmitter.agree(&plan, player::RATE_HZ),
+            Mode::Mix(playout) => {
+                self.transmitter.agree(&plan, playout.rate_hz());
+                playout.agree(&plan.receive);
+            }
+            Mode::Idle | Mode::Relay | Mode::Echo => {}
         }
         let before = self.srtp.take();
         self.srtp = plan
@@ -165,10 +162,13 @@ impl Stream {
     /// Does nothing from now on; a play that was going on ends without report.
     pub fn idle(&mut self) {
         self.mode = Mode::Idle;
+        self.speech = None;
+        self.reports = true;
     }
 
     /// Sends back what it receives.
     pub fn echo(&mut self) {
+        self.idle();
         self.mode = Mode::Echo;
         self.mark_next = true;
         self.route = self
@@ -185,18 +185,49 @@ impl Stream {
         clips: Vec<Arc<[i16]>>,
         repeat: bool,
     ) -> Result<(), &'static str> {
-        self.mode = Mode::Idle;
+        self.idle();
         let plan = self.plan.as_ref().ok_or("nothing agreed yet")?;
-        let (_, law) = played(plan).ok_or("no G.711 agreed")?;
-        let player = Player::new(clips, repeat, law).ok_or("nothing to play")?;
-        // the timestamp goes on as time did since the last packet (RFC 3550 §5.1)
-        if let Some(at) = self.sender.at {
-            let passed = ticks_at(now, PLAYED_CLOCK_HZ).wrapping_sub(ticks_at(at, PLAYED_CLOCK_HZ));
-            self.sender.timestamp = self.sender.timestamp.wrapping_add(passed);
+        self.transmitter.agree(plan, player::RATE_HZ);
+        if !self.transmitter.can_speak() {
+            return Err("no codec agreed that can be spoken here");
         }
-        self.mark_next = true;
+        let player = Player::new(clips, repeat).ok_or("nothing to play")?;
+        self.transmitter.resume(now);
         self.mode = Mode::Play { player, play };
         Ok(())
+    }
+
+    /// Becomes a member of a conference of this rate: what it hears comes from [`Stream::hear_frame`], what is said to it goes to
+    /// [`Stream::say_frame`]. `Err` names why it cannot.
+    pub fn mix(&mut self, now: Instant, rate_hz: u32) -> Result<(), &'static str> {
+        self.idle();
+        let plan = self.plan.as_ref().ok_or("nothing agreed yet")?;
+        self.transmitter.agree(plan, rate_hz);
+        if !self.transmitter.can_speak() {
+            return Err("no codec agreed that can be spoken here");
+        }
+        self.transmitter.resume(now);
+        self.mode = Mode::Mix(Box::new(Playout::new(rate_hz, &plan.receive)));
+        Ok(())
+    }
+
+    /// The next frame of what the peer says, as long as `out`; false when it says nothing.
+    pub fn hear_frame(&mut self, now: Instant, out: &mut [i16]) -> bool {
+        match &mut self.mode {
+            Mode::Mix(playout) => playout.frame(now, out),
+            Mode::Idle | Mode::Relay | Mode::Echo | Mode::Play { .. } => false,
+        }
+    }
+
+    /// A frame to be said to the peer; the packets come from [`Stream::next_packet`].
+    pub fn say_frame(&mut self, now: Instant, samples: &[i16], rate_hz: u32) {
+        if self.destination().is_some() {
+            self.transmitter.say(samples, rate_hz);
+        } else {
+            // on hold the time passes all the same
+            let ms = samples.len() as u64 * 1_000 / u64::from(rate_hz.max(1));
+            self.transmitter.pause(now, ms as u32);
+        }
     }
 
     /// True while playing.
@@ -204,45 +235,32 @@ impl Stream {
         matches!(self.mode, Mode::Play { .. })
     }
 
-    /// The next 20 ms of what is played, written into `packet`.
-    pub fn play_frame(&mut self, now: Instant, packet: &mut [u8; PLAYED_BYTES]) -> Played {
+    /// The next 20 ms of what is played.
+    pub fn play_frame(&mut self, now: Instant) -> Played {
         let Mode::Play { player, play } = &mut self.mode else {
             return Played::Nothing;
         };
         let play = *play;
-        let (header, payload) = packet.split_at_mut(HEADER_BYTES);
-        let header: &mut [u8; HEADER_BYTES] = header.try_into().expect("split at its length");
-        let payload: &mut [u8; FRAME_SAMPLES] = payload.try_into().expect("the rest of it");
-        if !player.next_frame(payload) {
+        let mut frame = [0; FRAME_SAMPLES];
+        if !player.next_frame(&mut frame) {
             self.mode = Mode::Idle;
             return Played::Ended(play);
         }
-        let number = self
-            .plan
-            .as_ref()
-            .and_then(played)
-            .map(|(number, _)| number);
-        let sender = &mut self.sender;
-        let timestamp = sender.timestamp;
-        sender.timestamp = timestamp.wrapping_add(FRAME_SAMPLES as u32);
-        sender.at = Some(now);
-        let (Some(number), Some(to)) = (number, self.destination()) else {
-            return Played::Held;
-        };
-        let sender = &mut self.sender;
-        write_header(
-            header,
-            false,
-            number,
-            sender.sequence,
-            timestamp,
-            sender.ssrc,
-        );
-        sender.sequence = sender.sequence.wrapping_add(1);
-        sender.packets = sender.packets.wrapping_add(1);
-        sender.octets = sender.octets.wrapping_add(FRAME_SAMPLES as u32);
-        self.count_sent(now, packet);
-        Played::Send(to)
+        if self.destination().is_some() {
+            self.transmitter.say(&frame, player::RATE_HZ);
+        } else {
+            // on hold the time passes all the same
+            self.transmitter.pause(now, player::FRAME_MS);
+        }
+        Played::Frame
+    }
+
+    /// The next packet of audio that is made here, written into `packet` with room for [`PACKET_BYTES_MAX`]; where it goes, and its length.
+    pub fn next_packet(&mut self, now: Instant, packet: &mut [u8]) -> Option<(SocketAddr, usize)> {
+        let to = self.destination()?;
+        let length = self.transmitter.next_packet(now, packet)?;
+        self.count_sent(now, packet.get_mut(..length)?);
+        Some((to, length))
     }
 
     /// Takes the protection off a datagram that came in on the RTP port, before anything else looks at it. The length of what is left in
@@ -257,7 +275,7 @@ impl Stream {
         opened
     }
 
-    /// Protects a packet that fills the first `length` bytes of `buffer`, after [`Stream::send`] or [`Stream::play_frame`]. The length
+    /// Protects a packet that fills the first `length` bytes of `buffer`, after [`Stream::send`] or [`Stream::next_packet`]. The length
     /// to send.
     #[inline]
     pub fn seal(&mut self, buffer: &mut [u8], length: usize) -> Option<usize> {
@@ -328,19 +346,33 @@ impl Stream {
                 .receive(now, &header, header.payload(packet), clock);
             self.tell_digit(pressed, out);
         }
-        let taken = match &self.mode {
-            Mode::Idle | Mode::Play { .. } => return Taken::Drop,
+        let taken = match &mut self.mode {
+            Mode::Idle | Mode::Play { .. } => {
+                self.listen_for_keys(&header, packet, out);
+                return Taken::Drop;
+            }
+            Mode::Mix(playout) => {
+                if !is_event {
+                    playout.put(now, &header, header.payload(packet));
+                }
+                return Taken::Drop;
+            }
             Mode::Relay => Taken::Relay,
             Mode::Echo => Taken::Echo,
         };
-        if !self.route.apply(&header, packet) {
-            self.statistics.unwanted_dropped += 1;
-            return Taken::Drop;
+        match self.route.apply(&header, packet) {
+            Way::Pass => {}
+            Way::Drop => {
+                self.statistics.unwanted_dropped += 1;
+                return Taken::Drop;
+            }
+            Way::Decode => return self.decode(&header, packet),
+            Way::Event(number) => return self.decode_event(&header, packet, number),
         }
         if taken == Taken::Echo {
             // Under its own name a peer would take it for a loop (RFC 3550 §8.2). Under the one of our player it would take it for late: the
             // sequence numbers are the peer's, and those of a prompt that was played before may have been higher.
-            set_ssrc(packet, !self.sender.ssrc);
+            set_ssrc(packet, !self.transmitter.ssrc());
         }
         taken
     }
@@ -380,13 +412,20 @@ impl Stream {
         if let Some(report) = rtcp::packets(datagram)
             .next()
             .and_then(|first| Report::parse(&first))
-            && let Some(sender) = report.sender
         {
-            self.reception.sender_reported(now, ntp_middle(sender.ntp));
+            if let Some(sender) = report.sender {
+                self.reception.sender_reported(now, ntp_middle(sender.ntp));
+            }
+            if let Some(block) = report.block
+                && block.ssrc == self.transmitter.ssrc()
+            {
+                let percent = u16::from(block.fraction_lost) * 100 / 256;
+                self.transmitter.expect_loss(percent as u8);
+            }
         }
         match self.mode {
-            Mode::Relay => Taken::Relay,
-            Mode::Idle | Mode::Echo | Mode::Play { .. } => Taken::Drop,
+            Mode::Relay if !self.reports => Taken::Relay,
+            Mode::Relay | Mode::Idle | Mode::Echo | Mode::Play { .. } | Mode::Mix(_) => Taken::Drop,
         }
     }
 
@@ -399,34 +438,18 @@ impl Stream {
     /// Our own report for the peer, written into `datagram`; `None` while others' reports are relayed or there is nothing to report.
     /// Due each 5 s (RFC 3550 §6.2).
     pub fn report(&mut self, now: Now, cname: &str, datagram: &mut Vec<u8>) -> Option<SocketAddr> {
-        if matches!(self.mode, Mode::Relay) {
+        if !self.reports {
             return None;
         }
         let to = self.send_rtcp()?;
         let block = self.reception.report(now.mono);
-        let sender = &mut self.sender;
-        let sent = sender.packets != sender.reported_packets;
-        if !sent && block.is_none() {
+        let sender = self.transmitter.report(now.mono, ntp(now.wall));
+        if sender.is_none() && block.is_none() {
             return None;
         }
-        sender.reported_packets = sender.packets;
-        let info = sent.then(|| {
-            let passed = sender.at.map_or(0, |at| {
-                ticks_at(now.mono, PLAYED_CLOCK_HZ).wrapping_sub(ticks_at(at, PLAYED_CLOCK_HZ))
-            });
-            SenderInfo {
-                ntp: ntp(now.wall),
-                rtp_timestamp: sender
-                    .timestamp
-                    .wrapping_sub(FRAME_SAMPLES as u32)
-                    .wrapping_add(passed),
-                packets: sender.packets,
-                octets: sender.octets,
-            }
-        });
         let report = Report {
-            ssrc: sender.ssrc,
-            sender: info,
+            ssrc: self.transmitter.ssrc(),
+            sender,
             block,
         };
         report.write(cname, datagram);
@@ -504,32 +527,33 @@ impl Stream {
     }
 }
 
-/// Relays two streams to each other, payload numbers mapped by codec.
-pub fn join(a: &mut Stream, b: &mut Stream) {
+/// Relays two streams to each other, payload numbers mapped by codec; what the other side has no codec for is transcoded.
+pub fn join(now: Instant, a: &mut Stream, b: &mut Stream) {
     let (there, back) = match (&a.plan, &b.plan) {
         (Some(a), Some(b)) => (Route::between(a, b), Route::between(b, a)),
         _ => (Route::default(), Route::default()),
     };
     a.route = there;
     b.route = back;
+    // where one way is spoken anew, the sources of both sides mean nothing to each other, and so do their reports
+    let transcoded = [&*a, &*b].iter().any(|stream| {
+        stream
+            .plan
+            .as_ref()
+            .is_some_and(|plan| stream.route.decodes(plan))
+    });
+    transcode::tune(now, a, b);
+    transcode::tune(now, b, a);
     for stream in [a, b] {
         if !matches!(stream.mode, Mode::Relay) {
             stream.mark_next = true;
         }
         stream.mode = Mode::Relay;
+        stream.reports = transcoded;
     }
-}
-
-/// The number and law to play with.
-fn played(plan: &MediaPlan) -> Option<(u8, Law)> {
-    let payload = plan.g711()?;
-    let law = if payload.codec == Codec::Pcma {
-        Law::A
-    } else {
-        Law::Mu
-    };
-    Some((payload.number, law))
 }
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod transcode_tests;

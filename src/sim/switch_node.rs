@@ -227,6 +227,8 @@ fn order_of(command: MediaCommand) -> MediaOrder {
         },
         MediaCommand::Stop { stream } => MediaOrder::Stop { stream: stream.0 },
         MediaCommand::Echo { stream } => MediaOrder::Echo { stream: stream.0 },
+        // the virtual world has no mixer: a member is a stream that nobody relays
+        MediaCommand::Mix { stream, .. } => MediaOrder::Part { stream: stream.0 },
         MediaCommand::Close { stream } => MediaOrder::Close { stream: stream.0 },
     }
 }

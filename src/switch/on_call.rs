@@ -12,6 +12,7 @@ use crate::auth::identity::Verdict;
 use crate::base::{Key, Now};
 use crate::call::{Call, CallEvent, CallOutput, Cause, Endpoint, Role};
 use crate::dialplan::{Action, DialOutcome, Feature, HangupCause, QueueExit, Run, StepInput};
+use crate::media::MixPart;
 use crate::sip::{Message, StatusCode};
 use crate::transaction::ServerKey;
 use crate::transport::Flow;
@@ -148,6 +149,7 @@ impl Switch {
             | Action::Play { .. }
             | Action::Collect { .. }
             | Action::Queue(_)
+            | Action::Conference(_)
             | Action::Feature(_) => self.transfer_reached(now, call),
             Action::Ring
             | Action::Wait(_)
@@ -231,6 +233,7 @@ impl Switch {
                 timeout,
                 music,
             } => self.park_step(now, call, slot, timeout, &music),
+            Action::Conference(name) => self.conference_step(now, call, &name),
             Action::Hangup { cause } => {
                 self.hang_up(now, call, cause);
                 None
@@ -303,10 +306,32 @@ impl Switch {
             | Phase::Queued { .. }
             | Phase::Bridged
             | Phase::Echo
+            | Phase::Conference
             | Phase::Over => None,
         };
         if let Some(timer) = timer {
             self.timers.cancel(timer);
+        }
+    }
+
+    /// The dialplan's step: the caller talks with all who are in the conference of that name.
+    fn conference_step(&mut self, now: Now, call: Key<Call>, name: &str) -> Option<StepInput> {
+        if name.is_empty() {
+            return Some(StepInput::Failed("the conference has no name".to_owned()));
+        }
+        if !self.answered(now, call) {
+            return None;
+        }
+        // the same name is the same conference, whoever asks
+        let number = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+        let part = MixPart::default();
+        if self.with_calls(now, |calls, ctx| calls.conference(ctx, call, number, part)) {
+            self.phase(call, Phase::Conference);
+            None
+        } else {
+            Some(StepInput::Failed("the caller has no audio".to_owned()))
         }
     }
 
@@ -547,6 +572,7 @@ impl Switch {
             | Phase::Parked { .. }
             | Phase::Bridged
             | Phase::Echo
+            | Phase::Conference
             | Phase::Over => {}
         }
     }

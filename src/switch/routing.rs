@@ -96,6 +96,8 @@ pub(super) enum Phase {
     Bridged,
     /// The end: the caller hears itself.
     Echo,
+    /// The end: the caller is in a conference.
+    Conference,
     /// Hanging up.
     Over,
 }

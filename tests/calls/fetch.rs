@@ -125,9 +125,21 @@ fn person_takes_its_call_over_on_another_phone() {
 }
 
 #[test]
-fn pickup_without_a_common_codec_leaves_the_call_ringing() {
+fn pickup_with_another_codec_that_we_speak_is_transcoded() {
     let mut house = house();
     house.codecs.insert(3, &["PCMU"]);
+    house.calls(1, "1002");
+    house.answers(2, 180);
+    let fetch = replaces(&ringing_at(&house, 2));
+    house.calls_with(3, "1002", &fetch);
+    house.last(3, response(&Method::Invite, 200));
+    assert!(house.hear_each_other(1, 3));
+}
+
+#[test]
+fn pickup_without_a_common_codec_leaves_the_call_ringing() {
+    let mut house = house();
+    house.codecs.insert(3, &["G729"]);
     house.calls(1, "1002");
     house.answers(2, 180);
     let fetch = replaces(&ringing_at(&house, 2));

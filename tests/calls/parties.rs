@@ -276,7 +276,11 @@ impl Parties {
     /// A description of a party; its port tells parties apart.
     pub fn sdp(&self, party: u8, codecs: &[&str], direction: &str) -> String {
         let ip = at(party).ip();
-        let number = |codec: &str| if codec == "PCMU" { 0 } else { 8 };
+        let number = |codec: &str| match codec {
+            "PCMU" => 0,
+            "G729" => 18,
+            _ => 8,
+        };
         let list: String = codecs.iter().map(|c| format!(" {}", number(c))).collect();
         let maps: String = codecs
             .iter()

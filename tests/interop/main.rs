@@ -6,6 +6,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod codecs;
+mod conference;
 mod first_call;
 mod instruments;
 mod lamps;

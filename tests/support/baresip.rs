@@ -224,7 +224,9 @@ impl Phone {
             tone = self.tone_hz,
             heard = folder.join("heard").display(),
         );
-        for module in ["g711", "srtp", "ausine", "aubridge", "sndfile", "ctrl_tcp"] {
+        for module in [
+            "g711", "g722", "opus", "srtp", "ausine", "aubridge", "sndfile", "ctrl_tcp",
+        ] {
             text.push_str(&format!("module {module}.so\n"));
         }
         text.push_str("module_tmp account.so\nmodule_app menu.so\n");

@@ -370,6 +370,12 @@ pub const STEPS: &[StepKeys] = &[
         ],
         "Parks a transferred caller in a slot, or connects the caller with whoever is parked there.",
     ),
+    step(
+        "conference",
+        TEMPLATE,
+        &[],
+        "Takes the caller into the conference of that name, until the caller hangs up.",
+    ),
     step("wait", Kind::Duration(ms(1), s(3600)), &[], "Waits."),
     step(
         "hangup",

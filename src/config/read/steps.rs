@@ -78,6 +78,7 @@ fn step(reading: &mut Reading<'_>, fields: &Fields<'_>) -> Option<StepKind> {
         "queue" => queue(reading, fields)?,
         "pickup" => StepKind::Pickup(one(reading, "pickup")?),
         "park" => StepKind::Park(park(reading, fields)?),
+        "conference" => StepKind::Conference(one(reading, "conference")?),
         "wait" => StepKind::Wait(fields.duration("wait")?),
         "hangup" => StepKind::Hangup(match fields.text("hangup") {
             Some(name) => HangupCause::named(name)?,

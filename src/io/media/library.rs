@@ -8,7 +8,8 @@ use parking_lot::Mutex;
 use rust_embed::RustEmbed;
 
 use crate::base::Map;
-use crate::media::prompts::{SoundError, decode};
+use crate::media::prompts::{RATE_HZ, SoundError, decode};
+use crate::media::signal::call_tones;
 
 /// The set that is built in.
 #[derive(RustEmbed)]
@@ -48,7 +49,8 @@ pub enum PromptError {
 /// All prompts, decoded when first asked for and kept: 16 kB for each second.
 ///
 /// A name is a file below the folder without its kind: `welcome` is `en/welcome.flac` or `welcome.wav`, `digits/7`, `music/default`,
-/// `de/welcome`. A path that begins with `/` is taken as it is.
+/// `de/welcome`. A path that begins with `/` is taken as it is. The tones of networks (`tones/gb/busy`, `tones/milliwatt`) are made, unless
+/// there is a file of that name.
 #[derive(Default)]
 pub struct PromptStore {
     folder: Option<PathBuf>,
@@ -70,26 +72,31 @@ impl PromptStore {
             return Ok(samples.clone());
         }
         // two threads may decode the same prompt once each: better than one waiting for the other's disk
-        let bytes = self.read(name)?;
-        let samples: Arc<[i16]> = decode(&bytes)
-            .map_err(|error| PromptError::Sound {
-                name: name.to_owned(),
-                error,
-            })?
-            .into();
+        let samples: Arc<[i16]> = match (self.read(name), call_tones::sound(name, RATE_HZ)) {
+            (Err(PromptError::Unknown(_)), Some(tone)) => tone.into(),
+            (bytes, _) => decode(&bytes?)
+                .map_err(|error| PromptError::Sound {
+                    name: name.to_owned(),
+                    error,
+                })?
+                .into(),
+        };
         self.decoded.lock().insert(name.to_owned(), samples.clone());
         Ok(samples)
     }
 
     /// True when there is a file of that name, whether or not it can be decoded.
     pub fn has(&self, name: &str) -> bool {
-        self.file(name).is_some() || candidates(name).any(|file| BuiltIn::get(&file).is_some())
+        self.file(name).is_some()
+            || candidates(name).any(|file| BuiltIn::get(&file).is_some())
+            || call_tones::names().any(|tone| tone == name)
     }
 
     /// All names that can be played, in order; prompts of the default language without it. For `check` and for the API.
     pub fn names(&self) -> Vec<String> {
         let mut names: BTreeSet<String> =
             BuiltIn::iter().filter_map(|file| name_of(&file)).collect();
+        names.extend(call_tones::names());
         if let Some(folder) = &self.folder {
             collect(folder, folder, 0, &mut names);
         }
@@ -235,6 +242,17 @@ mod tests {
         for name in store.names() {
             assert!(store.get(&name).is_ok(), "{name}");
         }
+    }
+
+    #[test]
+    fn tones_of_networks_are_made_unless_there_is_a_file() {
+        let store = PromptStore::default();
+        assert!(store.has("tones/de/busy") && !store.has("tones/de/happy"));
+        assert_eq!(store.get("tones/de/busy").expect("made").len(), 960 * 8);
+        let folder = tempfile::tempdir().expect("a folder");
+        write(folder.path(), "tones/de/busy.wav", 5);
+        let store = PromptStore::new(Some(folder.path().to_owned()));
+        assert_eq!(store.get("tones/de/busy").expect("decodes")[..], [5]);
     }
 
     #[test]

@@ -124,4 +124,6 @@ impl Drop for Workers {
 }
 
 #[cfg(test)]
+mod mix_tests;
+#[cfg(test)]
 mod tests;

@@ -22,21 +22,21 @@ const A: StreamId = StreamId::new(0, 1);
 const B: StreamId = StreamId::new(0, 2);
 
 /// Workers on a loopback address of their own, so that tests cannot meet.
-struct Lab {
-    workers: Workers,
+pub(super) struct Lab {
+    pub(super) workers: Workers,
     events: Receiver<MediaEvent>,
     octet: u8,
     _prompts: tempfile::TempDir,
 }
 
-struct Phone {
+pub(super) struct Phone {
     rtp: UdpSocket,
     rtcp: UdpSocket,
     sequence: u16,
 }
 
 impl Lab {
-    fn new() -> Lab {
+    pub(super) fn new() -> Lab {
         static NEXT: AtomicU8 = AtomicU8::new(1);
         let prompts = tempfile::tempdir().expect("a folder");
         tone(prompts.path(), "tone.wav", 1_000.0);
@@ -61,7 +61,7 @@ impl Lab {
         SocketAddr::from(([127, net, host, self.octet], port))
     }
 
-    fn phone(&self, side: u8) -> Phone {
+    pub(super) fn phone(&self, side: u8) -> Phone {
         let bind = |port| {
             let socket = UdpSocket::bind(self.address(side, port)).expect("binds");
             socket.set_read_timeout(Some(PATIENCE)).expect("a timeout");
@@ -74,11 +74,11 @@ impl Lab {
         }
     }
 
-    fn port_of(&self, stream: StreamId) -> SocketAddr {
+    pub(super) fn port_of(&self, stream: StreamId) -> SocketAddr {
         self.address(0, 20_000 + 2 * stream.serial() as u16)
     }
 
-    fn open(&self, stream: StreamId) {
+    pub(super) fn open(&self, stream: StreamId) {
         self.open_at(stream, self.port_of(stream));
     }
 
@@ -86,7 +86,7 @@ impl Lab {
         self.workers.send(MediaCommand::Open { stream, local });
     }
 
-    fn agree(&self, stream: StreamId, phone: &Phone, source: SourcePolicy) {
+    pub(super) fn agree(&self, stream: StreamId, phone: &Phone, source: SourcePolicy) {
         let plan = plan_for(phone);
         self.workers.send(MediaCommand::Agree {
             stream,
@@ -108,7 +108,7 @@ impl Lab {
     }
 
     /// Waits until all commands so far were obeyed.
-    fn settle(&self) {
+    pub(super) fn settle(&self) {
         let stream = StreamId::new(0, 0xffff);
         self.workers.send(MediaCommand::Close { stream });
         self.wait(
@@ -117,7 +117,7 @@ impl Lab {
     }
 
     /// The next event that fits; others are passed over.
-    fn wait(&self, fits: impl Fn(&MediaEvent) -> bool) -> MediaEvent {
+    pub(super) fn wait(&self, fits: impl Fn(&MediaEvent) -> bool) -> MediaEvent {
         let until = std::time::Instant::now() + PATIENCE;
         loop {
             let left = until.saturating_duration_since(std::time::Instant::now());
@@ -128,7 +128,7 @@ impl Lab {
         }
     }
 
-    fn close(&self, stream: StreamId) -> StreamStatistics {
+    pub(super) fn close(&self, stream: StreamId) -> StreamStatistics {
         self.workers.send(MediaCommand::Close { stream });
         match self.wait(|event| matches!(event, MediaEvent::Closed { .. })) {
             MediaEvent::Closed { statistics, .. } => statistics,
@@ -142,7 +142,7 @@ impl Phone {
         self.rtp.local_addr().expect("bound")
     }
 
-    fn send(&mut self, to: SocketAddr, number: u8, payload: &[u8]) {
+    pub(super) fn send(&mut self, to: SocketAddr, number: u8, payload: &[u8]) {
         self.sequence += 1;
         let mut header = [0; HEADER_BYTES];
         let timestamp = u32::from(self.sequence) * 160;
@@ -151,7 +151,7 @@ impl Phone {
         self.rtp.send_to(&packet, to).expect("sends");
     }
 
-    fn receive(&self) -> (Header, Vec<u8>, SocketAddr) {
+    pub(super) fn receive(&self) -> (Header, Vec<u8>, SocketAddr) {
         let mut buffer = [0; 2048];
         let (length, from) = self.rtp.recv_from(&mut buffer).expect("a packet comes");
         let header = Header::parse(&buffer[..length]).expect("valid RTP");
@@ -159,7 +159,7 @@ impl Phone {
     }
 
     /// Everything that has arrived by now.
-    fn drain(&self) -> Vec<Vec<u8>> {
+    pub(super) fn drain(&self) -> Vec<Vec<u8>> {
         self.rtp.set_nonblocking(true).expect("switches");
         let mut buffer = [0; 2048];
         let mut packets = Vec::new();

@@ -13,8 +13,9 @@ use super::resting::Resting;
 use super::socket::SocketPair;
 use crate::base::{Duration, Entropy, Instant, Map, Now, TimerId, TimerQueue, WallTime};
 use crate::io::batch::{Poller, Waker};
+use crate::media::player::FRAME_MS;
 use crate::media::srtp::TRAILER_BYTES_MAX;
-use crate::media::stream::{self, PLAYED_BYTES, Played, Stream, Taken};
+use crate::media::stream::{self, PACKET_BYTES_MAX, Played, Stream, Taken};
 use crate::media::{MediaCommand, MediaEvent, MediaPlan, SourcePolicy, StreamId, StreamStatistics};
 
 /// Ready sockets told of at a time. Few enough that one reading of the clock serves them all: 256 packets are half a millisecond.
@@ -22,7 +23,9 @@ const READY_MAX: usize = 256;
 /// Larger than any RTP packet on Ethernet; what does not fit is cut and so refused.
 const DATAGRAM_BYTES_MAX: usize = 2048;
 /// A frame of what is played.
-const FRAME: Duration = Duration::from_millis(20);
+const FRAME: Duration = Duration::from_millis(FRAME_MS as u64);
+/// Room for a packet that is made here, and for its protection.
+const MADE_BYTES_MAX: usize = PACKET_BYTES_MAX + TRAILER_BYTES_MAX;
 /// Players tick on this grid, so that many of them wake the worker at most 200 times a second.
 const GRID_NANOS: u64 = 5_000_000;
 /// A player that is later than this gives up what it missed instead of sending it in a burst.
@@ -36,6 +39,10 @@ const REPORT: Duration = Duration::from_secs(5);
 
 const WAKE: u64 = u64::MAX;
 
+#[path = "room.rs"]
+mod room;
+use room::Room;
+
 struct Slot {
     stream: Stream,
     sockets: SocketPair,
@@ -43,6 +50,26 @@ struct Slot {
     /// When the next frame is due, while it plays.
     player: Option<(TimerId, Instant)>,
     report_at: Instant,
+    /// The conference that it is in.
+    room: Option<u64>,
+}
+
+impl Slot {
+    /// Sends all packets of audio that are made and full.
+    fn send_made(&mut self, now: Instant, packet: &mut [u8; MADE_BYTES_MAX]) {
+        while let Some((to, length)) = self.stream.next_packet(now, packet) {
+            self.send(packet, length, to);
+        }
+    }
+
+    /// Protects and sends the packet in the first `length` bytes.
+    fn send(&mut self, packet: &mut [u8; MADE_BYTES_MAX], length: usize, to: SocketAddr) {
+        if let Some(sealed) = self.stream.seal(packet, length)
+            && let Some(packet) = packet.get(..sealed)
+        {
+            self.sockets.send(packet, to);
+        }
+    }
 }
 
 /// A place for a stream, or for the sockets that one left. The generation tells a late readiness report of earlier sockets from one of these.
@@ -66,6 +93,10 @@ pub struct Worker<E> {
     resting: Resting,
     index: Map<StreamId, usize>,
     players: TimerQueue<(usize, u32)>,
+    rooms: Map<u64, Room>,
+    /// When the next frame of the conferences is due, while there are any.
+    rooms_due: Option<Instant>,
+    frame: Vec<i16>,
     entropy: Entropy,
     cname: String,
     started: Clock,
@@ -99,6 +130,9 @@ impl<E: Fn(MediaEvent)> Worker<E> {
             resting: Resting::default(),
             index: Map::default(),
             players: TimerQueue::new(),
+            rooms: Map::default(),
+            rooms_due: None,
+            frame: Vec::new(),
             entropy,
             cname,
             started: Clock::now(),
@@ -123,6 +157,7 @@ impl<E: Fn(MediaEvent)> Worker<E> {
                 .players
                 .next_deadline()
                 .map_or(rest, |due| due.min(rest));
+            let deadline = self.rooms_due.map_or(deadline, |due| due.min(deadline));
             let timeout = Some(deadline.since(self.now()));
             ready.clear();
             if self.poller.wait(timeout, &mut ready).is_err() {
@@ -142,6 +177,7 @@ impl<E: Fn(MediaEvent)> Worker<E> {
                 return;
             }
             self.play(now);
+            self.tick_rooms(now);
             if now >= sweep_at {
                 sweep_at = now + SWEEP;
                 self.sweep(now);
@@ -236,6 +272,13 @@ impl<E: Fn(MediaEvent)> Worker<E> {
         }
         let target = match taken {
             Taken::Drop => return,
+            Taken::Speech => {
+                let peer = slot.peer;
+                if let Some(peer) = peer {
+                    self.transcode(now, index, peer);
+                }
+                return;
+            }
             Taken::Echo => Some(slot),
             Taken::Relay => {
                 let peer = slot.peer;
@@ -251,11 +294,33 @@ impl<E: Fn(MediaEvent)> Worker<E> {
         }
     }
 
+    /// What one stream has heard is spoken to the other in a codec of its own.
+    #[cold]
+    fn transcode(&mut self, now: Instant, from: usize, to: usize) {
+        let Ok(
+            [
+                Place {
+                    slot: Some(from), ..
+                },
+                Place { slot: Some(to), .. },
+            ],
+        ) = self.places.get_disjoint_mut([from, to])
+        else {
+            return;
+        };
+        let mut packet = [0; MADE_BYTES_MAX];
+        if let Some((target, length)) =
+            stream::pass_on(now, &mut from.stream, &mut to.stream, &mut packet)
+        {
+            to.send(&mut packet, length, target);
+        }
+        to.send_made(now, &mut packet);
+    }
+
     // ---- time
 
     fn play(&mut self, now: Instant) {
-        let mut packet = [0; PLAYED_BYTES];
-        let mut sealed = [0; PLAYED_BYTES + TRAILER_BYTES_MAX];
+        let mut packet = [0; MADE_BYTES_MAX];
         while let Some((index, generation)) = self.players.pop_due(now) {
             let Some(place) = self
                 .places
@@ -268,7 +333,7 @@ impl<E: Fn(MediaEvent)> Worker<E> {
                 continue;
             };
             let due = slot.player.take().map_or(now, |(_, due)| due);
-            match slot.stream.play_frame(now, &mut packet) {
+            match slot.stream.play_frame(now) {
                 Played::Nothing => continue,
                 Played::Ended(play) => {
                     self.out.push(MediaEvent::PlayEnded {
@@ -277,16 +342,7 @@ impl<E: Fn(MediaEvent)> Worker<E> {
                     });
                     continue;
                 }
-                Played::Send(to) => {
-                    let (plain, _) = sealed.split_at_mut(PLAYED_BYTES);
-                    plain.copy_from_slice(&packet);
-                    if let Some(length) = slot.stream.seal(&mut sealed, PLAYED_BYTES)
-                        && let Some(packet) = sealed.get(..length)
-                    {
-                        slot.sockets.send(packet, to);
-                    }
-                }
-                Played::Held => {}
+                Played::Frame => slot.send_made(now, &mut packet),
             }
             let next = if now.since(due) > LATE_MAX {
                 on_grid(now)
@@ -338,7 +394,7 @@ impl<E: Fn(MediaEvent)> Worker<E> {
                 plan,
                 source,
             } => self.agree(now, stream, plan, source),
-            MediaCommand::Join { a, b } => self.join(a, b),
+            MediaCommand::Join { a, b } => self.join(now, a, b),
             MediaCommand::Part { stream } => {
                 if let Some(index) = self.index.get(&stream).copied() {
                     self.part(index);
@@ -373,6 +429,15 @@ impl<E: Fn(MediaEvent)> Worker<E> {
                 }
                 None => self.fail(stream, "no such stream".into()),
             },
+            MediaCommand::Mix {
+                stream,
+                conference,
+                part,
+            } => {
+                if let Err(reason) = self.mix(now, stream, conference, part) {
+                    self.fail(stream, reason);
+                }
+            }
             MediaCommand::Close { stream } => self.close(now, stream),
         }
     }
@@ -401,6 +466,7 @@ impl<E: Fn(MediaEvent)> Worker<E> {
             peer: None,
             player: None,
             report_at: now + Duration::from_nanos(spread),
+            room: None,
         });
         self.index.insert(stream, index);
         Ok(())
@@ -465,11 +531,11 @@ impl<E: Fn(MediaEvent)> Worker<E> {
             None => slot.sockets.dissolve(),
         }
         if let Some(peer) = slot.peer {
-            self.couple(index, peer);
+            self.couple(now, index, peer);
         }
     }
 
-    fn join(&mut self, a: StreamId, b: StreamId) {
+    fn join(&mut self, now: Instant, a: StreamId, b: StreamId) {
         let find = |stream| self.index.get(&stream).copied();
         let (Some(first), Some(second)) = (find(a), find(b)) else {
             let missing = if find(a).is_none() { a } else { b };
@@ -485,22 +551,23 @@ impl<E: Fn(MediaEvent)> Worker<E> {
                 self.stop(index);
             }
         }
-        self.couple(first, second);
+        self.couple(now, first, second);
     }
 
-    fn couple(&mut self, first: usize, second: usize) {
+    fn couple(&mut self, now: Instant, first: usize, second: usize) {
         let Ok([Place { slot: Some(a), .. }, Place { slot: Some(b), .. }]) =
             self.places.get_disjoint_mut([first, second])
         else {
             return;
         };
-        stream::join(&mut a.stream, &mut b.stream);
+        stream::join(now, &mut a.stream, &mut b.stream);
         a.peer = Some(second);
         b.peer = Some(first);
     }
 
-    /// Ends a join; both are idle then.
+    /// Ends a join, both are idle then; or leaves a conference.
     fn part(&mut self, index: usize) {
+        self.leave_room(index);
         let Some(peer) = slot_at_mut(&mut self.places, index).and_then(|slot| slot.peer.take())
         else {
             return;

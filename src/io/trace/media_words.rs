@@ -30,6 +30,7 @@ pub fn order(command: &MediaCommand) -> Option<String> {
         ),
         MediaCommand::Stop { .. } => "stops playing".to_owned(),
         MediaCommand::Echo { .. } => "echoes".to_owned(),
+        MediaCommand::Mix { conference, .. } => format!("in conference {conference}"),
         MediaCommand::Close { .. } => "closes".to_owned(),
         #[allow(unreachable_patterns)] // orders to come show nothing until they have words
         _ => return None,

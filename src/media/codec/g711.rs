@@ -1,5 +1,79 @@
 //! G.711 (ITU-T, 1988): logarithmic 8-bit companding of 8 kHz speech, A-law and µ-law.
 
+use super::coder::{Coder, Decoder, Encoder, PACKET_MS_MAX, Undecodable};
+use crate::media::signal::Concealer;
+
+/// G.711's sampling rate.
+const RATE_HZ: u32 = 8_000;
+/// Longest payload that is decoded.
+const PAYLOAD_MAX: usize = PACKET_MS_MAX * RATE_HZ as usize / 1_000;
+
+/// A-law in the table of codecs.
+pub static PCMA: Coder = Coder {
+    rates_hz: &[RATE_HZ],
+    packets_ms: &[10, 20, 30, 40, 50, 60],
+    encoder: |_, _| Box::new(Compressor { law: Law::A }),
+    decoder: |_| Box::new(Expander::new(Law::A)),
+};
+
+/// µ-law in the table of codecs.
+pub static PCMU: Coder = Coder {
+    rates_hz: &[RATE_HZ],
+    packets_ms: &[10, 20, 30, 40, 50, 60],
+    encoder: |_, _| Box::new(Compressor { law: Law::Mu }),
+    decoder: |_| Box::new(Expander::new(Law::Mu)),
+};
+
+struct Compressor {
+    law: Law,
+}
+
+impl Encoder for Compressor {
+    fn rate_hz(&self) -> u32 {
+        RATE_HZ
+    }
+
+    fn encode(&mut self, samples: &[i16], out: &mut [u8]) -> usize {
+        let length = samples.len().min(out.len());
+        self.law.encode_into(samples, out);
+        length
+    }
+}
+
+struct Expander {
+    law: Law,
+    concealer: Concealer,
+}
+
+impl Expander {
+    fn new(law: Law) -> Expander {
+        Expander {
+            law,
+            concealer: Concealer::new(RATE_HZ),
+        }
+    }
+}
+
+impl Decoder for Expander {
+    fn rate_hz(&self) -> u32 {
+        RATE_HZ
+    }
+
+    fn decode(&mut self, payload: &[u8], out: &mut Vec<i16>) -> Result<(), Undecodable> {
+        if payload.is_empty() || payload.len() > PAYLOAD_MAX {
+            return Err(Undecodable);
+        }
+        let start = out.len();
+        out.extend(payload.iter().map(|code| self.law.decode(*code)));
+        self.concealer.heard(&mut out[start..]);
+        Ok(())
+    }
+
+    fn conceal(&mut self, samples: usize, _next: Option<&[u8]>, out: &mut Vec<i16>) {
+        self.concealer.lost(samples, out);
+    }
+}
+
 /// Which of the two laws.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Law {

@@ -1,6 +1,15 @@
-//! Codecs by name, and payload numbers that stand for them (RFC 3551).
+//! Codecs by name, payload numbers that stand for them (RFC 3551), and how those are spoken that we speak ourselves.
+//!
+//! A codec that has a [`Coder`] in its row can be played, recorded, mixed and transcoded; one that has none is passed through.
 
+mod coder;
+mod comfort_noise;
 pub mod g711;
+mod g722;
+mod opus;
+
+pub use coder::{Coder, Decoder, Encoder, PACKET_MS_MAX, PAYLOAD_BYTES_MAX, Undecodable};
+pub use comfort_noise::ComfortNoise;
 
 use std::sync::Arc;
 
@@ -38,6 +47,7 @@ struct Known {
     clock_hz: u32,
     channels: u8,
     number: Option<u8>,
+    coder: Option<&'static Coder>,
 }
 
 const fn known(
@@ -46,6 +56,7 @@ const fn known(
     clock_hz: u32,
     channels: u8,
     number: Option<u8>,
+    coder: Option<&'static Coder>,
 ) -> Known {
     Known {
         codec,
@@ -53,20 +64,28 @@ const fn known(
         clock_hz,
         channels,
         number,
+        coder,
     }
 }
 
 /// Static numbers are those of RFC 3551 table 4.
 static KNOWN: [Known; 9] = [
-    known(Codec::Pcmu, "PCMU", 8_000, 1, Some(0)),
-    known(Codec::Gsm, "GSM", 8_000, 1, Some(3)),
-    known(Codec::Pcma, "PCMA", 8_000, 1, Some(8)),
-    known(Codec::G722, "G722", 8_000, 1, Some(9)),
-    known(Codec::ComfortNoise, "CN", 8_000, 1, Some(13)),
-    known(Codec::G729, "G729", 8_000, 1, Some(18)),
-    known(Codec::Opus, "opus", 48_000, 2, None),
-    known(Codec::Ilbc, "iLBC", 8_000, 1, None),
-    known(Codec::TelephoneEvent, "telephone-event", 8_000, 1, None),
+    known(Codec::Pcmu, "PCMU", 8_000, 1, Some(0), Some(&g711::PCMU)),
+    known(Codec::Gsm, "GSM", 8_000, 1, Some(3), None),
+    known(Codec::Pcma, "PCMA", 8_000, 1, Some(8), Some(&g711::PCMA)),
+    known(Codec::G722, "G722", 8_000, 1, Some(9), Some(&g722::G722)),
+    known(Codec::ComfortNoise, "CN", 8_000, 1, Some(13), None),
+    known(Codec::G729, "G729", 8_000, 1, Some(18), None),
+    known(Codec::Opus, "opus", 48_000, 2, None, Some(&opus::OPUS)),
+    known(Codec::Ilbc, "iLBC", 8_000, 1, None, None),
+    known(
+        Codec::TelephoneEvent,
+        "telephone-event",
+        8_000,
+        1,
+        None,
+        None,
+    ),
 ];
 
 impl Codec {
@@ -100,6 +119,11 @@ impl Codec {
     /// True for what is speech, not events or comfort noise.
     pub fn is_speech(&self) -> bool {
         !matches!(self, Codec::TelephoneEvent | Codec::ComfortNoise)
+    }
+
+    /// How we speak it ourselves; `None` for what is only passed through.
+    pub fn coder(&self) -> Option<&'static Coder> {
+        self.known()?.coder
     }
 
     fn known(&self) -> Option<&'static Known> {
@@ -159,10 +183,11 @@ impl Payload {
         if known.codec == Codec::TelephoneEvent {
             return Some(Payload::telephone_event(dynamic));
         }
-        Some(Payload::new(
-            known.number.unwrap_or(dynamic),
-            known.codec.clone(),
-        ))
+        Some(Payload {
+            // we hear the copies of what is lost (RFC 7587 §6.1)
+            fmtp: (known.codec == Codec::Opus).then(|| Arc::from("useinbandfec=1")),
+            ..Payload::new(known.number.unwrap_or(dynamic), known.codec.clone())
+        })
     }
 
     /// What a static number means without `a=rtpmap` (RFC 3551 table 4).
@@ -171,6 +196,14 @@ impl Payload {
             .iter()
             .find(|known| known.number == Some(number))
             .map(|known| Payload::new(number, known.codec.clone()))
+    }
+
+    /// A parameter of `a=fmtp` by its name.
+    pub fn parameter(&self, name: &str) -> Option<&str> {
+        self.fmtp.as_deref()?.split(';').find_map(|part| {
+            let (key, value) = part.split_once('=')?;
+            key.trim().eq_ignore_ascii_case(name).then(|| value.trim())
+        })
     }
 
     /// True when both mean the same format, by name, clock and channels.
@@ -203,5 +236,17 @@ mod tests {
         assert_eq!(Payload::of_name("pcmu", 96), Some(Payload::pcmu()));
         assert_eq!(Payload::of_name("opus", 107).map(|p| p.number), Some(107));
         assert_eq!(Payload::of_name("speex9", 97), None);
+    }
+
+    #[test]
+    fn parameters_are_found_by_name() {
+        let payload = Payload {
+            fmtp: Some("minptime=10; UseInbandFEC=1;".into()),
+            ..Payload::new(111, Codec::Opus)
+        };
+        assert_eq!(payload.parameter("useinbandfec"), Some("1"));
+        assert_eq!(payload.parameter("minptime"), Some("10"));
+        assert_eq!(payload.parameter("ptime"), None);
+        assert_eq!(Payload::pcma().parameter("x"), None);
     }
 }

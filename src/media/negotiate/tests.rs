@@ -480,3 +480,29 @@ fn our_offer_of_protection_is_answered_with_a_key_of_ours_or_not_at_all() {
         assert_eq!(accept(&local, &answered), Err(refusal));
     }
 }
+
+#[test]
+fn offer_for_another_is_widened_by_what_can_be_transcoded_behind_what_it_has() {
+    let ours: Vec<Payload> = ["opus", "g722", "pcma", "g729"]
+        .iter()
+        .filter_map(|name| Payload::of_name(name, 96))
+        .collect();
+    let names = |list: &[Payload]| -> Vec<(u8, String)> {
+        let pairs = list.iter().map(|p| (p.number, p.codec.name().to_owned()));
+        pairs.collect()
+    };
+    let theirs = vec![Payload::pcma(), Payload::telephone_event(96)];
+    let expected = [
+        (8, "PCMA"),
+        (96, "telephone-event"),
+        (97, "opus"),
+        (9, "G722"),
+    ];
+    let expected: Vec<(u8, String)> = expected
+        .iter()
+        .map(|(number, name)| (*number, (*name).to_owned()))
+        .collect();
+    assert_eq!(names(&widen(theirs, &ours)), expected);
+    let untouchable = vec![Payload::new(18, Codec::G729)];
+    assert_eq!(widen(untouchable.clone(), &ours), untouchable);
+}

@@ -2,8 +2,11 @@
 
 use super::*;
 use crate::base::Duration;
+use crate::media::codec::g711::Law;
+use crate::media::signal::tone::sine;
 use crate::media::{MediaEvent, Payload};
 use crate::rtp::TelephoneEvent;
+use crate::rtp::{HEADER_BYTES, write_header};
 use crate::sdp::Direction;
 
 const SEED: u128 = 0x0000_0000_0001_0000_0000_0000_aaaa_bbbb;
@@ -65,8 +68,19 @@ fn pass(
 ) -> Option<SocketAddr> {
     match from.receive(at(ms), source, packet, &mut Vec::new()) {
         Taken::Relay => to.send(at(ms), packet),
-        Taken::Drop | Taken::Echo => None,
+        Taken::Drop | Taken::Echo | Taken::Speech => None,
     }
+}
+
+/// A tick of the player; the length of the packet that goes to the phone, if one does.
+fn tick(stream: &mut Stream, ms: u64, packet: &mut [u8]) -> Option<usize> {
+    if stream.play_frame(at(ms)) != Played::Frame {
+        return None;
+    }
+    let (to, length) = stream.next_packet(at(ms), packet)?;
+    assert_eq!(to, phone(1));
+    assert_eq!(stream.next_packet(at(ms), packet), None);
+    Some(length)
 }
 
 #[test]
@@ -75,7 +89,7 @@ fn joined_streams_relay_and_only_the_first_packet_is_marked() {
         g711(1),
         stream(2, vec![Payload::pcma(), Payload::telephone_event(96)]),
     );
-    join(&mut a, &mut b);
+    join(at(0), &mut a, &mut b);
     let mut first = packet(8, 1);
     assert_eq!(
         pass(&mut a, &mut b, 0, phone(1), &mut first),
@@ -102,7 +116,7 @@ fn joined_streams_relay_and_only_the_first_packet_is_marked() {
 #[test]
 fn strangers_garbage_and_unagreed_payloads_go_nowhere() {
     let (mut a, mut b) = (g711(1), g711(2));
-    join(&mut a, &mut b);
+    join(at(0), &mut a, &mut b);
     assert_eq!(pass(&mut a, &mut b, 0, phone(9), &mut packet(8, 1)), None);
     assert_eq!(pass(&mut a, &mut b, 0, phone(1), &mut [1, 2, 3]), None);
     assert_eq!(pass(&mut a, &mut b, 0, phone(1), &mut packet(0, 1)), None);
@@ -156,7 +170,7 @@ fn nothing_is_sent_to_a_peer_on_hold() {
     let mut held = plan(phone(2), vec![Payload::pcma()]);
     held.direction = Direction::RecvOnly;
     b.agree(at(0), held, SourcePolicy::Signalled);
-    join(&mut a, &mut b);
+    join(at(0), &mut a, &mut b);
     assert_eq!(pass(&mut a, &mut b, 0, phone(1), &mut packet(8, 1)), None);
     assert_eq!(
         pass(&mut b, &mut a, 0, phone(2), &mut packet(8, 1)),
@@ -170,10 +184,10 @@ fn played_frames_are_paced_numbered_and_marked_once() {
     let mut a = g711(1);
     a.play(at(0), 7, vec![vec![1000; 400].into()], false)
         .expect("plays");
-    let mut packet = [0; PLAYED_BYTES];
+    let mut packet = [0; PACKET_BYTES_MAX];
     let mut headers = Vec::new();
-    while let Played::Send(to) = a.play_frame(at(20 * headers.len() as u64), &mut packet) {
-        assert_eq!(to, phone(1));
+    while let Some(length) = tick(&mut a, 20 * headers.len() as u64, &mut packet) {
+        assert_eq!(length, 172);
         headers.push(Header::parse(&packet).expect("valid"));
     }
     assert_eq!(headers.len(), 3);
@@ -187,18 +201,18 @@ fn played_frames_are_paced_numbered_and_marked_once() {
                 && pair[1].ssrc == pair[0].ssrc)
     );
     assert!(!a.is_playing());
-    assert_eq!(a.play_frame(at(100), &mut packet), Played::Nothing);
+    assert_eq!(a.play_frame(at(100)), Played::Nothing);
     // a second play a second later goes on with the same source and a timestamp that followed the time
     a.play(at(1040), 8, vec![vec![1; 160].into()], false)
         .expect("plays");
-    assert_eq!(a.play_frame(at(1040), &mut packet), Played::Send(phone(1)));
+    assert_eq!(tick(&mut a, 1040, &mut packet), Some(172));
     let next = Header::parse(&packet).expect("valid");
     assert!(next.marker);
     assert_eq!(
         next.timestamp,
         headers[2].timestamp.wrapping_add(160 + 8 * 1000)
     );
-    assert_eq!(a.play_frame(at(1060), &mut packet), Played::Ended(8));
+    assert_eq!(a.play_frame(at(1060)), Played::Ended(8));
 }
 
 #[test]
@@ -209,18 +223,20 @@ fn play_passes_its_time_while_the_peer_is_on_hold() {
     a.agree(at(0), held, SourcePolicy::Signalled);
     a.play(at(0), 1, vec![vec![1; 320].into()], false)
         .expect("plays");
-    let mut packet = [0; PLAYED_BYTES];
-    assert_eq!(a.play_frame(at(0), &mut packet), Played::Held);
-    assert_eq!(a.play_frame(at(20), &mut packet), Played::Held);
-    assert_eq!(a.play_frame(at(40), &mut packet), Played::Ended(1));
+    let mut packet = [0; PACKET_BYTES_MAX];
+    for ms in [0, 20] {
+        assert_eq!(a.play_frame(at(ms)), Played::Frame);
+        assert_eq!(a.next_packet(at(ms), &mut packet), None);
+    }
+    assert_eq!(a.play_frame(at(40)), Played::Ended(1));
 }
 
 #[test]
-fn play_without_g711_is_refused_by_name() {
-    let mut a = stream(1, vec![Payload::new(111, Codec::Opus)]);
+fn play_without_a_codec_of_ours_is_refused_by_name() {
+    let mut a = stream(1, vec![Payload::new(18, Codec::G729)]);
     assert_eq!(
         a.play(at(0), 1, vec![vec![0; 160].into()], false),
-        Err("no G.711 agreed")
+        Err("no codec agreed that can be spoken here")
     );
     assert_eq!(
         g711(1).play(at(0), 1, vec![], false),
@@ -249,7 +265,7 @@ fn echo_comes_back_under_a_source_that_is_neither_the_peers_nor_the_players() {
 #[test]
 fn digit_is_told_once_and_relayed_each_time() {
     let (mut a, mut b) = (g711(1), g711(2));
-    join(&mut a, &mut b);
+    join(at(0), &mut a, &mut b);
     let mut out = Vec::new();
     let mut relayed = 0;
     for (sequence, end) in [(1, false), (2, true), (3, true), (4, true)] {
@@ -277,14 +293,56 @@ fn digit_is_told_once_and_relayed_each_time() {
     assert_eq!(a.statistics().jitter_us, 0);
 }
 
+/// The digits told while a peer sends two keys as sound and this server plays to it.
+fn keys_by_ear(payloads: Vec<Payload>) -> String {
+    let mut a = stream(1, payloads);
+    a.play(at(0), 1, vec![vec![1; 160].into()], true)
+        .expect("plays");
+    let tones = |low: f64, high: f64| -> Vec<i16> {
+        let one = sine(8_000, low, 6_000.0, 800);
+        let two = sine(8_000, high, 6_000.0, 800);
+        one.iter().zip(&two).map(|(a, b)| a + b).collect()
+    };
+    let silence = vec![0; 800];
+    let sound = [
+        tones(770.0, 1_336.0),
+        silence.clone(),
+        tones(941.0, 1_477.0),
+        silence,
+    ]
+    .concat();
+    let mut out = Vec::new();
+    for (n, frame) in sound.chunks(160).enumerate() {
+        let mut codes = [0; 160];
+        Law::A.encode_into(frame, &mut codes);
+        let mut header = [0; HEADER_BYTES];
+        write_header(&mut header, false, 8, n as u16, n as u32 * 160, 0x55);
+        let mut packet = [&header[..], &codes].concat();
+        let taken = a.receive(at(n as u64 * 20), phone(1), &mut packet, &mut out);
+        assert_eq!(taken, Taken::Drop);
+    }
+    let digits = out.iter().filter_map(|event| match event {
+        MediaEvent::Digit { digit, .. } => Some(*digit),
+        _ => None,
+    });
+    digits.collect()
+}
+
+#[test]
+fn keys_are_listened_for_where_the_peer_cannot_tell_them_otherwise() {
+    assert_eq!(keys_by_ear(vec![Payload::pcma()]), "5#");
+    let told = vec![Payload::pcma(), Payload::telephone_event(101)];
+    assert_eq!(keys_by_ear(told), "", "it would be told twice");
+}
+
 #[test]
 fn one_way_audio_names_where_it_was_expected_and_where_it_came_from() {
     let mut a = g711(1);
     a.play(at(0), 1, vec![vec![1; 160].into()], true)
         .expect("plays");
-    let mut packet_out = [0; PLAYED_BYTES];
-    for tick in 0..155 {
-        a.play_frame(at(tick * 20), &mut packet_out);
+    let mut packet_out = [0; PACKET_BYTES_MAX];
+    for n in 0..155 {
+        tick(&mut a, n * 20, &mut packet_out);
     }
     a.receive(at(2000), phone(66), &mut packet(8, 1), &mut Vec::new());
     let mut out = Vec::new();
@@ -308,8 +366,8 @@ fn rtcp_is_relayed_from_the_right_source_and_answered_when_we_are_the_endpoint()
     let mut report = Vec::new();
     a.play(at(0), 1, vec![vec![1; 160].into()], true)
         .expect("plays");
-    let mut packet_out = [0; PLAYED_BYTES];
-    a.play_frame(at(0), &mut packet_out);
+    let mut packet_out = [0; PACKET_BYTES_MAX];
+    tick(&mut a, 0, &mut packet_out);
     a.receive(at(1), phone(1), &mut packet(8, 1), &mut Vec::new());
     let now = Now {
         mono: at(5000),
@@ -325,7 +383,7 @@ fn rtcp_is_relayed_from_the_right_source_and_answered_when_we_are_the_endpoint()
     );
     assert_eq!(parsed.block.map(|block| block.ssrc), Some(0x55));
 
-    join(&mut a, &mut b);
+    join(at(0), &mut a, &mut b);
     assert_eq!(a.report(now, "test", &mut Vec::new()), None);
     assert_eq!(a.receive_rtcp(at(1), rtcp_of(9), &report), Taken::Drop);
     assert_eq!(a.receive_rtcp(at(1), rtcp_of(1), &report), Taken::Relay);
@@ -336,13 +394,13 @@ fn rtcp_is_relayed_from_the_right_source_and_answered_when_we_are_the_endpoint()
 #[test]
 fn new_numbers_of_a_new_agreement_hold_after_joining_again() {
     let (mut a, mut b) = (g711(1), g711(2));
-    join(&mut a, &mut b);
+    join(at(0), &mut a, &mut b);
     b.agree(
         at(10),
         plan(phone(2), vec![Payload::pcmu()]),
         SourcePolicy::Signalled,
     );
-    join(&mut a, &mut b);
+    join(at(0), &mut a, &mut b);
     let mut recoded = packet(8, 1);
     assert_eq!(
         pass(&mut a, &mut b, 20, phone(1), &mut recoded),
