@@ -153,7 +153,7 @@ pub enum AcdCommand {
         reason: Option<Arc<str>>,
     },
     /// A caller, an agent or a program asks for a callback. [`super::AcdEffect::CallbackAnswered`] answers it.
-    RequestCallback(CallbackRequest),
+    RequestCallback(Box<CallbackRequest>),
     /// Somebody takes a callback back.
     CancelCallback {
         /// The callback.

@@ -211,7 +211,7 @@ impl Acd {
             AcdCommand::Bridged { offer } => self.bridged(cx, offer),
             AcdCommand::OfferEnded { offer, outcome } => self.offer_ended(cx, offer, outcome),
             AcdCommand::Decline { offer, reason } => self.decline(cx, offer, reason),
-            AcdCommand::RequestCallback(request) => self.request_callback(cx, request),
+            AcdCommand::RequestCallback(request) => self.request_callback(cx, *request),
             AcdCommand::CancelCallback { callback } => {
                 self.end_callback(cx, callback, super::event::CallbackEnd::Cancelled);
             }
