@@ -66,7 +66,8 @@ pub struct Acd {
     pub(super) queues: Arena<Queue>,
     pub(super) queue_names: BTreeMap<Arc<str>, QueueKey>,
     /// Queued or connected work items.
-    pub(super) items: BTreeMap<WorkItemId, Item>,
+    /// In boxes: the nodes of a tree that only grows at its end are half empty.
+    pub(super) items: BTreeMap<WorkItemId, Box<Item>>,
     pub(super) history: History,
     /// Open callbacks by queue and number: a number has one in its scope.
     pub(super) callbacks: BTreeMap<(QueueKey, Arc<str>), WorkItemId>,
