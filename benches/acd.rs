@@ -170,6 +170,15 @@ impl Floor {
 
     /// One agent ends a call and its wrap-up: the step in which it is given the next work item is timed.
     fn free_one(&mut self, talking: &mut [(WorkItemId, Arc<str>)]) -> Duration {
+        loop {
+            if let Some(took) = self.try_to_free(talking) {
+                return took;
+            }
+        }
+    }
+
+    /// `None` when nothing waited for the agent: that step is not what is measured. It is given somebody who enters.
+    fn try_to_free(&mut self, talking: &mut [(WorkItemId, Arc<str>)]) -> Option<Duration> {
         let n = self.draw.below(talking.len() as u64) as usize;
         let (item, agent) = talking[n].clone();
         self.send(AcdCommand::SegmentEnded {
@@ -181,12 +190,21 @@ impl Floor {
             agent,
             by: WrapEndedBy::Agent,
         });
-        if let Some((offer, item, agent)) = self.made() {
+        let given = self.made();
+        let waited = given.is_some();
+        let mut given = given;
+        while given.is_none() {
+            self.enter();
+            given = self.made();
+        }
+        if let Some((offer, item, agent)) = given {
             self.connect(offer);
             talking[n] = (item, agent);
+        }
+        if waited {
             self.enter();
         }
-        took
+        waited.then_some(took)
     }
 
     /// A work item enters a queue with free agents and is given; then it is withdrawn. The first step is timed.

@@ -78,7 +78,7 @@ impl Acd {
             }
         }
         let lines: usize = self.queues.iter().map(|(_, queue)| queue.line.len()).sum();
-        let in_line = |item: &&Item| item.queued && !item.parked;
+        let in_line = |item: &&Box<Item>| item.queued && !item.parked;
         let queued = self.items.values().filter(in_line).count();
         if lines != queued {
             defects.push(format!("{queued} work items wait, queues list {lines}"));

@@ -339,7 +339,7 @@ impl Acd {
         if let Some(of) = waiting {
             self.leave_for_callback(cx, of);
         }
-        self.items.insert(id, item);
+        self.items.insert(id, Box::new(item));
         self.callbacks.insert((key, request.number.clone()), id);
         let (Some(item), Some(queue)) = (self.items.get(&id), self.queues.get_mut(key)) else {
             return CallbackAnswer::NotTaken;
@@ -384,7 +384,7 @@ impl Acd {
 
     /// The callback is over without a conversation.
     pub(super) fn end_callback(&mut self, cx: &mut Cx, id: WorkItemId, how: CallbackEnd) {
-        let callback = |item: &&Item| item.queued && item.callback.is_some();
+        let callback = |item: &&Box<Item>| item.queued && item.callback.is_some();
         if self.items.get(&id).filter(callback).is_none() {
             return;
         }
@@ -547,8 +547,8 @@ impl Acd {
 
     /// The caller takes the place of the callback, which is superseded: from now on there is one of them.
     pub(super) fn take_place(&mut self, cx: &mut Cx, id: WorkItemId, callback: WorkItemId) {
-        let waits = |item: &&Item| item.queued && item.callback.is_none();
-        let promised = |item: &&Item| item.queued && item.callback.is_some();
+        let waits = |item: &&Box<Item>| item.queued && item.callback.is_none();
+        let promised = |item: &&Box<Item>| item.queued && item.callback.is_some();
         let (Some(item), Some(first)) = (
             self.items.get(&id).filter(waits),
             self.items.get(&callback).filter(promised),

@@ -17,6 +17,7 @@ pub type WorkItemId = Ulid;
 
 /// One command. They are handled one at a time, in order; a command about something that is gone does nothing.
 #[derive(Clone, PartialEq, Debug)]
+#[allow(clippy::large_enum_variant)] // made once, moved once
 pub enum AcdCommand {
     /// The whole desired set; applied as a difference that loses nothing.
     Configure(AcdSettings),
@@ -153,7 +154,7 @@ pub enum AcdCommand {
         reason: Option<Arc<str>>,
     },
     /// A caller, an agent or a program asks for a callback. [`super::AcdEffect::CallbackAnswered`] answers it.
-    RequestCallback(CallbackRequest),
+    RequestCallback(Box<CallbackRequest>),
     /// Somebody takes a callback back.
     CancelCallback {
         /// The callback.

@@ -66,7 +66,8 @@ pub struct Acd {
     pub(super) queues: Arena<Queue>,
     pub(super) queue_names: BTreeMap<Arc<str>, QueueKey>,
     /// Queued or connected work items.
-    pub(super) items: BTreeMap<WorkItemId, Item>,
+    /// In boxes: the nodes of a tree that only grows at its end are half empty.
+    pub(super) items: BTreeMap<WorkItemId, Box<Item>>,
     pub(super) history: History,
     /// Open callbacks by queue and number: a number has one in its scope.
     pub(super) callbacks: BTreeMap<(QueueKey, Arc<str>), WorkItemId>,
@@ -211,7 +212,7 @@ impl Acd {
             AcdCommand::Bridged { offer } => self.bridged(cx, offer),
             AcdCommand::OfferEnded { offer, outcome } => self.offer_ended(cx, offer, outcome),
             AcdCommand::Decline { offer, reason } => self.decline(cx, offer, reason),
-            AcdCommand::RequestCallback(request) => self.request_callback(cx, request),
+            AcdCommand::RequestCallback(request) => self.request_callback(cx, *request),
             AcdCommand::CancelCallback { callback } => {
                 self.end_callback(cx, callback, super::event::CallbackEnd::Cancelled);
             }

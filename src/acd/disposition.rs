@@ -21,7 +21,8 @@ impl Acd {
     /// Why this disposition would not be taken; `None` when it would be.
     pub fn disposition_refused(&self, id: WorkItemId, code: &str) -> Option<DispositionRefused> {
         let served = |item: &Item| !item.talking.is_empty() || item.served;
-        let item = self.items.get(&id).or_else(|| self.history.get(id));
+        let item = self.items.get(&id).map(AsRef::as_ref);
+        let item = item.or_else(|| self.history.get(id));
         let wrapping = self.wrapping_up(id).is_some();
         if !wrapping && !item.is_some_and(served) {
             return Some(DispositionRefused::NotServed);
@@ -45,7 +46,7 @@ impl Acd {
             return;
         }
         let item = match self.items.get_mut(&id) {
-            Some(item) => Some(item),
+            Some(item) => Some(item.as_mut()),
             None => self.history.get_mut(id),
         };
         let mut before = None;
@@ -107,7 +108,8 @@ impl Acd {
         if let Some(Work::Wrap(wrap)) = wrapping.map(|agent| &agent.work) {
             return Some(wrap.queue);
         }
-        let item = self.items.get(&id).or_else(|| self.history.get(id))?;
+        let item = self.items.get(&id).map(AsRef::as_ref);
+        let item = item.or_else(|| self.history.get(id))?;
         Some(item.queue)
     }
 }

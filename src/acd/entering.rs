@@ -89,7 +89,11 @@ impl Acd {
             .max_waiting
             .is_some_and(|most| queue.waiting() >= most);
         self.seq += 1;
-        let known = self.items.remove(&id).or_else(|| self.history.take(id));
+        let known = self
+            .items
+            .remove(&id)
+            .map(|item| *item)
+            .or_else(|| self.history.take(id));
         let item = Self::build(cx.now, entry, queue_key, &queue.settings, self.seq, known);
         queue.join(&item);
         let Some(queue) = self.queues.get(queue_key) else {
@@ -109,7 +113,7 @@ impl Acd {
             .overflow
             .iter()
             .position(|rule| rule.when == OverflowWhen::Full);
-        self.items.insert(id, item);
+        self.items.insert(id, Box::new(item));
         if full {
             self.leave(cx, id, LeaveWhy::Full, "full", steps);
             return;
@@ -402,7 +406,7 @@ impl Acd {
         if item.talking.is_empty() {
             item.state = state;
             if let Some(item) = self.items.remove(&id) {
-                self.history.keep(item);
+                self.history.keep(*item);
             }
         } else {
             item.state = ItemState::Connected;

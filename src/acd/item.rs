@@ -173,6 +173,10 @@ impl Item {
             self.journey_lost += 1;
             return;
         }
+        if self.journey.is_empty() {
+            // Most of those who wait have nothing but their entry to tell.
+            self.journey.reserve_exact(1);
+        }
         self.journey.push(Step {
             at,
             what,

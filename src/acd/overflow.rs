@@ -128,7 +128,7 @@ impl Acd {
     }
 
     fn item_and_queue(&self, id: WorkItemId) -> Option<(&Item, &Queue)> {
-        let item = self.items.get(&id)?;
+        let item: &Item = self.items.get(&id)?;
         Some((item, self.queues.get(item.queue)?))
     }
 

@@ -242,7 +242,7 @@ impl Acd {
         if !item.parked {
             queue.join(&item);
         }
-        self.items.insert(id, item);
+        self.items.insert(id, Box::new(item));
         if is_callback {
             self.callback_restored(cx, id);
         }
@@ -250,7 +250,7 @@ impl Acd {
 
     fn drop_restored(&mut self, id: super::command::WorkItemId) {
         let restored = |item: &Item| item.dormant || item.callback.is_some();
-        if self.items.get(&id).is_some_and(restored)
+        if self.items.get(&id).is_some_and(|item| restored(item))
             && let Some(item) = self.items.remove(&id)
             && let Some(queue) = self.queues.get_mut(item.queue)
         {

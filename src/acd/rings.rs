@@ -163,7 +163,7 @@ impl Acd {
 
     /// Lets the work item reach the rings whose wait is over: what it asks for only widens.
     pub(super) fn widen(&mut self, cx: &mut Cx, id: WorkItemId) {
-        let open = |item: &&mut Item| item.queued && !item.parked;
+        let open = |item: &&mut Box<Item>| item.queued && !item.parked;
         let Some(item) = self.items.get_mut(&id).filter(open) else {
             return;
         };

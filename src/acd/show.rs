@@ -177,7 +177,8 @@ impl Acd {
     }
 
     fn find_item(&self, id: WorkItemId) -> Option<&Item> {
-        self.items.get(&id).or_else(|| self.history.get(id))
+        let item = self.items.get(&id).map(AsRef::as_ref);
+        item.or_else(|| self.history.get(id))
     }
 
     fn position(&self, item: &Item) -> Option<u32> {

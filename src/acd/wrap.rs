@@ -190,7 +190,7 @@ impl Acd {
         if item.talking.is_empty() && !item.queued {
             item.state = ItemState::Ended;
             if let Some(item) = self.items.remove(&item_id) {
-                self.history.keep(item);
+                self.history.keep(*item);
             }
         }
     }

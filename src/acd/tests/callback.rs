@@ -37,7 +37,7 @@ fn request(n: u64, of: Option<u64>) -> CallbackRequest {
 }
 
 fn ask(floor: &mut Floor, request: CallbackRequest) -> CallbackAnswer {
-    let out = floor.send(AcdCommand::RequestCallback(request));
+    let out = floor.send(AcdCommand::RequestCallback(Box::new(request)));
     let answers = out.iter().filter_map(|effect| match effect {
         AcdEffect::CallbackAnswered { answer, .. } => Some(*answer),
         _ => None,
@@ -309,7 +309,7 @@ fn an_agent_who_does_not_answer_a_callback_is_rona_and_the_callback_keeps_its_pl
 #[test]
 fn an_offer_of_a_callback_names_the_number_and_an_agent_who_drops_leaves_it_in_place() {
     let mut floor = Floor::staffed(taking(None));
-    let out = floor.send(AcdCommand::RequestCallback(request(20, None)));
+    let out = floor.send(AcdCommand::RequestCallback(Box::new(request(20, None))));
     let named = out.iter().any(
         |effect| matches!(effect, AcdEffect::Offer { callback: Some(of), .. } if *of == number(20)),
     );
@@ -327,8 +327,8 @@ fn a_customer_who_is_not_reached_is_called_again_and_the_agent_is_free_without_a
     let idle = floor.agent("1").idle_ms;
     ask(&mut floor, request(20, None));
     floor.wait(secs(1));
-    let mut later = 100;
     for (attempt, after) in [(1, 300), (2, 1800), (3, 7200)] {
+        let later = 100 + attempt;
         let agent = ["1", "2"].into_iter().find(|a| floor.offer_of(a).is_some());
         let agent = agent.expect("rung for the callback");
         let offer = floor.rings(agent, 20);
@@ -358,7 +358,6 @@ fn a_customer_who_is_not_reached_is_called_again_and_the_agent_is_free_without_a
         };
         assert_eq!(floor.line("a"), expected, "attempt {attempt}");
         floor.withdraw(later);
-        later += 1;
         floor.ready("1");
     }
     let offer = floor.rings("1", 20);

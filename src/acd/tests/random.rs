@@ -298,7 +298,7 @@ fn apply(floor: &mut Floor, watcher: &mut Watcher, op: &Op) {
         } => {
             watcher.entered += 1;
             let of = any_item(floor, *of).filter(|of| !watcher.callbacks.contains(of));
-            floor.send(AcdCommand::RequestCallback(CallbackRequest {
+            floor.send(AcdCommand::RequestCallback(Box::new(CallbackRequest {
                 callback: item(watcher.entered),
                 of,
                 queue: QUEUES[*queue].into(),
@@ -310,7 +310,7 @@ fn apply(floor: &mut Floor, watcher: &mut Watcher, op: &Op) {
                 prefer: None,
                 caller: CallerInfo::default(),
                 call: Ulid(0),
-            }))
+            })))
         }
         Op::CallbackFailed(a, allowed) => {
             let Some((offer, _)) = watcher.ringing.get(AGENTS[*a]).copied() else {

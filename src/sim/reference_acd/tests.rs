@@ -339,7 +339,7 @@ impl Run {
             caller: CallerInfo::default(),
             call: Ulid(0),
         };
-        self.send(AcdCommand::RequestCallback(request));
+        self.send(AcdCommand::RequestCallback(Box::new(request)));
     }
 
     fn step(&mut self) {
