@@ -37,6 +37,7 @@ fn music(house: &Parties, party: u8) -> Option<Arc<str>> {
             MediaCommand::Stop { stream }
             | MediaCommand::Play { stream, .. }
             | MediaCommand::Echo { stream }
+            | MediaCommand::Mix { stream, .. }
             | MediaCommand::Close { stream } => {
                 playing.remove(&stream.0);
             }
