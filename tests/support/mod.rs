@@ -25,7 +25,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 /// Addresses that one test process may take.
-const ADDRESSES_MAX: u16 = 480;
+const ADDRESSES_MAX: u16 = 960;
 
 /// A loopback address that no other running test has: two bytes from the process id, one from a counter, one bit shared.
 pub fn address() -> Ipv4Addr {
@@ -38,7 +38,7 @@ pub fn address() -> Ipv4Addr {
     );
     Ipv4Addr::new(
         127,
-        64 + ((process / 250) % 32) as u8 * 2 + (number / 240) as u8,
+        64 + ((process / 250) % 16) as u8 * 4 + (number / 240) as u8,
         (process % 250) as u8 + 1,
         (number % 240) as u8 + 10,
     )

@@ -8,6 +8,8 @@ use crate::media::{MixAudience, MixPart, SourcePolicy};
 use crate::rtp::Header;
 
 const LEVEL: f64 = 6_000.0;
+/// The streams of these tests have ports that no other test asks for on all addresses.
+const FIRST: u64 = 31;
 
 /// Which of the tones are in what a phone heard.
 fn tones(heard: &[i16], all: &[f64]) -> Vec<usize> {
@@ -28,7 +30,11 @@ fn talk(lab: &Lab, phones: &mut [Phone], hz: &[f64]) -> Vec<Vec<usize>> {
             let said = sine_from(8_000, hz[place], LEVEL, n * 160, 160);
             let mut codes = [0; 160];
             Law::A.encode_into(&said, &mut codes);
-            phone.send(lab.port_of(StreamId::new(0, place as u64 + 1)), 8, &codes);
+            phone.send(
+                lab.port_of(StreamId::new(0, FIRST + place as u64)),
+                8,
+                &codes,
+            );
         }
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
@@ -63,7 +69,7 @@ fn part(heard_by: MixAudience) -> MixPart {
 fn members_hear_each_other_and_a_supervisor_as_its_mode_says() {
     let lab = Lab::new();
     let hz = [400.0, 700.0, 1_000.0];
-    let streams: Vec<StreamId> = (1..=3).map(|n| StreamId::new(0, n)).collect();
+    let streams: Vec<StreamId> = (0..3).map(|n| StreamId::new(0, FIRST + n)).collect();
     let mut phones: Vec<Phone> = (1..=3).map(|n| lab.phone(n)).collect();
     for (stream, phone) in streams.iter().zip(&phones) {
         lab.open(*stream);
@@ -111,7 +117,7 @@ fn members_hear_each_other_and_a_supervisor_as_its_mode_says() {
 #[test]
 fn stream_without_a_codec_of_ours_is_refused_by_name() {
     let lab = Lab::new();
-    let stream = StreamId::new(0, 1);
+    let stream = StreamId::new(0, FIRST);
     lab.open(stream);
     lab.workers.send(MediaCommand::Mix {
         stream,
