@@ -188,7 +188,8 @@ pub(super) async fn until_the_end(
     write: impl Future<Output = ()>,
 ) {
     let cut = connection.cut.clone();
-    let _cut_at_the_end = cut.clone().drop_guard();
+    // also when a library panics: a place that is never given back would be missing for ever
+    let _end = End { shared, connection };
     tokio::join!(
         async {
             tokio::select! {
@@ -202,14 +203,27 @@ pub(super) async fn until_the_end(
             cut.cancel();
         }
     );
-    shared.remove(connection);
-    let unsent = connection.queued_bytes.load(Ordering::Relaxed) > 0;
-    if let (Some(flow), true) = (connection.asked, unsent) {
-        shared.inbox.input(Input::SendFailed { flow });
+}
+
+/// Takes a connection out of the table and says so to the core, whatever ends it.
+struct End<'a> {
+    shared: &'a Shared,
+    connection: &'a Connection,
+}
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        let End { shared, connection } = self;
+        connection.cut.cancel();
+        shared.remove(connection);
+        let unsent = connection.queued_bytes.load(Ordering::Relaxed) > 0;
+        if let (Some(flow), true) = (connection.asked, unsent) {
+            shared.inbox.input(Input::SendFailed { flow });
+        }
+        shared.inbox.input(Input::ConnectionClosed {
+            connection: connection.id,
+        });
     }
-    shared.inbox.input(Input::ConnectionClosed {
-        connection: connection.id,
-    });
 }
 
 async fn read(shared: &Shared, connection: &Connection, mut reader: impl AsyncRead + Unpin) {

@@ -270,8 +270,10 @@ async fn write(
         }
     }
     let _ = timeout(Duration::from_millis(100), async {
-        let _ = outgoing.send(Frame::Close).await;
-        outgoing.close().await
+        // a sink that has failed must not be asked again
+        if outgoing.send(Frame::Close).await.is_ok() {
+            let _ = outgoing.close().await;
+        }
     })
     .await;
 }

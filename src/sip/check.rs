@@ -46,7 +46,8 @@ impl Parts {
         if value.is_empty() {
             return Err(ParseError::with(Name::CallId.as_str(), Fault::Missing));
         }
-        if value.iter().any(|&byte| byte <= b' ' || byte == 0x7f) {
+        // A `word` is ASCII (RFC 3261 §25.1), and what is no text to a terminal must not get into records through here.
+        if value.iter().any(|&byte| !matches!(byte, 0x21..=0x7e)) {
             return Err(self.place(ParseError::new(Name::CallId.as_str()), value));
         }
         Ok(())

@@ -176,7 +176,11 @@ fn gate_who_is_shown_is_who_was_proved() {
         );
         let invite = hand.request("INVITE", &uri, ("1001", "1002"), &lines, &body);
         let answer = hand.ask(&invite).expect("an answer");
-        assert!(answer.starts_with("SIP/2.0 486 "), "{answer}");
+        // busy, or what the rule says when nobody answered
+        assert!(
+            answer.starts_with("SIP/2.0 486 ") || answer.starts_with("SIP/2.0 480 "),
+            "{answer}"
+        );
     }
     let seen = leg.end();
     let invites: Vec<String> = seen
@@ -202,7 +206,7 @@ fn replays(times: u32) {
     let mut ground = Ground::with(ground::unhurried);
     let mut hand = Hand::new(ground.server.lab.phones());
     let mut thief = Hand::new(ground.server.lab.phones());
-    (hand.patience, thief.patience) = (seconds(2.0), seconds(2.0));
+    (hand.patience, thief.patience) = (seconds(2.0), seconds(0.02));
     let nonce = hand.nonce();
     let (mut accepted, mut unheard) = (0, 0);
     let secret = password("1001");
@@ -231,12 +235,13 @@ fn replays(times: u32) {
         );
         // the same bytes from elsewhere, and the same credentials in a new request from the same place
         let again = hand.request(method, &uri, ("1001", "1001"), &line, &body);
-        for answer in [thief.ask(&captured), hand.ask(&again)] {
-            match answer.as_deref().and_then(status) {
-                None => unheard += 1,
-                Some(401 | 407) => {}
-                Some(_) => accepted += 1,
-            }
+        // the same bytes are the same transaction (RFC 3261 §17.2.3): its answer goes to where it came from first, never to the thief
+        let stolen = thief.ask(&captured).as_deref().and_then(status);
+        accepted += usize::from(!matches!(stolen, None | Some(401 | 407)));
+        match hand.ask(&again).as_deref().and_then(status) {
+            None => unheard += 1,
+            Some(401 | 407) => {}
+            Some(_) => accepted += 1,
         }
     }
     row(
