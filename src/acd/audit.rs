@@ -6,7 +6,6 @@ use std::ops::Bound;
 use super::agent::{Agent, AgentKey, Work};
 use super::core::{Acd, Cx};
 use super::explain::Notes;
-use super::item::Item;
 use super::line::Line;
 use super::queue::{Queue, QueueKey};
 
@@ -78,8 +77,11 @@ impl Acd {
             }
         }
         let lines: usize = self.queues.iter().map(|(_, queue)| queue.line.len()).sum();
-        let in_line = |item: &&Box<Item>| item.queued && !item.parked;
-        let queued = self.items.values().filter(in_line).count();
+        let queued = self
+            .items
+            .values()
+            .filter(|item| item.queued && !item.parked)
+            .count();
         if lines != queued {
             defects.push(format!("{queued} work items wait, queues list {lines}"));
         }

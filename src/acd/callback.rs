@@ -384,8 +384,8 @@ impl Acd {
 
     /// The callback is over without a conversation.
     pub(super) fn end_callback(&mut self, cx: &mut Cx, id: WorkItemId, how: CallbackEnd) {
-        let callback = |item: &&Box<Item>| item.queued && item.callback.is_some();
-        if self.items.get(&id).filter(callback).is_none() {
+        let item = self.items.get(&id);
+        if !item.is_some_and(|item| item.queued && item.callback.is_some()) {
             return;
         }
         self.close_segment(cx, id, &SegmentEnd::Callback(how));
@@ -547,11 +547,10 @@ impl Acd {
 
     /// The caller takes the place of the callback, which is superseded: from now on there is one of them.
     pub(super) fn take_place(&mut self, cx: &mut Cx, id: WorkItemId, callback: WorkItemId) {
-        let waits = |item: &&Box<Item>| item.queued && item.callback.is_none();
-        let promised = |item: &&Box<Item>| item.queued && item.callback.is_some();
+        let waiting = |id| self.items.get(id).filter(|item| item.queued);
         let (Some(item), Some(first)) = (
-            self.items.get(&id).filter(waits),
-            self.items.get(&callback).filter(promised),
+            waiting(&id).filter(|item| item.callback.is_none()),
+            waiting(&callback).filter(|item| item.callback.is_some()),
         ) else {
             return;
         };

@@ -15,8 +15,8 @@ const FRONT_BY: i64 = 1_000_000;
 
 impl Acd {
     pub(super) fn rekey(&mut self, cx: &mut Cx, id: WorkItemId, to: Priority, by: &Arc<str>) {
-        let in_line = |item: &&Box<super::item::Item>| item.queued && !item.parked;
-        let Some(item) = self.items.get(&id).filter(in_line) else {
+        let item = self.items.get(&id);
+        let Some(item) = item.filter(|item| item.queued && !item.parked) else {
             return;
         };
         let Some(queue) = self.queues.get(item.queue) else {

@@ -142,7 +142,7 @@ impl Calls {
             self.lose_leg(ctx, key, Cause::Status(StatusCode::SERVER_TIMEOUT));
             return;
         }
-        open.interval = open.interval * 2;
+        open.interval *= 2;
         let next = (ctx.now.mono + open.interval).min(open.since + limits::T1 * 64);
         let message = open.message.clone();
         ctx.tx.respond(ctx.now, server, message, ctx.acts);

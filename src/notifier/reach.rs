@@ -116,6 +116,7 @@ impl Notifier {
 
     /// Which device each subscriber is, and where that is by now: a process does not keep that for the next one. `devices_of` gives the
     /// devices of an account with contact and flow.
+    #[allow(clippy::type_complexity)] // said once
     pub fn know_devices(&mut self, devices_of: &dyn Fn(&str) -> Vec<(u64, String, Flow)>) {
         for (_, subscription) in self.subscriptions.iter_mut() {
             let target = subscription.dialog.remote_target();

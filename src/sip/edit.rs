@@ -136,14 +136,15 @@ pub fn set_body(message: &Message, body: &[u8]) -> Message {
     let length = body.len().to_string();
     let mut changed = Parts::clone(&replace(message, Name::ContentLength, length.as_bytes()));
     let head = changed.body as usize;
-    let with = |bytes: &Bytes| -> Bytes {
+    let with = |bytes: &Bytes| {
         let mut out = BytesMut::with_capacity(head + body.len());
         out.extend_from_slice(bytes.get(..head).unwrap_or_default());
         out.extend_from_slice(body);
         out.freeze()
     };
+    let unfolded = changed.unfolded.as_ref().map(with);
     changed.bytes = with(&changed.bytes);
-    changed.unfolded = changed.unfolded.as_ref().map(with);
+    changed.unfolded = unfolded;
     changed.into()
 }
 

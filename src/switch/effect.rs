@@ -14,6 +14,7 @@ use crate::media::MediaCommand;
 use crate::transport::{ConnectionId, Flow, ProfileId, Target};
 
 /// One effect.
+#[allow(clippy::large_enum_variant)] // a box for each message sent would cost more
 #[derive(Clone, Debug)]
 pub enum Effect {
     /// Send a message. Over TCP with no connection the shell uses or opens one to `flow.remote`.

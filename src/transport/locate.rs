@@ -103,7 +103,7 @@ pub fn services(mut records: Vec<Naptr>) -> Vec<(Transport, String)> {
         record.flags.eq_ignore_ascii_case("s").then_some(transport)
     };
     records.retain(|record| meant(record).is_some());
-    records.sort_by(|a, b| (a.order, a.preference).cmp(&(b.order, b.preference)));
+    records.sort_by_key(|record| (record.order, record.preference));
     let order = records.first().map(|record| record.order);
     records
         .into_iter()

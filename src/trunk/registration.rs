@@ -61,6 +61,7 @@ pub struct Register {
 }
 
 /// What to do next.
+#[allow(clippy::large_enum_variant)] // one at a time
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Step {
     /// Send this there. `cause` of the timer: when to give it up.
@@ -445,6 +446,7 @@ impl Registration {
     }
 
     /// State, registrar, why not, the end of the registration, the next REGISTER.
+    #[allow(clippy::type_complexity)] // taken apart at once
     pub fn show(
         &self,
     ) -> (

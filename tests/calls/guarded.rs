@@ -41,7 +41,7 @@ impl Door {
     fn open(guard: &str) -> Door {
         // far enough from zero that a bucket which was never used is not refilled from nothing
         let mut now = Now::default();
-        now.mono = now.mono + s(1_000);
+        now.mono += s(1_000);
         let boot = Boot {
             entropy: Entropy::from_number(5),
             primary: house::internal().ip(),
@@ -207,7 +207,7 @@ fn phones_of_before_a_restart_are_no_strangers() {
     let mut door = Door::open("rate = 1\ntotal-rate = 1\nproven-rate = 1000");
     for _ in 0..100 {
         // ten a second are far beyond the rate of a stranger
-        door.now.mono = door.now.mono + ms(100);
+        door.now.mono += ms(100);
         assert_eq!(door.status(phone(), "REGISTER"), Some(401));
     }
     let answered = (0..100)
@@ -227,7 +227,7 @@ fn strangers_get_no_more_bytes_than_they_send() {
     let lines = "X-Short: 1\r\n";
     let mut silent = 0;
     for _ in 0..1_000 {
-        door.now.mono = door.now.mono + ms(1);
+        door.now.mono += ms(1);
         // terse requests: every challenge is larger than what asks for it
         silent += u32::from(door.ask(stranger(), "REGISTER", lines).is_none());
     }
@@ -265,7 +265,7 @@ fn a_user_that_asks_too_often_is_asked_to_come_later() {
     }
     assert_eq!(last, [200, 200, 200, 200, 503, 503]);
     assert_eq!(door.guard().over_account, 2);
-    door.now.mono = door.now.mono + s(1);
+    door.now.mono += s(1);
     assert_eq!(door.guard().bans, 0, "too many is no crime");
 }
 

@@ -115,6 +115,7 @@ impl Bench {
     }
 
     /// From a telephone, on the other of the two profiles.
+    #[allow(clippy::wrong_self_convention)] // what came from the phone
     fn from_phone(&mut self, message: &Message) {
         let profile = ProfileId(1 - self.profile.0);
         self.arrives(profile, house::internal(), house::desk(0, 0), message);

@@ -139,6 +139,7 @@ impl Desk {
     }
 
     /// A request of a phone, as text; the answer to it.
+    #[allow(clippy::too_many_arguments)] // the parts of a message
     pub fn asks(
         &mut self,
         extension: u16,

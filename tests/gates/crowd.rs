@@ -206,12 +206,12 @@ impl Crowd {
         }
         let now = Instant::now();
         match status(text)? {
-            100..200 => return None,
+            100..200 => None,
             200 => {
                 phone.bound = true;
                 figures.bound += 1;
                 figures.last = begin.elapsed();
-                return None;
+                None
             }
             401 => {
                 let nonce = nonce_of(text)?.to_owned();

@@ -156,6 +156,7 @@ mod tests {
     }
 
     #[test]
+    #[allow(clippy::approx_constant)] // decibels, no circle
     fn milliwatt_is_3_14_decibels_below_the_loudest_tone() {
         let one = sound("tones/milliwatt", 8_000).expect("known");
         let level = amplitude_at(&one, 8_000, MILLIWATT_HZ);

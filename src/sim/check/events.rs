@@ -81,10 +81,12 @@ pub(super) fn subscribers_are_told(evidence: &Evidence<'_>) -> Verdict {
                     continue;
                 };
                 match (text.method(), text.status(), text.about().as_str()) {
-                    (None, Some(200..=299), "SUBSCRIBE") if known.insert(key(&text)) => {
-                        if !refusing && path.connection.is_none_or(|id| !closed.contains(&id)) {
-                            waiting.insert(text.call_id().to_string(), (*at, path.connection));
-                        }
+                    (None, Some(200..=299), "SUBSCRIBE")
+                        if known.insert(key(&text))
+                            && !refusing
+                            && path.connection.is_none_or(|id| !closed.contains(&id)) =>
+                    {
+                        waiting.insert(text.call_id().to_string(), (*at, path.connection));
                     }
                     (Some("NOTIFY"), ..) => {
                         waiting.remove(text.call_id());

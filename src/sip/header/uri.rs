@@ -206,7 +206,7 @@ impl<'a> Uri<'a> {
                             ),
                             None => (userinfo, None),
                         };
-                        if user.is_empty() || user.iter().any(|byte| *byte == b'@') {
+                        if user.is_empty() || user.contains(&b'@') {
                             return Err(ParseError::new("user part"));
                         }
                         uri.user = Some(user);
