@@ -27,7 +27,7 @@ use std::time::{Duration, Instant};
 /// Addresses that one test process may take.
 const ADDRESSES_MAX: u16 = 960;
 
-/// A loopback address that no other running test has: two bytes from the process id, one from a counter, one bit shared.
+/// A loopback address that no other running test has: two bytes from the process id, one from a counter, two bits shared.
 pub fn address() -> Ipv4Addr {
     static TAKEN: AtomicU16 = AtomicU16::new(0);
     let process = std::process::id();
