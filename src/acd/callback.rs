@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use smallvec::SmallVec;
 use utoipa::ToSchema;
 
 use super::agent::{Agent, Assignment};
@@ -13,7 +12,7 @@ use super::core::{Acd, Cx};
 use super::effect::{AcdEffect, CancelReason};
 use super::event::{AcdEvent, CallbackEnd, OfferResult};
 use super::explain::Trigger;
-use super::item::{Item, ItemTimer, Order, nanos, nanos_at, needs_of};
+use super::item::{Item, ItemTimer, Order, Place, nanos, nanos_at, needs_of};
 use super::metrics::{CHOSE_CALLBACK, SegmentEnd, millis};
 use super::queue::{Queue, QueueKey};
 use super::record::{AcdRecord, CallbackRecord};
@@ -278,18 +277,12 @@ impl Acd {
         let weight = queue.settings.weight.max(1);
         let credit = (request.credit + queue.settings.credit).saturating_mul(weight);
         self.seq += 1;
-        let mut item = Item {
-            id,
-            call: request.call,
-            caller: request.caller,
-            needs: needs_of(&request.skills),
-            skills: request.skills.into(),
+        let place = Place {
             queue: key,
             queue_name: queue_name.clone(),
             arrived: nanos_at(now.mono),
             arrival: now.wall,
             entered: now,
-            left: None,
             credit,
             order: Order {
                 class: request.class.min(9),
@@ -298,32 +291,19 @@ impl Acd {
                 item: id,
             },
             aged_from: now.wall,
-            ring: 0,
+        };
+        let callback = Callback {
+            number: request.number.clone(),
+            agent: request.agent,
+            expires: now.mono + ttl,
+            expires_wall: now.wall + ttl,
+            attempts: 0,
+            due: None,
+        };
+        let mut item = Item {
             prefer: request.prefer.map(Box::new),
-            callback: Some(Box::new(Callback {
-                number: request.number.clone(),
-                agent: request.agent,
-                expires: now.mono + ttl,
-                expires_wall: now.wall + ttl,
-                attempts: 0,
-                due: None,
-            })),
-            parked: false,
-            state: ItemState::Queued,
-            queued: true,
-            dormant: false,
-            offers: SmallVec::new(),
-            winner: None,
-            no_reoffer: SmallVec::new(),
-            talking: SmallVec::new(),
-            served: false,
-            disposition: None,
-            timers: [None; 4],
-            last_band: None,
-            bypassed: 0,
-            journey: Vec::new(),
-            journey_lost: 0,
-            why: Default::default(),
+            callback: Some(Box::new(callback)),
+            ..Item::waiting(request.call, request.caller, request.skills, place)
         };
         if let Some(of) = waiting.and_then(|of| self.items.get(&of)) {
             (item.arrived, item.arrival, item.entered) = (of.arrived, of.arrival, of.entered);

@@ -2,14 +2,12 @@
 
 use std::sync::Arc;
 
-use smallvec::SmallVec;
-
 use super::command::{CallerInfo, EndedBy, Preference, SkillNeed, Withdrawal, WorkItemId};
 use super::core::{Acd, Cx, Timer};
 use super::effect::{AcdEffect, CancelReason, LeaveWhy};
 use super::event::{AcdEvent, CallbackEnd};
 use super::explain::Trigger;
-use super::item::{Item, ItemTimer, Order, nanos, nanos_at, needs_of, virtual_start};
+use super::item::{Item, ItemTimer, Order, Place, nanos, nanos_at, virtual_start};
 use super::matching::Pending;
 use super::metrics::{SegmentEnd, millis};
 use super::queue::QueueKey;
@@ -155,18 +153,12 @@ impl Acd {
             AgeScope::Queue => (nanos_at(now.mono), now.wall),
             AgeScope::Work => (arrived, arrival),
         };
-        let mut item = Item {
-            id: entry.item,
-            call: entry.call,
-            caller: entry.caller,
-            needs: needs_of(&entry.skills),
-            skills: entry.skills.into(),
+        let place = Place {
             queue,
             queue_name: settings.name.clone(),
             arrived,
             arrival,
             entered: now,
-            left: None,
             credit,
             order: Order {
                 class: entry.class.min(9),
@@ -175,25 +167,17 @@ impl Acd {
                 item: entry.item,
             },
             aged_from,
-            ring: 0,
+        };
+        let mut item = Item {
             prefer: entry.prefer.map(Box::new),
-            callback: None,
-            parked: false,
-            state: ItemState::Queued,
-            queued: true,
-            dormant: false,
-            offers: SmallVec::new(),
-            winner: None,
-            no_reoffer: SmallVec::new(),
             talking,
             served,
             disposition,
-            timers: [None; 4],
-            last_band: None,
             bypassed,
             journey,
             journey_lost,
             why,
+            ..Item::waiting(entry.call, entry.caller, entry.skills, place)
         };
         item.note(now.wall, "entered", None, "");
         item

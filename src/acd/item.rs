@@ -150,7 +150,64 @@ pub(super) struct Item {
     pub why: VecDeque<Arc<Kept>>,
 }
 
+/// Where a work item stands, and since when.
+pub(super) struct Place {
+    pub queue: QueueKey,
+    pub queue_name: Arc<str>,
+    pub arrived: i64,
+    pub arrival: WallTime,
+    pub entered: Now,
+    pub credit: Duration,
+    pub order: Order,
+    pub aged_from: WallTime,
+}
+
 impl Item {
+    /// One that waits in its queue, with nothing behind it yet.
+    pub(super) fn waiting(
+        call: Ulid,
+        caller: CallerInfo,
+        skills: impl Into<Arc<[SkillNeed]>>,
+        place: Place,
+    ) -> Item {
+        let skills = skills.into();
+        Item {
+            id: place.order.item,
+            call,
+            caller,
+            needs: needs_of(&skills),
+            skills,
+            queue: place.queue,
+            queue_name: place.queue_name,
+            arrived: place.arrived,
+            arrival: place.arrival,
+            entered: place.entered,
+            left: None,
+            credit: place.credit,
+            order: place.order,
+            aged_from: place.aged_from,
+            ring: 0,
+            prefer: None,
+            callback: None,
+            parked: false,
+            state: ItemState::Queued,
+            queued: true,
+            dormant: false,
+            offers: SmallVec::new(),
+            winner: None,
+            no_reoffer: SmallVec::new(),
+            talking: SmallVec::new(),
+            served: false,
+            disposition: None,
+            timers: [None; 4],
+            last_band: None,
+            bypassed: 0,
+            journey: Vec::new(),
+            journey_lost: 0,
+            why: VecDeque::new(),
+        }
+    }
+
     pub(super) fn waited(&self, now: Instant) -> Duration {
         self.left.unwrap_or(now).since(self.entered.mono)
     }

@@ -2,16 +2,13 @@
 
 use std::sync::Arc;
 
-use smallvec::SmallVec;
-
 use super::agent::{AgentKey, Work, Wrap};
 use super::callback::Callback;
 use super::configure::unplaced_key;
 use super::core::{Acd, Cx, Timer};
-use super::item::{Item, Order, needs_of, virtual_start_of_wall};
+use super::item::{Item, Order, Place, virtual_start_of_wall};
 use super::queue::QueueKey;
 use super::record::{AcdRecord, AgentRecord, ItemRecord, QueueRecord};
-use super::view::ItemState;
 use crate::base::{Duration, Now};
 
 impl Acd {
@@ -191,12 +188,7 @@ impl Acd {
             seq: record.seq,
             item: record.item,
         };
-        let mut item = Item {
-            id: record.item,
-            call: record.call,
-            caller: record.caller,
-            needs: needs_of(&record.skills),
-            skills: record.skills.into(),
+        let place = Place {
             queue: key,
             queue_name: record.queue,
             arrived: virtual_start_of_wall(now, record.arrival, Duration::ZERO),
@@ -205,32 +197,18 @@ impl Acd {
                 mono: now.mono_at(record.entered),
                 wall: record.entered,
             },
-            left: None,
             credit,
             order,
             aged_from,
-            ring: 0,
+        };
+        let mut item = Item {
             prefer: record.prefer.map(Box::new),
-            parked: false,
             // A callback needs no call that lives: it goes on at once.
             dormant: record.callback.is_none(),
             callback: record
                 .callback
                 .map(|of| Box::new(Callback::restored(now, of))),
-            state: ItemState::Queued,
-            queued: true,
-            offers: SmallVec::new(),
-            winner: None,
-            no_reoffer: SmallVec::new(),
-            talking: SmallVec::new(),
-            served: false,
-            disposition: None,
-            timers: [None; 4],
-            last_band: None,
-            bypassed: 0,
-            journey: Vec::new(),
-            journey_lost: 0,
-            why: Default::default(),
+            ..Item::waiting(record.call, record.caller, record.skills, place)
         };
         item.note(record.entered, "entered", None, "");
         item.note(now.wall, "restored", None, "");

@@ -277,13 +277,7 @@ impl Phone {
         let update = request.method() == Some("UPDATE");
         let Some(session) = self.session_of(request, true) else {
             let tag = context.token();
-            self.reply(
-                context,
-                request,
-                481,
-                "Call/Transaction Does Not Exist",
-                &tag,
-            );
+            self.deny_dialog(context, request, &tag);
             return;
         };
         let (tag, id) = (session.local_tag.clone(), session.id);
@@ -302,13 +296,7 @@ impl Phone {
             return;
         };
         if session.stage != Stage::Talking && !(update && session.stage == Stage::Early) {
-            self.reply(
-                context,
-                request,
-                481,
-                "Call/Transaction Does Not Exist",
-                &tag,
-            );
+            self.deny_dialog(context, request, &tag);
             return;
         }
         let cseq = request.cseq().map_or(0, |(n, _)| n);
@@ -347,13 +335,7 @@ impl Phone {
         let cseq = request.cseq().map_or(0, |(n, _)| n);
         let Some(session) = self.session_of(request, true) else {
             let tag = context.token();
-            self.reply(
-                context,
-                request,
-                481,
-                "Call/Transaction Does Not Exist",
-                &tag,
-            );
+            self.deny_dialog(context, request, &tag);
             return;
         };
         let (id, tag) = (session.id, session.local_tag.clone());
@@ -383,13 +365,7 @@ impl Phone {
             .map(|s| s.id)
         else {
             let tag = context.token();
-            self.reply(
-                context,
-                request,
-                481,
-                "Call/Transaction Does Not Exist",
-                &tag,
-            );
+            self.deny_dialog(context, request, &tag);
             return;
         };
         let tag = self

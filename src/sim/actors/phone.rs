@@ -251,6 +251,12 @@ impl Phone {
         self.transactions.request(context, way, request, purpose);
     }
 
+    /// The answer to a request in a dialog that this peer does not know (RFC 3261 §12.2.2).
+    pub(super) fn deny_dialog(&mut self, context: &mut Context<'_>, request: &Text, tag: &str) {
+        let reason = "Call/Transaction Does Not Exist";
+        self.reply(context, request, 481, reason, tag);
+    }
+
     /// A response to `request` with the marks of this peer.
     pub(super) fn reply(
         &mut self,

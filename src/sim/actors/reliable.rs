@@ -123,13 +123,7 @@ impl Phone {
         let tag = context.token();
         let deaf = self.settings.rudeness.has(Rude::DeafToPrack);
         let Some(session) = self.session_of(request, true) else {
-            self.reply(
-                context,
-                request,
-                481,
-                "Call/Transaction Does Not Exist",
-                &tag,
-            );
+            self.deny_dialog(context, request, &tag);
             return;
         };
         session.remote_cseq = session
@@ -148,13 +142,7 @@ impl Phone {
             session.unpracked = None;
             self.reply(context, request, 200, "OK", &tag);
         } else {
-            self.reply(
-                context,
-                request,
-                481,
-                "Call/Transaction Does Not Exist",
-                &tag,
-            );
+            self.deny_dialog(context, request, &tag);
         }
     }
 

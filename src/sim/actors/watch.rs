@@ -248,13 +248,7 @@ impl Phone {
         if known {
             self.reply(context, request, 200, "OK", &tag);
         } else {
-            self.reply(
-                context,
-                request,
-                481,
-                "Call/Transaction Does Not Exist",
-                &tag,
-            );
+            self.deny_dialog(context, request, &tag);
         }
     }
 
