@@ -11,6 +11,9 @@ const BUSY_PAUSE: Duration = Duration::from_secs(30);
 /// Longest time that a subscriber may ask to be left alone.
 const BUSY_PAUSE_MAX: Duration = Duration::from_secs(600);
 
+/// A registered device: its number, its contact, its flow.
+type Device = (u64, String, Flow);
+
 impl Notifier {
     /// What came of a NOTIFY (RFC 6665 §4.2.2): no status when nothing came in time. Only the newest NOTIFY counts. A subscriber that says
     /// 503, or when to come again, is left alone for a while; any other refusal, and silence, end its subscription.
@@ -116,8 +119,7 @@ impl Notifier {
 
     /// Which device each subscriber is, and where that is by now: a process does not keep that for the next one. `devices_of` gives the
     /// devices of an account with contact and flow.
-    #[allow(clippy::type_complexity)] // said once
-    pub fn know_devices(&mut self, devices_of: &dyn Fn(&str) -> Vec<(u64, String, Flow)>) {
+    pub fn know_devices(&mut self, devices_of: &dyn Fn(&str) -> Vec<Device>) {
         for (_, subscription) in self.subscriptions.iter_mut() {
             let target = subscription.dialog.remote_target();
             let devices = devices_of(&subscription.watcher);

@@ -9,7 +9,7 @@ use super::proof::RealmPolicy;
 use super::registration::{Registration, retry_after};
 use super::trunks::{Output, Trunks};
 use super::verdict;
-use super::view::{GatewayView, RegistrationView, View};
+use super::view::{GatewayView, View};
 use crate::base::{Duration, Instant, Now};
 use crate::event::TrunkFact;
 use crate::sip::{Message, StatusCode};
@@ -293,7 +293,7 @@ impl Trunks {
                     .iter()
                     .map(|host| host.uri.to_string())
                     .collect(),
-                registration: trunk.registration.as_ref().map(|it| shown(it, now)),
+                registration: trunk.registration.as_ref().map(|it| it.view(now)),
                 gateways: trunk
                     .hosts
                     .iter_mut()
@@ -314,22 +314,6 @@ fn word(up: Option<bool>) -> &'static str {
         Some(true) => "up",
         Some(false) => "down",
         None => "unknown",
-    }
-}
-
-fn shown(it: &Registration, now: Now) -> RegistrationView {
-    let (state, registrar, why, until, next) = it.show();
-    RegistrationView {
-        state,
-        aor: Arc::from(format!(
-            "sip:{}@{}",
-            it.settings().user,
-            it.settings().domain
-        )),
-        registrar,
-        why,
-        expires_at: until.map(|at| now.wall_at(at)),
-        next_at: next.map(|at| now.wall_at(at)),
     }
 }
 

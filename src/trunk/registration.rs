@@ -16,6 +16,7 @@ use std::sync::Arc;
 use super::gateway::Choice;
 use super::proof::Proofs;
 use super::settings::{Login, RegisterSettings};
+use super::view::RegistrationView;
 use crate::base::{Duration, Entropy, Instant, Now};
 use crate::sip::{Message, Name};
 
@@ -445,30 +446,29 @@ impl Registration {
         self.ask(now, choice, login, entropy)
     }
 
-    /// State, registrar, why not, the end of the registration, the next REGISTER.
-    #[allow(clippy::type_complexity)] // taken apart at once
-    pub fn show(
-        &self,
-    ) -> (
-        &'static str,
-        Option<String>,
-        Option<Arc<str>>,
-        Option<Instant>,
-        Option<Instant>,
-    ) {
+    /// How it stands.
+    pub fn view(&self, now: Now) -> RegistrationView {
         let state = match (&self.registered, &self.asking) {
             (Some(_), _) => "registered",
             (None, Some(_)) => "registering",
             (None, None) => "unregistered",
         };
-        let place = self
-            .registered
-            .as_ref()
-            .map(|it| &it.choice)
-            .or(self.last.as_ref())
-            .map(|choice| format!("{} {}", choice.transport, choice.address));
+        let choice = self.registered.as_ref().map(|it| &it.choice);
         let until = self.registered.as_ref().map(|it| it.until);
-        (state, place, self.why.clone(), until, self.next)
+        RegistrationView {
+            state,
+            aor: Arc::from(format!(
+                "sip:{}@{}",
+                self.settings().user,
+                self.settings().domain
+            )),
+            registrar: choice
+                .or(self.last.as_ref())
+                .map(|choice| format!("{} {}", choice.transport, choice.address)),
+            why: self.why.clone(),
+            expires_at: until.map(|at| now.wall_at(at)),
+            next_at: self.next.map(|at| now.wall_at(at)),
+        }
     }
 }
 

@@ -115,8 +115,7 @@ impl Bench {
     }
 
     /// From a telephone, on the other of the two profiles.
-    #[allow(clippy::wrong_self_convention)] // what came from the phone
-    fn from_phone(&mut self, message: &Message) {
+    fn phone_says(&mut self, message: &Message) {
         let profile = ProfileId(1 - self.profile.0);
         self.arrives(profile, house::internal(), house::desk(0, 0), message);
     }
@@ -464,7 +463,7 @@ stir = { key = "key.pem", x5u = "https://certs.example/sti.pem" }"#,
             .replace("Call-ID: i", &format!("Call-ID: {caller}"));
         let message = Message::parse(Bytes::from(text)).expect("a request");
         if internal {
-            bench.from_phone(&message);
+            bench.phone_says(&message);
         } else {
             bench.from(house::carrier(), &message);
         }

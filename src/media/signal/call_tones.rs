@@ -156,11 +156,10 @@ mod tests {
     }
 
     #[test]
-    #[allow(clippy::approx_constant)] // decibels, no circle
     fn milliwatt_is_3_14_decibels_below_the_loudest_tone() {
         let one = sound("tones/milliwatt", 8_000).expect("known");
         let level = amplitude_at(&one, 8_000, MILLIWATT_HZ);
         let below = 20.0 * (level / 32_767.0).log10();
-        assert!((below + 3.14).abs() < 0.01, "{below}");
+        assert_eq!((below * 100.0).round(), -314.0, "{below}");
     }
 }

@@ -45,7 +45,6 @@ impl Carriage {
 
 /// What a phone is.
 #[derive(Clone, Debug)]
-#[allow(clippy::struct_excessive_bools)] // each is a thing that a phone can or cannot do
 pub struct PhoneSettings {
     /// Its name in ladders.
     pub name: String,
