@@ -270,6 +270,8 @@ impl Ctx<'_> {
 pub(super) struct LateAck {
     pub flow: Flow,
     pub ack: Message,
+    /// Of forks behind the peer that answered too and were ended: each gets its ACK again, and no second BYE.
+    pub forks: Vec<(Flow, Message)>,
 }
 
 /// A leg of an extension; `true` when it is an agent's.

@@ -30,6 +30,8 @@ const LONGER_MAX: u8 = 2;
 /// Numbers that a branch of a fork, whose early dialog is forgotten when another wins, may have seen from us in PRACKs (guess: far more than
 /// anybody answers reliably).
 const FORK_GAP: u32 = 100;
+/// Forks behind a peer that are remembered once they were ended; nobody forks an INVITE to more telephones that answer (guess).
+const FORKS_MAX: usize = 8;
 
 impl Calls {
     /// Calls a party for `call`. The offer holds what the caller offers and, behind it, what can be transcoded to; our own codecs when it
@@ -370,11 +372,9 @@ impl Calls {
         });
         if let Some(client) = client {
             let until = ctx.now.mono + limits::T1 * 64 + Duration::from_secs(1);
-            if self
-                .late_acks
-                .insert(client, LateAck { flow, ack })
-                .is_none()
-            {
+            let forks = Vec::new();
+            let late = LateAck { flow, ack, forks };
+            if self.late_acks.insert(client, late).is_none() {
                 self.late_acks_lapse.push_back((until, client));
             }
         }
@@ -408,7 +408,26 @@ impl Calls {
         let number = late.ack.cseq().number;
         // the ACK says all that the INVITE said of our side of the dialog
         if let Some(dialog) = Dialog::uac(&late.ack, response, flow) {
-            self.ack_and_bye(ctx, dialog, number, Cause::AnsweredElsewhere);
+            self.end_fork(ctx, client, dialog, number);
+        }
+    }
+
+    /// A fork behind the peer has answered too: it gets ACK and BYE, and when it repeats its answer the ACK again (RFC 3261 §13.2.2.4).
+    fn end_fork(&mut self, ctx: &mut Ctx<'_>, client: ClientKey, dialog: Dialog, number: u32) {
+        let late = self.late_acks.get(&client);
+        let of_fork = |(_, ack): &&(Flow, Message)| ack.to_tag() == Some(&dialog.remote_tag[..]);
+        if let Some((flow, ack)) = late.and_then(|late| late.forks.iter().find(of_fork)) {
+            ctx.acts.push(crate::transaction::Act::Send {
+                flow: *flow,
+                message: ack.clone(),
+            });
+            return;
+        }
+        let sent = self.ack_and_bye(ctx, dialog, number, Cause::AnsweredElsewhere);
+        if let Some(late) = self.late_acks.get_mut(&client)
+            && late.forks.len() < FORKS_MAX
+        {
+            late.forks.push(sent);
         }
     }
 
@@ -437,7 +456,7 @@ impl Calls {
             return;
         };
         let number = leg.request.cseq().number;
-        self.ack_and_bye(ctx, dialog, number, Cause::AnsweredElsewhere);
+        self.end_fork(ctx, client, dialog, number);
     }
 
     /// A 2xx that crossed our CANCEL: ACK, then BYE with the Reason; no media is ever forwarded.
@@ -467,15 +486,24 @@ impl Calls {
         self.remove_leg(key);
     }
 
-    fn ack_and_bye(&mut self, ctx: &mut Ctx<'_>, mut dialog: Dialog, number: u32, cause: Cause) {
+    /// Gives the ACK and where it went.
+    fn ack_and_bye(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        mut dialog: Dialog,
+        number: u32,
+        cause: Cause,
+    ) -> (Flow, Message) {
         let flow = self.route(&dialog, &dialog.flow);
         let sent_by = self.network.sent_by(&flow);
         let branch = ctx.tx.branch();
         let ack = dialog
             .ack(number, flow.transport.as_str(), &sent_by, branch.as_ref())
             .finish();
-        ctx.acts
-            .push(crate::transaction::Act::Send { flow, message: ack });
+        ctx.acts.push(crate::transaction::Act::Send {
+            flow,
+            message: ack.clone(),
+        });
         let branch = ctx.tx.branch();
         let bye = dialog
             // far above what PRACKs in an early dialog of this branch may have used
@@ -490,6 +518,7 @@ impl Calls {
             .finish();
         ctx.tx
             .send_request(ctx.now, flow, bye, User::Nobody, ctx.acts);
+        (flow, ack)
     }
 
     /// A final response other than 2xx.

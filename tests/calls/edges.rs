@@ -123,6 +123,23 @@ fn fork_that_answers_twice_after_its_cancel_is_ended_twice() {
 }
 
 #[test]
+fn fork_that_repeats_its_answer_gets_one_bye_and_an_ack_for_each() {
+    let mut stage = House::new()
+        .phone("1001", Answer::Never)
+        .phone_with("1002", |p| {
+            p.answer = answers_after(s(1));
+            p.rudeness = Rudeness::of([Rude::Repeat2xx, Rude::TwoTags]);
+        })
+        .ready();
+    stage.call("1001", "1002", talks(s(5)));
+    let ladder = stage.ladder(s(30), &["1002", SERVER]);
+    assert_eq!(ladder.matches(" BYE 102 ").count(), 1, "{ladder}");
+    let answers = ladder.matches("200 OK (1 INVITE)").count();
+    assert!(answers > 3, "{ladder}");
+    assert_eq!(ladder.matches(" ACK 1 ").count(), answers, "{ladder}");
+}
+
+#[test]
 fn caller_that_sent_no_ack_hears_of_the_end_on_the_connection_that_it_came_back_on() {
     let talks_briefly = Answer::After {
         ring: s(1),

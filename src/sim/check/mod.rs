@@ -49,6 +49,40 @@ pub struct Rules {
     pub max_cps: Option<u32>,
 }
 
+/// What a checker believes the server to know. What could not be written is unknown to the next process: a death while the journal refuses
+/// takes it back to where that began.
+#[derive(Default)]
+struct Known<T> {
+    now: T,
+    written: Option<T>,
+}
+
+impl<T: Clone> Known<T> {
+    /// To be shown every happening, before it is looked at.
+    fn pass(&mut self, happening: &Happening) {
+        match happening {
+            Happening::JournalRefuses(true) if self.written.is_none() => {
+                self.written = Some(self.now.clone());
+            }
+            Happening::JournalRefuses(false) => self.written = None,
+            Happening::Crash(_) => {
+                if let Some(written) = &self.written {
+                    self.now = written.clone();
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The fact of the queues in this happening, if it is one.
+fn acd_fact(happening: &Happening) -> Option<&Value> {
+    let Happening::Event(event) = happening else {
+        return None;
+    };
+    event.get("fact")?.get("acd")
+}
+
 impl Evidence<'_> {
     /// Published facts with their times: the room (`acd`, `call`, …), the type and the fact itself.
     pub fn facts(&self) -> impl Iterator<Item = (Instant, &str, &str, &Value)> {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::{Evidence, Verdict};
+use super::{Evidence, Known, Verdict, acd_fact};
 use crate::base::{Duration, Instant};
 use crate::sim::trace::Happening;
 
@@ -15,42 +15,59 @@ fn text<'a>(fact: &'a Value, key: &str) -> &'a str {
     fact.get(key).and_then(Value::as_str).unwrap_or("")
 }
 
-/// offered = answered + abandoned + flowed out + timed out + withdrawn + waiting, per queue, and nobody waits at the end.
-pub(super) fn sums_hold(evidence: &Evidence<'_>) -> Verdict {
-    let mut waiting: BTreeMap<(String, String), Instant> = BTreeMap::new();
-    let mut sums: BTreeMap<String, (u64, u64)> = BTreeMap::new();
-    for (at, room, kind, fact) in evidence.facts() {
-        if room != "acd" {
-            continue;
-        }
+/// Who waits where, and how many entered each queue and left it.
+#[derive(Clone, Default)]
+struct Sums {
+    waiting: BTreeMap<(String, String), Instant>,
+    totals: BTreeMap<String, (u64, u64)>,
+}
+
+impl Sums {
+    fn take(&mut self, at: Instant, fact: &Value) -> Result<(), String> {
         let (item, queue) = (text(fact, "item"), text(fact, "queue"));
         let key = (queue.to_string(), item.to_string());
-        match kind {
+        match text(fact, "type") {
             "queued" => {
-                sums.entry(queue.to_string()).or_default().0 += 1;
-                if waiting.insert(key, at).is_some() {
-                    let sentence = format!("{item} entered {queue} while it already waited there");
-                    return Err((Some(at), sentence));
+                self.totals.entry(queue.to_string()).or_default().0 += 1;
+                if self.waiting.insert(key, at).is_some() {
+                    return Err(format!(
+                        "{item} entered {queue} while it already waited there"
+                    ));
                 }
             }
-            "connected" | "abandoned" | "left" | "withdrawn" => {
-                sums.entry(queue.to_string()).or_default().1 += 1;
-                if waiting.remove(&key).is_none() {
-                    let sentence = format!("{item} was {kind} in {queue}, where it did not wait");
-                    return Err((Some(at), sentence));
+            kind @ ("connected" | "abandoned" | "left" | "withdrawn") => {
+                self.totals.entry(queue.to_string()).or_default().1 += 1;
+                if self.waiting.remove(&key).is_none() {
+                    return Err(format!(
+                        "{item} was {kind} in {queue}, where it did not wait"
+                    ));
                 }
             }
             _ => {}
         }
-        for (queue, (entered, ended)) in &sums {
-            let inside = waiting.keys().filter(|(q, _)| q == queue).count() as u64;
+        for (queue, (entered, ended)) in &self.totals {
+            let inside = self.waiting.keys().filter(|(q, _)| q == queue).count() as u64;
             if *entered != ended + inside {
-                let sentence = format!("{queue}: {entered} entered, {ended} ended, {inside} wait");
-                return Err((Some(at), sentence));
+                return Err(format!(
+                    "{queue}: {entered} entered, {ended} ended, {inside} wait"
+                ));
             }
         }
+        Ok(())
     }
-    match waiting.into_iter().next() {
+}
+
+/// offered = answered + abandoned + flowed out + timed out + withdrawn + waiting, per queue, and nobody waits at the end.
+pub(super) fn sums_hold(evidence: &Evidence<'_>) -> Verdict {
+    let mut sums = Known::<Sums>::default();
+    for (at, happening) in evidence.trace.entries() {
+        sums.pass(happening);
+        if let Some(fact) = acd_fact(happening) {
+            let taken = sums.now.take(*at, fact);
+            taken.map_err(|sentence| (Some(*at), sentence))?;
+        }
+    }
+    match sums.now.waiting.into_iter().next() {
         Some(((queue, item), since)) => {
             Err((Some(since), format!("{item} waits in {queue} for ever")))
         }
@@ -62,10 +79,11 @@ pub(super) fn sums_hold(evidence: &Evidence<'_>) -> Verdict {
 pub(super) fn offers_are_legal(evidence: &Evidence<'_>) -> Verdict {
     let mut alerting: BTreeMap<String, String> = BTreeMap::new();
     let mut talking: BTreeSet<String> = BTreeSet::new();
-    let mut wrap: BTreeMap<String, (Instant, Duration)> = BTreeMap::new();
+    let mut wrap = Known::<BTreeMap<String, (Instant, Duration)>>::default();
     let mut item_offers: BTreeMap<String, usize> = BTreeMap::new();
     let mut winners: BTreeMap<String, String> = BTreeMap::new();
     for (at, happening) in evidence.trace.entries() {
+        wrap.pass(happening);
         if matches!(happening, Happening::Crash(_)) {
             // Offers and talks die with the process; wrap-ups do not.
             alerting.clear();
@@ -74,10 +92,7 @@ pub(super) fn offers_are_legal(evidence: &Evidence<'_>) -> Verdict {
             winners.clear();
             continue;
         }
-        let Happening::Event(event) = happening else {
-            continue;
-        };
-        let Some(fact) = event.get("fact").and_then(|f| f.get("acd")) else {
+        let Some(fact) = acd_fact(happening) else {
             continue;
         };
         let agent = text(fact, "agent").to_string();
@@ -94,7 +109,7 @@ pub(super) fn offers_are_legal(evidence: &Evidence<'_>) -> Verdict {
                 if talking.contains(&agent) {
                     return fault(format!("{agent} was offered {item} while with a customer"));
                 }
-                if let Some((since, length)) = wrap.get(&agent) {
+                if let Some((since, length)) = wrap.now.get(&agent) {
                     let past = at.since(*since);
                     if past + ROUNDING < *length {
                         return fault(format!(
@@ -129,17 +144,17 @@ pub(super) fn offers_are_legal(evidence: &Evidence<'_>) -> Verdict {
             }
             // Who has logged out has no wrap-up any more, even after the next log-in.
             "agent-state" if text(fact, "state") == "logged-out" => {
-                wrap.remove(&agent);
+                wrap.now.remove(&agent);
             }
             "segment-ended" => {
                 talking.remove(&agent);
                 if let Some(length) = evidence.rules.wrap_up.get(queue) {
-                    wrap.insert(agent, (*at, *length));
+                    wrap.now.insert(agent, (*at, *length));
                 }
             }
             "wrap-ended" => {
                 let how = text(fact, "how");
-                if let Some((since, length)) = wrap.remove(&agent)
+                if let Some((since, length)) = wrap.now.remove(&agent)
                     && how == "timer"
                 {
                     let past = at.since(since);
@@ -161,6 +176,7 @@ pub(super) fn offers_are_legal(evidence: &Evidence<'_>) -> Verdict {
     Ok(())
 }
 
+#[derive(Clone)]
 struct Place {
     queue: String,
     order: usize,
@@ -172,14 +188,16 @@ struct Place {
 /// agent. All work items of the simulated house have the same class, credit and skills.
 pub(super) fn first_come_first_served(evidence: &Evidence<'_>) -> Verdict {
     const REFUSED_LATELY: Duration = Duration::from_secs(45);
-    let mut places: BTreeMap<String, Place> = BTreeMap::new();
+    let mut known = Known::<BTreeMap<String, Place>>::default();
     let mut refused: BTreeMap<(String, String), Instant> = BTreeMap::new();
-    for (order, (at, room, kind, fact)) in evidence.facts().enumerate() {
-        if room != "acd" {
+    for (order, (at, happening)) in evidence.trace.entries().iter().enumerate() {
+        known.pass(happening);
+        let Some(fact) = acd_fact(happening) else {
             continue;
-        }
+        };
+        let (at, places) = (*at, &mut known.now);
         let (item, agent) = (text(fact, "item").to_string(), text(fact, "agent"));
-        match kind {
+        match text(fact, "type") {
             "queued" => {
                 let place = Place {
                     queue: text(fact, "queue").to_string(),

@@ -327,6 +327,20 @@ fn queue_sums_that_do_not_hold_are_seen() {
 }
 
 #[test]
+fn what_was_not_written_is_unknown_after_a_death_and_what_was_is_not() {
+    let died = |refuses: bool| {
+        let story = Story::default().acd("queued", "", "i1");
+        let story = story.push(Happening::JournalRefuses(refuses));
+        let story = story.acd("connected", "1001", "i1");
+        let story = story.acd("queued", "", "i2");
+        let story = story.push(Happening::Crash(CrashPoint::Between));
+        story.acd("withdrawn", "", "i1")
+    };
+    assert_eq!(died(true).verdict(queues::sums_hold), None);
+    bites(&died(false), queues::sums_hold, "did not wait");
+}
+
+#[test]
 fn records_that_are_missing_or_double_are_seen() {
     let closed = json!({"call-closed": {"id": "A", "legs": [{"call_id": "c1"}]}});
     let opened = json!({"call-opened": {"id": "A", "legs": []}});
