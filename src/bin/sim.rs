@@ -36,6 +36,9 @@ enum What {
         /// Shows only these peers, as `1001,carrier`.
         #[arg(long, value_delimiter = ',')]
         only: Vec<String>,
+        /// Prints every message as one line with its way as the server sees it, and all else that happened, to be searched.
+        #[arg(long)]
+        lines: bool,
         /// Prints in full the messages that contain this text, a Call-ID for example.
         #[arg(long)]
         grep: Option<String>,
@@ -124,8 +127,64 @@ fn print_messages(outcome: &Outcome, text: &str) {
     }
 }
 
+/// One line for each happening: the time, the peer, the way, the first line and what tells its transaction and dialog.
+fn print_lines(outcome: &Outcome, only: &[String]) {
+    let names = outcome.world.names();
+    let name = |actor: &usize| names.get(*actor).map_or("nobody", String::as_str);
+    let shown = |name: &str| only.is_empty() || only.iter().any(|o| o == name);
+    for (at, happening) in outcome.world.trace().entries() {
+        let ms = at.as_nanos() / 1_000_000;
+        let (arrow, peer, way, bytes) = match happening {
+            Happening::PeerSent {
+                actor, to, bytes, ..
+            } => (">>  ", name(actor), format!("to {to}"), bytes),
+            Happening::NodeReceived { actor, path, bytes } => {
+                let way = format!("{} #{:?}", path.remote, path.connection);
+                ("  >S", name(actor), way, bytes)
+            }
+            Happening::NodeSent { actor, path, bytes } => {
+                let way = format!("{} #{:?}", path.remote, path.connection);
+                let peer = actor.as_ref().map_or("nobody", name);
+                ("  <S", peer, way, bytes)
+            }
+            Happening::PeerReceived { actor, from, bytes } => {
+                ("<<  ", name(actor), format!("from {from}"), bytes)
+            }
+            other => {
+                println!("{ms:>7} {other:?}");
+                continue;
+            }
+        };
+        if shown(peer) {
+            println!("{ms:>7} {arrow} {peer} ({way}) {}", gist(bytes));
+        }
+    }
+}
+
+/// The first line of a message and the headers by which it is found.
+fn gist(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    let wanted = ["CSeq", "Call-ID", "Via", "From", "To"];
+    let mut gist = text.lines().next().unwrap_or("").to_string();
+    for name in wanted {
+        let line = text.lines().find(|line| line.starts_with(name));
+        for part in line.into_iter().flat_map(|l| l.split(';')) {
+            let told = match name {
+                "Via" => part.starts_with("branch="),
+                "From" | "To" => part.starts_with("tag="),
+                _ => true,
+            };
+            if told {
+                gist.push_str(&format!(" | {name} {}", part.trim_start_matches(name)));
+            }
+        }
+    }
+    gist
+}
+
 struct Show {
     trace: bool,
+    lines: bool,
     facts: bool,
     only: Vec<String>,
     grep: Option<String>,
@@ -135,6 +194,9 @@ fn run_one(seed: u64, show: &Show, breaking: Option<&str>) -> ExitCode {
     let outcome = one(seed, breaking);
     if show.trace || show.facts {
         print_trace(&outcome, show.facts, &show.only);
+    }
+    if show.lines {
+        print_lines(&outcome, &show.only);
     }
     if let Some(text) = &show.grep {
         print_messages(&outcome, text);
@@ -218,11 +280,13 @@ fn main() -> ExitCode {
             trace,
             facts,
             only,
+            lines,
             grep,
             breaking,
         } => {
             let show = Show {
                 trace,
+                lines,
                 facts,
                 only,
                 grep,
