@@ -111,8 +111,9 @@ impl Server {
                 let fits = self
                     .guard
                     .may_answer(self.now, source.ip(), response.bytes().len());
+                let response = fits.then_some(response);
                 self.layer
-                    .answer_once(key, fits.then_some(response), &mut self.acts);
+                    .answer_once(self.now, key, response, &mut self.acts);
             }
         }
         match self.acts.pop() {

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use super::calls::{CallEvent, Calls, Ctx, User};
 use super::leg::{Endpoint, Invite, Leg, LegSpec, LegState};
 use crate::base::Key;
-use crate::transport::Way;
+use crate::transport::{Flow, Way};
 
 /// What it takes to call a device again on another of its flows, until it answers.
 #[derive(Clone, Debug)]
@@ -67,9 +67,22 @@ impl Calls {
         true
     }
 
+    /// A flow of a device is gone: who is being called is not called there next.
+    pub fn flow_gone(&mut self, extension: &str, device: u64, flow: Flow) {
+        let legs = self.on_extension.get(extension).into_iter().flatten();
+        for (_, key, _) in legs {
+            if let Some(leg) = self.legs.get_mut(*key)
+                && leg.device == Some(device)
+                && let Some(others) = leg.others.as_mut()
+            {
+                others.ways.retain(|way| way.flow != flow);
+            }
+        }
+    }
+
     /// A device of an extension is reached by `way` from now on: its live legs follow it there, with what is under way in them. A
-    /// leg that is being called and has heard nothing is called there once the old flow fails, or, when the new one `replaces` it,
-    /// at once.
+    /// leg that is being called and has heard nothing is called there once the old flow fails, or at once when the new one `replaces`
+    /// others and its own is not among those that are `left`.
     pub fn flow_moved(
         &mut self,
         ctx: &mut Ctx<'_>,
@@ -77,6 +90,7 @@ impl Calls {
         device: u64,
         way: &Way,
         replaces: bool,
+        left: &[Flow],
     ) {
         self.say_farewells(ctx, extension, device, way);
         let legs: Vec<Key<Leg>> = self
@@ -101,8 +115,11 @@ impl Calls {
             }
             if let (LegState::Calling, Some(others)) = (leg.state, leg.others.as_mut()) {
                 others.ways.retain(|other| other.flow != way.flow);
-                others.ways.push_front(way.clone());
                 if replaces {
+                    others.ways.retain(|other| left.contains(&other.flow));
+                }
+                others.ways.push_front(way.clone());
+                if replaces && !left.contains(&leg.flow) {
                     if let Invite::Client { key: Some(client) } = leg.invite {
                         ctx.tx.forget(client);
                     }

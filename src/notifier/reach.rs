@@ -79,8 +79,8 @@ impl Notifier {
         }
     }
 
-    /// A device of an account is heard of on this flow. What it watches goes there when the device `moved` to it; otherwise only what could
-    /// not be told where it was before.
+    /// A device of an account is heard of on this flow. What it watches goes there when the device moved to it from another than those
+    /// that are `left` to it; otherwise (none) only what could not be told where it was before.
     pub fn flow_found(
         &mut self,
         now: Now,
@@ -88,7 +88,7 @@ impl Notifier {
         device: u64,
         contact: &str,
         flow: Flow,
-        moved: bool,
+        left: Option<&[Flow]>,
     ) {
         let Some(keys) = self.by_watcher.get(watcher) else {
             return;
@@ -111,7 +111,7 @@ impl Notifier {
                 subscription.lost = false;
                 subscription.outstanding = None;
                 self.stir(now.mono, key, true);
-            } else if moved {
+            } else if left.is_some_and(|left| !left.contains(&before)) {
                 subscription.dialog.flow = flow;
             }
         }

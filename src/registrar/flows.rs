@@ -104,4 +104,16 @@ impl Registrar {
             .filter(|binding| binding.is_sibling_of(gone))
             .max_by_key(|binding| binding.refreshed_at)
     }
+
+    /// The other flows of a device that are not known to be dead.
+    pub fn siblings<'a>(
+        &'a self,
+        now: Now,
+        aor: &AddressOfRecord,
+        of: &'a Binding,
+    ) -> impl Iterator<Item = &'a Binding> {
+        self.lookup(now, aor).filter(move |binding| {
+            binding.is_sibling_of(of) && !binding.is_same_device(of) && self.healthy(now, binding)
+        })
+    }
 }

@@ -73,10 +73,11 @@ impl Switch {
         });
     }
 
-    /// Under overload asks what can wait to come later; calls that are up go on, and new ones come last. True when it was answered.
-    pub(super) fn comes_later(&mut self, key: ServerKey, request: &Message) -> bool {
+    /// Under overload asks what can wait to come later; calls that are up go on, and new ones come last. Who repeats a request hears
+    /// what it heard before, whatever the load is by now: two answers to one request confuse it. True when it was answered.
+    pub(super) fn comes_later(&mut self, now: Now, key: ServerKey, request: &Message) -> bool {
         let can_wait = match self.load {
-            LoadLevel::Easy => return false,
+            LoadLevel::Easy => false,
             LoadLevel::High => !matches!(
                 request.method(),
                 Method::Invite | Method::Bye | Method::Update | Method::Info | Method::Prack
@@ -86,7 +87,13 @@ impl Switch {
                 Method::Bye | Method::Update | Method::Info | Method::Prack
             ),
         };
-        if !can_wait {
+        let comes_later = if can_wait {
+            let before = self.tx.answered(now, key);
+            before.is_none_or(|code| code == StatusCode::SERVICE_UNAVAILABLE.as_u16())
+        } else {
+            self.tx.was_sent_away(now, key)
+        };
+        if !comes_later {
             return false;
         }
         self.turned_away.overload += 1;
@@ -96,7 +103,7 @@ impl Switch {
             .to_tag(tag.as_bytes())
             .header(Name::RetryAfter, later.to_string())
             .finish();
-        self.with_tx(|tx, acts| tx.answer_once(key, Some(response), acts));
+        self.with_tx(|tx, acts| tx.answer_once(now, key, Some(response), acts));
         true
     }
 

@@ -183,7 +183,7 @@ impl Switch {
             self.on_subscribe(now, key, flow, &request, fx);
             return;
         }
-        if request.to_tag().is_none() && self.comes_later(key, &request) {
+        if request.to_tag().is_none() && self.comes_later(now, key, &request) {
             return;
         }
         // RFC 3261 §8.2.2.1: a scheme that we do not know
@@ -217,7 +217,7 @@ impl Switch {
                 .to_tag(tag.as_bytes())
                 .header(Name::Unsupported, unsupported)
                 .finish();
-            self.with_tx(|tx, acts| tx.answer_once(key, Some(response), acts));
+            self.with_tx(|tx, acts| tx.answer_once(now, key, Some(response), acts));
             return;
         }
         match request.method() {

@@ -61,7 +61,7 @@ impl Switch {
                 .to_tag(tag.as_bytes())
                 .header(Name::Unsupported, foreign)
                 .finish();
-            self.with_tx(|tx, acts| tx.answer_once(key, Some(response), acts));
+            self.with_tx(|tx, acts| tx.answer_once(now, key, Some(response), acts));
             return true;
         }
         let Source::Known(endpoint) = self.source(now, key, flow, request) else {

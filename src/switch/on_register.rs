@@ -125,17 +125,35 @@ impl Switch {
         if self.calls.is_empty() && !self.calls.has_farewells() {
             return;
         }
+        let user = change.aor.user();
         let binding = match change.change {
             Change::Refreshed => return,
             Change::Added | Change::Moved => Some(&change.binding),
-            Change::Removed(_) => self.registrar.heir(now, &change.aor, &change.binding),
+            Change::Removed(_) => {
+                let (device, gone) = (change.binding.device(), change.binding.way().flow);
+                self.calls.flow_gone(user, device, gone);
+                self.registrar.heir(now, &change.aor, &change.binding)
+            }
         };
         let Some(binding) = binding else { return };
         let (device, way) = (binding.device(), binding.way());
         let replaces = change.change == Change::Moved;
+        let left = self.other_flows(now, change);
         self.with_calls(now, |calls, ctx| {
-            calls.flow_moved(ctx, change.aor.user(), device, &way, replaces);
+            calls.flow_moved(ctx, user, device, &way, replaces, &left);
         });
+    }
+
+    /// The other flows by which the device of a binding that changed is reached.
+    pub(super) fn other_flows(&self, now: Now, change: &BindingChange) -> Vec<Flow> {
+        if change.binding.instance().is_none() {
+            return Vec::new(); // it has but one
+        }
+        let siblings = self
+            .registrar
+            .siblings(now, &change.aor, &change.binding)
+            .map(|binding| binding.way().flow);
+        siblings.collect()
     }
 
     /// The registered device of an extension that speaks on `flow`, for its calls to follow it.

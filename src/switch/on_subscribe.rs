@@ -188,7 +188,7 @@ impl Switch {
                 if self.notifier.admit(now, &extension) {
                     return Some(extension);
                 }
-                self.with_tx(|tx, acts| tx.answer_once(key, None, acts));
+                self.with_tx(|tx, acts| tx.answer_once(now, key, None, acts));
                 None
             }
             Source::Known(Endpoint::Trunk(_) | Endpoint::Unknown) => {

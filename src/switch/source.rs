@@ -303,7 +303,7 @@ impl Switch {
             .to_tag(tag.as_bytes())
             .header(name, value)
             .finish();
-        self.with_tx(|tx, acts| tx.answer_once(key, Some(response), acts));
+        self.with_tx(|tx, acts| tx.answer_once(now, key, Some(response), acts));
         Source::Answered
     }
 
@@ -381,7 +381,7 @@ impl Switch {
             builder = builder.header(Name::RetryAfter, "5");
         }
         let response = builder.finish();
-        self.with_tx(|tx, acts| tx.answer_once(key, Some(response), acts));
+        self.with_tx(|tx, acts| tx.answer_once(now, key, Some(response), acts));
     }
 }
 

@@ -242,24 +242,32 @@ impl Switch {
                     | RemovalReason::NotConfigured => ContactState::Deactivated,
                 };
                 let contact = contact_facts(now, binding, state);
-                self.notifier.contact_gone(now, &extension, &contact);
-                self.notifier.changed(now, Package::Presence, &extension);
+                // before its watchers are told: who was told over that connection is one of them
                 if let Some(connection) = binding.flow.connection
                     && reason == RemovalReason::ConnectionClosed
                 {
                     self.notifier.flow_lost(&extension, connection);
+                    if let Some(heir) = self.registrar.heir(now, &change.aor, binding) {
+                        let (device, flow) = (heir.device(), heir.way().flow);
+                        let heirs = heir.contact();
+                        self.notifier
+                            .flow_found(now, &extension, device, heirs, flow, None);
+                    }
                 }
+                self.notifier.contact_gone(now, &extension, &contact);
+                self.notifier.changed(now, Package::Presence, &extension);
                 return;
             }
         }
         let way = binding.way();
+        let left = (change.change == Change::Moved).then(|| self.other_flows(now, change));
         self.notifier.flow_found(
             now,
             &extension,
             binding.device(),
             binding.contact(),
             way.flow,
-            change.change == Change::Moved,
+            left.as_deref(),
         );
         if change.change == Change::Added && self.tells_messages(binding.flow) {
             self.tell_messages(now, &extension, &way, fx);

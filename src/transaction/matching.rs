@@ -49,6 +49,18 @@ impl std::fmt::Display for Branch {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(super) struct MatchKey(u128);
 
+impl MatchKey {
+    /// The first 64 of its bits.
+    pub(super) fn high(self) -> u64 {
+        (self.0 >> 64) as u64
+    }
+
+    /// The last 64 of its bits.
+    pub(super) fn low(self) -> u64 {
+        (self.0 & u128::from(u64::MAX)) as u64
+    }
+}
+
 /// A fingerprint of From tag, Call-ID and CSeq: equal for two requests that were one before a fork merged (§8.2.2.2).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(super) struct MergeKey(u128);

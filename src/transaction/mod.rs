@@ -22,6 +22,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod timer;
+mod verdicts;
 
 pub use matching::Branch;
 pub use timer::Timer;
@@ -136,6 +137,7 @@ pub struct Transactions<U: Copy> {
     timers: TimerQueue<(Owner, Timer)>,
     entropy: Entropy,
     large: size::LargeRequests,
+    verdicts: verdicts::Verdicts,
 }
 
 impl<U: Copy> Transactions<U> {
@@ -152,6 +154,7 @@ impl<U: Copy> Transactions<U> {
             timers: TimerQueue::new(),
             entropy,
             large: size::LargeRequests::default(),
+            verdicts: verdicts::Verdicts::default(),
         }
     }
 

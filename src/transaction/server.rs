@@ -72,24 +72,46 @@ impl<U: Copy> Transactions<U> {
 
     /// Answers a request once and forgets it, as a stateless element does (§8.2.7): for challenges and refusals to a source that has
     /// proved nothing, which cost no memory and are never retransmitted at it. Each retransmission of the request is a new one,
-    /// and the ACK to it comes as an [`Act::Ack`] that no dialog knows. `response` empty: no answer at all.
+    /// and the ACK to it comes as an [`Act::Ack`] that no dialog knows. `response` empty: no answer at all. What was answered to a
+    /// request that may be repeated can be asked for a while ([`Transactions::answered`]).
     pub fn answer_once(
         &mut self,
+        now: Now,
         key: ServerKey,
         response: Option<Message>,
         out: &mut Vec<Act<U>>,
     ) {
-        let flow = match key.0 {
+        let ended = match key.0 {
             Kind::Invite => self
                 .remove_invite_server(Key::from_bits(key.1))
-                .map(|server| server.response_flow),
+                .map(|server| (server.response_flow, server.key)),
             Kind::NonInvite => self
                 .remove_non_invite_server(Key::from_bits(key.1))
-                .map(|server| server.response_flow),
+                .map(|server| (server.response_flow, server.key)),
         };
-        if let (Some(flow), Some(message)) = (flow, response) {
+        if let (Some((flow, match_key)), Some(message)) = (ended, response) {
+            if !flow.transport.is_reliable()
+                && let Some(status) = message.status()
+            {
+                self.verdicts.note(now.mono, match_key, status);
+            }
             out.push(Act::Send { flow, message });
         }
+    }
+
+    /// What an earlier sending of this request was answered with once, by its code, if that is still remembered.
+    pub fn answered(&self, now: Now, key: ServerKey) -> Option<u16> {
+        let match_key = match key.0 {
+            Kind::Invite => self.invite_server_of(key)?.key,
+            Kind::NonInvite => self.non_invite_servers.get(Key::from_bits(key.1))?.key,
+        };
+        self.verdicts.of(now.mono, match_key)
+    }
+
+    /// True when an earlier sending of this request was answered 503 once. As long as nobody was, that costs a comparison.
+    pub fn was_sent_away(&self, now: Now, key: ServerKey) -> bool {
+        self.verdicts.sent_away(now.mono)
+            && self.answered(now, key) == Some(StatusCode::SERVICE_UNAVAILABLE.as_u16())
     }
 
     /// The ACK to the 2xx of this INVITE has arrived: its retransmission stops.

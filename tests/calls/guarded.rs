@@ -70,6 +70,12 @@ impl Door {
         fx.list
     }
 
+    /// The code of the answer when the phone sends its last request once more.
+    fn repeated(&mut self, method: &str) -> Option<u16> {
+        self.asked -= 1;
+        self.status(phone(), method)
+    }
+
     fn load(&mut self, level: LoadLevel) {
         self.give(Input::Load { level });
     }
@@ -173,6 +179,27 @@ fn overload_sends_registrations_away_for_different_times_and_calls_last() {
     door.load(LoadLevel::Easy);
     assert_eq!(door.status(phone(), "REGISTER"), Some(401));
     assert_eq!(door.status(phone(), "INVITE"), Some(407));
+}
+
+#[test]
+fn who_repeats_a_request_hears_the_same_when_the_load_has_changed() {
+    for method in ["REGISTER", "INVITE"] {
+        let mut door = Door::open("");
+        let asked = door.status(phone(), method).expect("who it is");
+        assert!(matches!(asked, 401 | 407), "{method}: {asked}");
+        door.load(LoadLevel::Severe);
+        assert_eq!(door.repeated(method), Some(asked), "not 503 as well");
+        assert_eq!(door.status(phone(), method), Some(503));
+        door.load(LoadLevel::Easy);
+        assert_eq!(door.repeated(method), Some(503), "{method}");
+        assert_eq!(door.status(phone(), method), Some(asked), "a new request");
+        door.asked -= 1; // the one that was sent away, once more
+        assert_eq!(door.repeated(method), Some(503));
+        door.asked += 1;
+        door.now.mono += s(32);
+        door.asked -= 1;
+        assert_eq!(door.repeated(method), Some(asked), "nobody repeats so late");
+    }
 }
 
 #[test]

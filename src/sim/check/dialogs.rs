@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Evidence, Verdict};
+use super::{Evidence, Known, Verdict};
 use crate::base::{Duration, Instant};
 use crate::sim::trace::Happening;
 use crate::sim::wire::Text;
@@ -51,12 +51,19 @@ fn number(text: &Text) -> u32 {
     text.cseq().map_or(0, |(n, _)| n)
 }
 
-/// Within a dialog each new request of the server has a higher CSeq than the one before; repetitions are the same bytes.
+/// Within a dialog each new request of the server has a higher CSeq than the one before; repetitions are the same bytes. What it reserved
+/// while the journal refused is unknown to the process after a death.
 pub(super) fn sequence_numbers_rise(evidence: &Evidence<'_>) -> Verdict {
-    let mut highest: BTreeMap<(String, String, String), u32> = BTreeMap::new();
+    let mut highest: Known<BTreeMap<(String, String, String), u32>> = Known::default();
     let mut sent: BTreeMap<String, Vec<u8>> = BTreeMap::new();
-    for message in wire(evidence).iter().filter(|m| m.sent) {
-        let text = &message.text;
+    for (at, happening) in evidence.trace.entries() {
+        highest.pass(happening);
+        let Happening::NodeSent { bytes, .. } = happening else {
+            continue;
+        };
+        let Ok(text) = Text::parse_strict(bytes) else {
+            continue;
+        };
         let Some(method) = text.method() else {
             continue;
         };
@@ -65,7 +72,7 @@ pub(super) fn sequence_numbers_rise(evidence: &Evidence<'_>) -> Verdict {
         if let Some(before) = sent.get(&key) {
             if *before != bytes {
                 let sentence = format!("`{}` was repeated with other bytes", text.start);
-                return Err((Some(message.at), sentence));
+                return Err((Some(*at), sentence));
             }
             continue;
         }
@@ -80,19 +87,20 @@ pub(super) fn sequence_numbers_rise(evidence: &Evidence<'_>) -> Verdict {
             text.to_tag().to_string(),
         );
         let floor = highest
+            .now
             .get(&(dialog.0.clone(), dialog.1.clone(), String::new()))
             .copied()
             .unwrap_or(0);
-        let last = highest.entry(dialog).or_insert(floor);
-        if number(text) <= *last {
+        let last = highest.now.entry(dialog).or_insert(floor);
+        if number(&text) <= *last {
             let sentence = format!(
                 "`{}` came with CSeq {} after {last}",
                 text.start,
-                number(text)
+                number(&text)
             );
-            return Err((Some(message.at), sentence));
+            return Err((Some(*at), sentence));
         }
-        *last = number(text);
+        *last = number(&text);
     }
     Ok(())
 }
@@ -158,7 +166,10 @@ pub(super) fn finals_are_acknowledged(evidence: &Evidence<'_>) -> Verdict {
                     .or_insert(end.unwrap_or(message.at + TIMER_B));
             }
             (false, None, Some(101..=199)) if text.about() == "INVITE" => {
-                if let Some(at) = given_up.get_mut(&branch).filter(|at| message.at < **at) {
+                // after a CANCEL there is no more waiting, however long it goes on ringing (RFC 3261 §9.1)
+                if !cancelled.contains(&branch)
+                    && let Some(at) = given_up.get_mut(&branch).filter(|at| message.at < **at)
+                {
                     *at = (*at).max(message.at + TIMER_C);
                 }
             }
@@ -265,13 +276,20 @@ pub(super) fn cancel_only_when_allowed(evidence: &Evidence<'_>) -> Verdict {
     Ok(())
 }
 
-/// BYE and re-INVITE leave only in dialogs that a 2xx has made, and nothing but BYE after a BYE of either side.
+/// BYE and re-INVITE leave only in dialogs that a 2xx has made, and nothing but BYE after a BYE of either side. A BYE that came out of
+/// order and was refused with 500 has ended nothing (RFC 3261 §12.2.2).
 pub(super) fn bye_only_in_dialogs(evidence: &Evidence<'_>) -> Verdict {
+    let messages = wire(evidence);
+    let refused: BTreeSet<String> = messages
+        .iter()
+        .filter(|m| m.sent && m.text.about() == "BYE" && m.text.status() == Some(500))
+        .map(|m| m.text.branch().to_string())
+        .collect();
     let mut made: BTreeSet<(String, String)> = BTreeSet::new();
     // Who hangs up is one branch of a fork: the peer's tag counts.
     let mut over: BTreeSet<(String, String, String)> = BTreeSet::new();
     let mut known: BTreeSet<String> = BTreeSet::new();
-    for message in wire(evidence) {
+    for message in messages {
         let text = &message.text;
         let about = text.about();
         // Our own tag and the Call-ID name the dialog: the peer's tag may differ between the branches of a fork.
@@ -291,6 +309,9 @@ pub(super) fn bye_only_in_dialogs(evidence: &Evidence<'_>) -> Verdict {
                 made.insert(dialog);
             }
             (Some("BYE"), _) if !message.sent => {
+                if refused.contains(text.branch()) {
+                    continue;
+                }
                 over.insert(branch);
             }
             (Some(method), _) if message.sent && !text.to_tag().is_empty() => {

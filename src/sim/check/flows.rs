@@ -35,6 +35,8 @@ struct Health {
 #[derive(Default)]
 struct Book {
     asked: BTreeMap<(String, u32), (Text, Place)>,
+    /// All REGISTERs of this life: a repetition does not move what its first sending has bound, before its answer and after it.
+    heard: BTreeSet<(String, u32)>,
     /// Contact, then reg-id, then where it is and since when.
     bound: BTreeMap<String, BTreeMap<String, (Instant, Place)>>,
     /// Where the last message of a dialog came from, by Call-ID.
@@ -86,6 +88,7 @@ pub(super) fn calls_go_where_the_phone_is(evidence: &Evidence<'_>) -> Verdict {
                     place.connection = None;
                 }
                 book.home.clear();
+                book.heard.clear();
                 book.questions.clear();
                 book.health.clear();
             }
@@ -119,8 +122,9 @@ impl Book {
                 }
                 let (number, _) = text.cseq().unwrap_or_default();
                 let key = (text.call_id().to_string(), number);
-                // a repetition does not move what its first sending has bound
-                self.asked.entry(key).or_insert((text.clone(), place));
+                if self.heard.insert(key.clone()) {
+                    self.asked.insert(key, (text.clone(), place));
+                }
             }
             None if text.about() == "OPTIONS" => {
                 if let Some(remote) = self.questions.remove(text.branch()) {

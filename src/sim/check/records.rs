@@ -73,6 +73,10 @@ pub(super) fn one_record_for_each_call(evidence: &Evidence<'_>) -> Verdict {
     Ok(())
 }
 
+fn is_success(status: u16) -> bool {
+    (200..300).contains(&status)
+}
+
 /// Call-IDs of initial INVITEs that the server answered with 2xx.
 fn answered(evidence: &Evidence<'_>) -> Vec<(Instant, String)> {
     let mut known = BTreeSet::new();
@@ -92,8 +96,12 @@ fn answered(evidence: &Evidence<'_>) -> Vec<(Instant, String)> {
 }
 
 /// The duration of each answered call is the time between its 2xx and its BYE on the wire of the caller's leg, whatever the wall
-/// clock did meanwhile. Records that were closed after a death are left out: the server cannot know.
+/// clock did meanwhile. A 2xx that had to wait for the PRACK of a provisional response (RFC 3262 §3) does not tell when they began to
+/// talk: that is when the callee answered. Records that were closed after a death are left out: the server cannot know.
 pub(super) fn durations_are_true(evidence: &Evidence<'_>) -> Verdict {
+    let mut picked_up: BTreeMap<String, Instant> = BTreeMap::new();
+    let mut pracked: BTreeMap<String, Instant> = BTreeMap::new();
+    let mut waited: BTreeSet<String> = BTreeSet::new();
     let mut spans: BTreeMap<String, (Instant, Option<Instant>)> = BTreeMap::new();
     let mut answered_by: BTreeMap<String, u32> = BTreeMap::new();
     let mut acks: BTreeMap<(String, u32), Instant> = BTreeMap::new();
@@ -109,12 +117,16 @@ pub(super) fn durations_are_true(evidence: &Evidence<'_>) -> Verdict {
         };
         let call_id = text.call_id().to_string();
         let number = text.cseq().map_or(0, |(n, _)| n);
-        if sent
-            && text.about() == "INVITE"
-            && text.status().is_some_and(|s| (200..300).contains(&s))
-        {
+        if sent && text.about() == "INVITE" && text.status().is_some_and(is_success) {
             answered_by.entry(call_id.clone()).or_insert(number);
+            if !spans.contains_key(&call_id) && pracked.get(&call_id) == Some(at) {
+                waited.insert(call_id.clone());
+            }
             spans.entry(call_id).or_insert((*at, None));
+        } else if !sent && text.method() == Some("PRACK") {
+            pracked.insert(call_id, *at);
+        } else if !sent && text.about() == "INVITE" && text.status().is_some_and(is_success) {
+            picked_up.entry(call_id).or_insert(*at);
         } else if text.method() == Some("ACK") {
             acks.entry((call_id, number)).or_insert(*at);
         } else if text.about() == "BYE" {
@@ -133,13 +145,10 @@ pub(super) fn durations_are_true(evidence: &Evidence<'_>) -> Verdict {
         let Some(call) = record.get("call-closed") else {
             continue;
         };
-        let caller = call["legs"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .find(|leg| leg["role"] == "caller")
-            .and_then(|leg| leg["call_id"].as_str());
-        let (Some(caller), false) = (caller, call["recovered"] == true) else {
+        let legs = || call["legs"].as_array().into_iter().flatten();
+        let id = |leg: &'_ Value| leg["call_id"].as_str().unwrap_or("").to_string();
+        let caller = legs().find(|leg| leg["role"] == "caller").map(id);
+        let (Some(caller), false) = (&caller, call["recovered"] == true) else {
             continue;
         };
         // A call that was transferred or fetched goes on with others.
@@ -149,12 +158,17 @@ pub(super) fn durations_are_true(evidence: &Evidence<'_>) -> Verdict {
         let Some((from, Some(until))) = spans.get(caller) else {
             continue;
         };
+        let callees = legs().filter(|leg| leg["role"] != "caller").map(id);
+        let picked_up = callees.filter_map(|id| picked_up.get(&id)).min();
+        let from = picked_up
+            .filter(|_| waited.contains(caller))
+            .unwrap_or(from);
         let real = (*until - *from).as_secs_f64();
         let told = call["duration_secs"].as_f64().unwrap_or(-1.0);
         // A call that ended before its ACK came has its BYE only afterwards (RFC 3261 §15).
         let end = *from + Duration::from_secs_f64(told.max(0.0));
         let number = answered_by.get(caller).copied().unwrap_or(0);
-        let ack = acks.get(&(caller.to_string(), number));
+        let ack = acks.get(&(caller.clone(), number));
         if ack.is_none_or(|ack| *ack >= end) && told < real {
             continue;
         }

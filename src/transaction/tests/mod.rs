@@ -208,7 +208,9 @@ fn keys_of_ended_transactions_do_nothing() {
     bench.layer.forget(client);
     bench.layer.cancel(bench.now, client, None, &mut bench.out);
     bench.layer.trying(bench.now, server, &mut bench.out);
-    bench.layer.answer_once(server, None, &mut bench.out);
+    bench
+        .layer
+        .answer_once(bench.now, server, None, &mut bench.out);
     assert!(bench.acts().is_empty());
     bench.assert_empty();
 }

@@ -384,7 +384,10 @@ fn answer_once_keeps_nothing_and_retransmits_nothing() {
         let key = bench.server_key();
         bench.acts();
         let refusal = response(&text, 401);
-        bench.layer.answer_once(key, Some(refusal), &mut bench.out);
+        let now = bench.now;
+        bench
+            .layer
+            .answer_once(now, key, Some(refusal), &mut bench.out);
         assert_eq!(
             bench.acts(),
             [format!("send 401 ({method}) to 127.0.0.2:5070")]
@@ -393,8 +396,53 @@ fn answer_once_keeps_nothing_and_retransmits_nothing() {
         bench.receive(udp(), &text);
         assert_eq!(bench.acts(), [format!("request {method}")]);
         let key = ServerKey::clone(&key);
-        bench.layer.answer_once(key, None, &mut bench.out);
+        bench.layer.answer_once(now, key, None, &mut bench.out);
         assert!(bench.acts().is_empty(), "the old key is stale");
+    }
+}
+
+#[test]
+fn what_was_answered_once_is_remembered_for_as_long_as_it_may_be_asked_again() {
+    for method in ["INVITE", "REGISTER"] {
+        let mut bench = Bench::new();
+        let (text, other) = (
+            request(method, BRANCH, 1),
+            request(method, "z9hG4bKother", 2),
+        );
+        let ask = |bench: &mut Bench, flow: Flow, text: &str| {
+            bench.receive(flow, text);
+            let key = bench.server_key();
+            bench.acts();
+            key
+        };
+        let say = |bench: &mut Bench, key: ServerKey, text: &str, code: u16| {
+            let now = bench.now;
+            let answer = response(text, code);
+            bench
+                .layer
+                .answer_once(now, key, Some(answer), &mut bench.out);
+            bench.acts();
+        };
+        let key = ask(&mut bench, udp(), &text);
+        assert_eq!(bench.layer.answered(bench.now, key), None);
+        say(&mut bench, key, &text, 401);
+        let key = ask(&mut bench, udp(), &text);
+        assert_eq!(bench.layer.answered(bench.now, key), Some(401));
+        assert!(!bench.layer.was_sent_away(bench.now, key));
+        say(&mut bench, key, &text, 503);
+        let key = ask(&mut bench, udp(), &other);
+        assert_eq!(bench.layer.answered(bench.now, key), None, "another one");
+        assert!(!bench.layer.was_sent_away(bench.now, key));
+        bench.wait(secs(31));
+        let key = ask(&mut bench, udp(), &text);
+        assert!(bench.layer.was_sent_away(bench.now, key));
+        bench.wait(secs(1));
+        assert!(!bench.layer.was_sent_away(bench.now, key), "32 s are over");
+        // over a stream nothing is repeated
+        let key = ask(&mut bench, tcp(), &request(method, "z9hG4bKtcp", 3));
+        say(&mut bench, key, &request(method, "z9hG4bKtcp", 3), 503);
+        let key = ask(&mut bench, tcp(), &request(method, "z9hG4bKtcp", 3));
+        assert_eq!(bench.layer.answered(bench.now, key), None);
     }
 }
 
