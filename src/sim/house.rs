@@ -446,6 +446,7 @@ pub fn build(plan: &Plan, maker: NodeMaker) -> World {
             settings.reliable = phone.reliable;
             settings.early_media = phone.reliable && m % 2 == n % 2;
             settings.timer = phone.timer;
+            settings.refreshes = phone.refreshes;
             settings.keep_alive = phone.keep_alive;
             let actor = world.add(Box::new(Phone::new(settings)), plan.link.clone());
             if let Some((life, both)) = phone.nat {

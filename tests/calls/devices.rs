@@ -414,6 +414,65 @@ fn call_that_a_device_made_follows_it_as_well() {
 }
 
 #[test]
+fn who_is_called_is_not_called_next_on_a_flow_that_is_gone() {
+    let mut hand = Hand::new(settings());
+    hand.flow(1, 1);
+    hand.pass(s(1));
+    hand.flow(2, 2);
+    hand.call(&uri("1001"));
+    hand.closes(1);
+    hand.closes(2);
+    assert_eq!(hand.went(&Method::Invite), [tcp(2)]);
+    assert_eq!(hand.outcome(), Some(480));
+}
+
+#[test]
+fn who_is_called_on_one_flow_stays_there_when_another_moves() {
+    let mut hand = Hand::new(settings());
+    hand.flow(1, 1);
+    hand.pass(s(1));
+    hand.flow(2, 2);
+    hand.call(&uri("1001"));
+    hand.flow(3, 1);
+    assert_eq!(hand.went(&Method::Invite), [tcp(2)], "it rings there");
+    // and if that fails, what replaced the other flow is next, and the other flow no more
+    hand.give(Input::SendFailed { flow: tcp(2) });
+    hand.give(Input::SendFailed { flow: tcp(3) });
+    assert_eq!(hand.went(&Method::Invite), [tcp(2), tcp(3)]);
+}
+
+#[test]
+fn what_a_device_watches_stays_on_its_flow_and_goes_on_over_another_when_that_closes() {
+    let mut hand = Hand::new(settings());
+    hand.flow(1, 1);
+    hand.flow(2, 2);
+    hand.says(
+        tcp(2),
+        &format!(
+            "SUBSCRIBE sip:1001@{0} SIP/2.0\r\nVia: SIP/2.0/TCP 10.0.0.50:5060;branch=z9hG4bKw;rport\r\nMax-Forwards: 70\r\n\
+             From: <sip:1001@{0}>;tag=w\r\nTo: <sip:1001@{0}>\r\nCall-ID: w\r\nCSeq: 1 SUBSCRIBE\r\nEvent: reg\r\n\
+             Contact: <sip:1001@10.0.0.50:5060;transport=tcp>\r\nExpires: 600\r\nContent-Length: 0\r\n\r\n",
+            house::DOMAIN
+        ),
+    );
+    let settles = |hand: &mut Hand, flow: Flow| {
+        let notify = hand.last(flow, |m| m.is_request() && *m.method() == Method::Notify);
+        let ok = Builder::response(&notify, StatusCode::OK, "").finish();
+        let bytes = ok.bytes().clone();
+        hand.give(Input::Received { flow, bytes });
+        hand.pass(s(10));
+    };
+    settles(&mut hand, tcp(2));
+    hand.flow(3, 1);
+    let desk = udp("192.0.2.9:5060");
+    hand.register("1001", desk, "<sip:1001@192.0.2.9:5060>", "");
+    assert_eq!(hand.went(&Method::Notify), [tcp(2), tcp(2)]);
+    settles(&mut hand, tcp(2));
+    hand.closes(2);
+    assert_eq!(hand.went(&Method::Notify), [tcp(2), tcp(2), tcp(3)]);
+}
+
+#[test]
 fn other_flow_of_a_device_takes_over_its_dialogs_at_once() {
     let mut hand = Hand::new(settings());
     hand.flow(1, 1);

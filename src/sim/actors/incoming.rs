@@ -133,6 +133,7 @@ impl Phone {
         }
         response.push("Content-Type", "application/sdp");
         response.body = body;
+        let refreshes = self.settings.grants_timer(&session.invite, &mut response);
         let cseq = session.remote_cseq;
         let key = session.invite_key.clone();
         if self.is_rude(context, Rude::WrongCseq) {
@@ -143,6 +144,9 @@ impl Phone {
             self.transactions.send(context, way, wrong.to_bytes());
         }
         self.accept(context, id, cseq, &key, response);
+        if refreshes {
+            context.remind(Duration::from_secs(45), Reminder::Refresh(id));
+        }
         self.answer_rudely(context, id, &key);
     }
 
@@ -318,6 +322,9 @@ impl Phone {
         };
         let mut response = Text::response(request, 200, "OK", &tag);
         response.push("Contact", &contact);
+        if let (Some(asked), Some(_)) = (request.get("Session-Expires"), self.settings.timer) {
+            response.push("Session-Expires", asked); // as who asks wants it, the refresher too
+        }
         if !(update && request.body.is_empty()) {
             response.push("Content-Type", "application/sdp");
             response.body = session.sdp(direction);

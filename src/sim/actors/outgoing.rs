@@ -46,7 +46,8 @@ impl Phone {
         }
         if let Some(timer) = self.settings.timer {
             supported.push("timer");
-            invite.push("Session-Expires", &format!("{timer};refresher=uac"));
+            let who = if self.settings.refreshes { "uac" } else { "uas" };
+            invite.push("Session-Expires", &format!("{timer};refresher={who}"));
         }
         if !supported.is_empty() {
             invite.push("Supported", &supported.join(", "));
@@ -246,7 +247,7 @@ impl Phone {
         } else {
             self.send_ack(context, id);
         }
-        if self.settings.timer.is_some() {
+        if self.settings.timer.is_some() && self.settings.refreshes {
             context.remind(Duration::from_secs(45), Reminder::Refresh(id));
         }
         if let Some((after, _)) = &plan.transfer {

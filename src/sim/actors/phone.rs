@@ -78,8 +78,10 @@ pub struct PhoneSettings {
     pub reliable: bool,
     /// Sends audio before it answers, with its provisional response.
     pub early_media: bool,
-    /// Asks for a session timer of so many seconds, and refreshes it (RFC 4028).
+    /// Asks for a session timer of so many seconds (RFC 4028).
     pub timer: Option<u32>,
+    /// Refreshes the session by itself where it may choose, instead of leaving that to the server.
+    pub refreshes: bool,
     /// Sends an empty packet that often, for its NAT.
     pub keep_alive: Option<Duration>,
     /// Serves as a gateway of a carrier: has moods, and takes REGISTER.
@@ -112,6 +114,7 @@ impl PhoneSettings {
             reliable: false,
             early_media: false,
             timer: None,
+            refreshes: true,
             keep_alive: None,
             is_gateway: false,
             rudeness: Rudeness::default(),

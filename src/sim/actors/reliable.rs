@@ -2,7 +2,7 @@
 //! the provisional responses to its own calls.
 
 use super::order::Answer;
-use super::phone::Phone;
+use super::phone::{Phone, PhoneSettings};
 use super::rude::Rude;
 use super::session::{Session, Stage, Unpracked, mirrored};
 use super::transactions::{Purpose, key_of};
@@ -21,6 +21,31 @@ fn names(message: &Text, header: &str, token: &str) -> bool {
         .all(header)
         .flat_map(|v| v.split(','))
         .any(|t| t.trim().eq_ignore_ascii_case(token))
+}
+
+impl PhoneSettings {
+    /// Grants the session timer that an INVITE asks for, if it knows of such; true when it will refresh the session itself (RFC 4028 §9).
+    pub(super) fn grants_timer(&self, invite: &Text, response: &mut Text) -> bool {
+        let (Some(asked), Some(_)) = (invite.get("Session-Expires"), self.timer) else {
+            return false;
+        };
+        let ours = match wire::param(asked, "refresher") {
+            Some("uac") => false,
+            Some("uas") => true,
+            _ => self.refreshes,
+        };
+        let seconds = asked.split(';').next().unwrap_or(asked).trim();
+        if !self.reliable {
+            response.push("Allow", ALLOW);
+        }
+        response.push("Supported", "timer");
+        if !ours {
+            response.push("Require", "timer");
+        }
+        let who = if ours { "uas" } else { "uac" };
+        response.push("Session-Expires", &format!("{seconds};refresher={who}"));
+        ours
+    }
 }
 
 impl Phone {

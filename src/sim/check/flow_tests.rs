@@ -75,6 +75,20 @@ fn call_to_the_flow_that_the_phone_has_left_is_seen() {
 }
 
 #[test]
+fn register_that_is_repeated_from_elsewhere_moves_nothing_even_after_its_answer() {
+    let (old, new) = (path("10.0.0.1:5060", None), path("10.0.0.1:6060", None));
+    let check = flows::calls_go_where_the_phone_is;
+    let repeated = registers(registers(Story::default(), 1, old), 1, new);
+    let sound = registers(registers(Story::default(), 1, old), 1, new).leaves_by(old, &call(1));
+    assert_eq!(sound.verdict(check), None);
+    bites(
+        &repeated.leaves_by(new, &call(1)),
+        check,
+        "had registered at",
+    );
+}
+
+#[test]
 fn call_over_a_connection_that_is_gone_is_seen() {
     let over = path("10.0.0.1:40001", Some(1));
     let story = registers(Story::default(), 1, over)

@@ -12,6 +12,8 @@ use crate::base::{Duration, Instant};
 mod dialogs;
 mod events;
 #[cfg(test)]
+mod exact_tests;
+#[cfg(test)]
 mod flow_tests;
 mod flows;
 mod marks;

@@ -17,7 +17,7 @@ pub(super) struct Story {
     ms: u64,
 }
 
-fn message(start: &str, tags: (&str, &str), branch: &str, cseq: &str) -> String {
+pub(super) fn message(start: &str, tags: (&str, &str), branch: &str, cseq: &str) -> String {
     let (from, to) = tags;
     let tag = |t: &str| {
         if t.is_empty() {
@@ -55,7 +55,13 @@ impl Story {
         }
     }
 
-    fn comes(self, text: &str) -> Story {
+    /// The next happens at the same instant.
+    pub(super) fn at_once(mut self) -> Story {
+        self.ms -= 10;
+        self
+    }
+
+    pub(super) fn comes(self, text: &str) -> Story {
         self.push(Happening::NodeReceived {
             actor: 0,
             path: Story::path(),
@@ -79,7 +85,7 @@ impl Story {
         })
     }
 
-    fn leaves(self, text: &str) -> Story {
+    pub(super) fn leaves(self, text: &str) -> Story {
         self.push(Happening::NodeSent {
             actor: Some(0),
             path: Story::path(),
@@ -98,7 +104,7 @@ impl Story {
         )
     }
 
-    fn write(mut self, record: Value) -> Story {
+    pub(super) fn write(mut self, record: Value) -> Story {
         self.journal.push(record.to_string().into());
         self
     }
@@ -127,11 +133,11 @@ pub(super) fn bites(story: &Story, check: Checker, word: &str) {
 
 const INVITE: &str = "INVITE sip:b@x SIP/2.0";
 
-fn invite() -> String {
+pub(super) fn invite() -> String {
     message(INVITE, ("a", ""), "1", "1 INVITE")
 }
 
-fn answer(status: &str, tag: &str) -> String {
+pub(super) fn answer(status: &str, tag: &str) -> String {
     message(&format!("SIP/2.0 {status} X"), ("a", tag), "1", "1 INVITE")
 }
 

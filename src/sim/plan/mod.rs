@@ -43,6 +43,8 @@ pub struct PlannedPhone {
     pub reliable: bool,
     /// Asks for a session timer.
     pub timer: Option<u32>,
+    /// Refreshes the session by itself.
+    pub refreshes: bool,
     /// Lives behind a NAT whose mapping lasts that long, if it does not last for ever; and which traffic from outside keeps open.
     pub nat: Option<(Option<Duration>, bool)>,
     /// Sends empty packets that often.
@@ -322,12 +324,15 @@ fn phone(draw: &mut Draw, features: &Features) -> PlannedPhone {
     });
     let keep_alive = (features.has("keep-alives of phones") && nat.is_some())
         .then(|| Duration::from_secs(*draw.pick(&[6, 20])));
+    let reliable = features.has("reliable provisionals") && draw.one_in(2);
+    let timer = (features.has("session timers") && draw.one_in(3)).then_some(90);
     PlannedPhone {
         carriage,
         outbound,
         two_lanes: outbound && features.has("two flows"),
-        reliable: features.has("reliable provisionals") && draw.one_in(2),
-        timer: (features.has("session timers") && draw.one_in(3)).then_some(90),
+        reliable,
+        timer,
+        refreshes: timer.is_some() && draw.one_in(2),
         nat,
         keep_alive,
     }
