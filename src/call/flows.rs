@@ -121,6 +121,8 @@ impl Calls {
                 others.ways.push_front(way.clone());
                 if replaces && !left.contains(&leg.flow) {
                     if let Invite::Client { key: Some(client) } = leg.invite {
+                        // it may ring there all the same, and must not go on when it is answered here
+                        ctx.tx.cancel(ctx.now, client, None, ctx.acts);
                         ctx.tx.forget(client);
                     }
                     self.try_next_flow(ctx, key);

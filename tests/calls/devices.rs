@@ -520,6 +520,10 @@ fn device_that_moves_while_it_is_called_is_called_where_it_is() {
     hand.call(&uri("1001"));
     hand.register("1001", after, &contact, "");
     assert_eq!(hand.went(&Method::Invite), [before, after]);
+    assert!(hand.went(&Method::Cancel).is_empty(), "nothing came back");
+    // the first INVITE had arrived, and what the device said of it comes late
+    hand.answers(before, 180);
+    assert_eq!(hand.went(&Method::Cancel), [before]);
     hand.answers(after, 200);
     assert_eq!(hand.outcome(), Some(200));
 }

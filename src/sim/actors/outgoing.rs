@@ -46,7 +46,11 @@ impl Phone {
         }
         if let Some(timer) = self.settings.timer {
             supported.push("timer");
-            let who = if self.settings.refreshes { "uac" } else { "uas" };
+            let who = if self.settings.refreshes {
+                "uac"
+            } else {
+                "uas"
+            };
             invite.push("Session-Expires", &format!("{timer};refresher={who}"));
         }
         if !supported.is_empty() {
