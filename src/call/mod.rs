@@ -24,6 +24,7 @@ pub mod identity;
 mod in_dialog;
 mod incoming;
 mod info;
+mod late_answer;
 mod leg;
 mod loops;
 mod music;
