@@ -13,7 +13,7 @@ use super::incoming::{ALLOW, sdp_of};
 use super::leg::{Endpoint, Invite, Leg, LegSpec, LegState, NewLeg};
 use crate::base::{Duration, Key, id, limits};
 use crate::dialog::offer_answer::Event;
-use crate::dialog::{Dialog, Tag};
+use crate::dialog::Tag;
 use crate::event::CallFact;
 use crate::media::{self, MediaPlan, Payload};
 use crate::sdp::{Direction, SdpAnswer};
