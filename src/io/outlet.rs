@@ -64,6 +64,10 @@ enum Published<'a> {
     Event(&'a Event),
 }
 
+fn is_datagram(effect: &Effect) -> bool {
+    matches!(effect, Effect::Send { flow, .. } if flow.transport == Transport::Udp)
+}
+
 /// What stands in `{"kind":…}`: a record without its kind. Empty when it is anything else.
 fn inner(json: &[u8]) -> &str {
     std::str::from_utf8(json)
@@ -146,21 +150,89 @@ impl<W: World> Outlet<W> {
         ports: &mut UdpPorts,
         again: &mut VecDeque<Input>,
     ) {
+        let sent = self.send_ahead(now, list, ends, ports, again);
         let failed_now = self.journal_all(now, list, again);
         if failed_now {
             self.hold_answers(list, ends);
         }
-        for effect in list.drain(..) {
-            self.carry_out(now, effect, ports, again);
+        // what is held back stands behind what was sent ahead
+        for (index, effect) in list.drain(..).enumerate() {
+            if index >= sent || !is_datagram(&effect) {
+                self.carry_out(now, effect, ports, again);
+            }
         }
         debug_assert!(self.texts.is_empty(), "every text has its effect");
         self.texts.clear();
+        self.flush(ports, again);
+        // Last: a worker that wakes may take this thread's core.
+        self.world.batch_ends();
+    }
+
+    /// Puts the datagrams on the wire that answer the first inputs of the batch, up to the first input of which something must be written
+    /// before: whoever waits for them need not wait for the disk. Gives how many effects were looked at. What goes by a connection keeps
+    /// its place among the effects that say how to connect.
+    fn send_ahead(
+        &mut self,
+        now: Now,
+        list: &[Effect],
+        ends: &[usize],
+        ports: &mut UdpPorts,
+        again: &mut VecDeque<Input>,
+    ) -> usize {
+        let backed = list
+            .iter()
+            .position(|effect| matches!(effect, Effect::Journal(_)));
+        let ahead = match backed {
+            None => list.len(),
+            Some(first) => ends
+                .iter()
+                .copied()
+                .take_while(|end| *end <= first)
+                .last()
+                .unwrap_or(0),
+        };
+        let mut any = false;
+        for effect in list.iter().take(ahead) {
+            if let Effect::Send { flow, bytes } = effect
+                && is_datagram(effect)
+            {
+                any = true;
+                self.send(now, *flow, bytes.clone(), ports, again);
+            }
+        }
+        if any {
+            self.flush(ports, again);
+        }
+        ahead
+    }
+
+    fn flush(&self, ports: &mut UdpPorts, again: &mut VecDeque<Input>) {
         ports.flush(&self.metrics, |flow, error| {
             tracing::debug!(%flow, %error, "a datagram could not be sent");
             again.push_back(Input::SendFailed { flow });
         });
-        // Last: a worker that wakes may take this thread's core.
-        self.world.batch_ends();
+    }
+
+    fn send(
+        &mut self,
+        now: Now,
+        flow: Flow,
+        bytes: Bytes,
+        ports: &mut UdpPorts,
+        again: &mut VecDeque<Input>,
+    ) {
+        self.witness.sent(now, flow, &bytes);
+        match flow.transport {
+            Transport::Udp => {
+                if !ports.queue(flow, bytes) {
+                    tracing::warn!(%flow, "no port for this flow");
+                    again.push_back(Input::SendFailed { flow });
+                }
+            }
+            Transport::Tcp | Transport::Tls | Transport::Ws | Transport::Wss => {
+                self.world.stream(flow, bytes);
+            }
+        }
     }
 
     /// Writes the records of a batch; true when the journal began to refuse.
@@ -247,20 +319,7 @@ impl<W: World> Outlet<W> {
         again: &mut VecDeque<Input>,
     ) {
         match effect {
-            Effect::Send { flow, bytes } => {
-                self.witness.sent(now, flow, &bytes);
-                match flow.transport {
-                    Transport::Udp => {
-                        if !ports.queue(flow, bytes) {
-                            tracing::warn!(%flow, "no port for this flow");
-                            again.push_back(Input::SendFailed { flow });
-                        }
-                    }
-                    Transport::Tcp | Transport::Tls | Transport::Ws | Transport::Wss => {
-                        self.world.stream(flow, bytes);
-                    }
-                }
-            }
+            Effect::Send { flow, bytes } => self.send(now, flow, bytes, ports, again),
             Effect::Expect {
                 profile,
                 remote,

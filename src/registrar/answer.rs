@@ -29,7 +29,7 @@ pub struct RegisterOutcome {
     path: bool,
     /// Service-Route values (RFC 3608 §6.3).
     service_route: Option<Arc<Policy>>,
-    at: WallTime,
+    date: Arc<str>,
     /// The flow was held for dead, and is not any more.
     pub healed: bool,
     /// The same, for a device that had stopped to answer questions.
@@ -49,7 +49,7 @@ impl Default for RegisterOutcome {
             flow_timer: None,
             path: false,
             service_route: None,
-            at: WallTime::default(),
+            date: Arc::default(),
             healed: false,
             revived: None,
             changes: Vec::new(),
@@ -93,10 +93,10 @@ impl RegisterOutcome {
         }
         response
             .header(Name::Supported, "path, outbound, gruu")
-            .header(Name::Date, date(self.at))
+            .header(Name::Date, self.date.as_bytes())
     }
 
-    pub(super) fn clear(&mut self, now: Now) {
+    pub(super) fn clear(&mut self) {
         let (contacts, changes) = (
             std::mem::take(&mut self.contacts),
             std::mem::take(&mut self.changes),
@@ -104,7 +104,6 @@ impl RegisterOutcome {
         *self = RegisterOutcome {
             contacts,
             changes,
-            at: now.wall,
             ..RegisterOutcome::default()
         };
         self.contacts.clear();
@@ -121,8 +120,9 @@ impl RegisterOutcome {
         }
     }
 
-    pub(super) fn accept(&mut self, policy: &Arc<Policy>, path: bool) {
+    pub(super) fn accept(&mut self, policy: &Arc<Policy>, path: bool, date: Arc<str>) {
         self.path = path;
+        self.date = date;
         if !policy.service_route.is_empty() {
             self.service_route = Some(policy.clone());
         }
@@ -162,7 +162,24 @@ impl Registrar {
     }
 }
 
-/// The Date header's form of a moment (RFC 3261 §20.17): telephones without a clock of their own set it by this.
+/// The Date header's form of a moment (RFC 3261 §20.17): telephones without a clock of their own set it by this. Written once a second.
+#[derive(Default)]
+pub(super) struct Dates {
+    second: i64,
+    text: Arc<str>,
+}
+
+impl Dates {
+    pub fn text(&mut self, at: WallTime) -> Arc<str> {
+        let second = at.timestamp().as_second();
+        if second != self.second || self.text.is_empty() {
+            self.second = second;
+            self.text = Arc::from(date(at));
+        }
+        self.text.clone()
+    }
+}
+
 fn date(at: WallTime) -> String {
     let zoned = at.timestamp().to_zoned(jiff::tz::TimeZone::UTC);
     zoned.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
@@ -173,7 +190,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn dates_are_written_as_sip_wants_them() {
+    fn dates_are_written_as_sip_wants_them_and_follow_the_clock() {
+        let mut dates = Dates::default();
+        for (millis, text) in [
+            (0, "Thu, 01 Jan 1970 00:00:00 GMT"),
+            (1_795_000_000_000, "Wed, 18 Nov 2026 11:06:40 GMT"),
+            (1_795_000_000_999, "Wed, 18 Nov 2026 11:06:40 GMT"),
+            (1_795_000_001_000, "Wed, 18 Nov 2026 11:06:41 GMT"),
+            (1_795_000_000_000, "Wed, 18 Nov 2026 11:06:40 GMT"),
+        ] {
+            assert_eq!(&*dates.text(WallTime::from_millis(millis)), text);
+        }
         assert_eq!(
             date(WallTime::from_millis(1_795_000_000_999)),
             "Wed, 18 Nov 2026 11:06:40 GMT"

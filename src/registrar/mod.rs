@@ -86,6 +86,7 @@ pub struct Registrar {
     lapses: VecDeque<(Instant, AddressOfRecord, Flow)>,
     /// One copy of each User-Agent: there are few kinds of telephones and many of each.
     user_agents: Set<Arc<str>>,
+    dates: answer::Dates,
 }
 
 /// Kinds of telephones remembered as one copy; a stranger who invents more just pays for his own.
@@ -108,6 +109,7 @@ impl Registrar {
             unhealthy: Map::default(),
             lapses: VecDeque::new(),
             user_agents: Set::default(),
+            dates: answer::Dates::default(),
         }
     }
 

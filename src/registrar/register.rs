@@ -54,7 +54,7 @@ impl Registrar {
         aor: &AddressOfRecord,
         out: &mut RegisterOutcome,
     ) {
-        out.clear(now);
+        out.clear();
         let policy = self.policy(flow.profile).clone();
         let source = flow.remote.ip().to_canonical();
         let taken = request::arrival(request, &policy, source).and_then(|arrival| {
@@ -85,7 +85,8 @@ impl Registrar {
             Ok(arrival) => {
                 out.healed |= self.mark_healthy(&flow);
                 self.list(now, aor, arrival.gruu, &mut out.contacts);
-                out.accept(&policy, !arrival.path.is_empty());
+                let date = self.dates.text(now.wall);
+                out.accept(&policy, !arrival.path.is_empty(), date);
             }
             Err(refusal) => {
                 debug_assert!(out.changes.is_empty(), "a refused request changes nothing");

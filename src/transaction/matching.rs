@@ -59,6 +59,11 @@ impl MatchKey {
     pub(super) fn low(self) -> u64 {
         (self.0 & u128::from(u64::MAX)) as u64
     }
+
+    #[cfg(test)]
+    pub(super) fn of(number: u64) -> Self {
+        MatchKey(number.into())
+    }
 }
 
 /// A fingerprint of From tag, Call-ID and CSeq: equal for two requests that were one before a fork merged (§8.2.2.2).
@@ -121,11 +126,10 @@ pub(super) fn is_old_style(request: &Message) -> bool {
 
 /// The key of a request as a transaction of `method`: branch, sent-by and method; without the cookie, Request-URI, tags, Call-ID,
 /// CSeq number and the whole top Via.
-fn server_key_as(request: &Message, method: &Method, with_to_tag: bool) -> MatchKey {
-    let via = request.top_via();
+fn server_key_as(request: &Message, via: &Via<'_>, method: &Method, with_to_tag: bool) -> MatchKey {
     let mut print = fingerprint();
     print.bytes(method.as_str().as_bytes());
-    match unique_branch(&via) {
+    match unique_branch(via) {
         Some(branch) => {
             print.number(1);
             print.bytes(branch);
@@ -148,14 +152,14 @@ fn server_key_as(request: &Message, method: &Method, with_to_tag: bool) -> Match
 }
 
 /// The key under which a request makes, or finds, its server transaction.
-pub(super) fn server_key(request: &Message) -> MatchKey {
-    server_key_as(request, request.method(), true)
+pub(super) fn server_key(request: &Message, top_via: &Via<'_>) -> MatchKey {
+    server_key_as(request, top_via, request.method(), true)
 }
 
 /// The key under which an ACK or a CANCEL finds the INVITE that it is for. Without the cookie it leaves the To tag out, because
 /// the ACK carries that of the response.
 pub(super) fn invite_key(request: &Message) -> MatchKey {
-    server_key_as(request, &Method::Invite, false)
+    server_key_as(request, &request.top_via(), &Method::Invite, false)
 }
 
 /// The key of a client transaction: the top Via's branch and the CSeq method (§17.1.3), of its request or of a response to it.
@@ -190,7 +194,7 @@ mod tests {
                  To: <sip:a>\r\nCall-ID: {number}\r\nCSeq: 1 OPTIONS\r\n\r\n"
             );
             let request = Message::parse(Bytes::from(text)).expect("parses");
-            let earlier = seen.insert(server_key(&request).0, number);
+            let earlier = seen.insert(server_key(&request, &request.top_via()).0, number);
             assert_eq!(earlier, None, "{number}");
         }
     }

@@ -10,6 +10,7 @@
 //! to the user, as is every response that no transaction asked for, which must never be forwarded.
 
 mod client;
+mod completed;
 mod invite_client;
 mod invite_server;
 mod matching;
@@ -27,6 +28,7 @@ mod verdicts;
 pub use matching::Branch;
 pub use timer::Timer;
 
+use completed::Completed;
 use invite_client::InviteClient;
 use invite_server::InviteServer;
 use matching::{MatchKey, MergeKey};
@@ -124,13 +126,31 @@ enum Owner {
     Client(ClientKey),
 }
 
+/// What a request that comes again finds.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Served {
+    Live(ServerKey),
+    /// The number of its response in `Completed`.
+    Completed(u64),
+}
+
+impl Served {
+    fn live(self) -> Option<ServerKey> {
+        match self {
+            Served::Live(key) => Some(key),
+            Served::Completed(_) => None,
+        }
+    }
+}
+
 /// All transactions of one shard. `U` is what the user attaches to a client transaction, to know who wants the response.
 pub struct Transactions<U: Copy> {
     invite_servers: Arena<InviteServer>,
     non_invite_servers: Arena<NonInviteServer>,
+    completed: Completed,
     invite_clients: Arena<InviteClient<U>>,
     non_invite_clients: Arena<NonInviteClient<U>>,
-    servers: PrintMap<MatchKey, ServerKey>,
+    servers: PrintMap<MatchKey, Served>,
     clients: PrintMap<MatchKey, ClientKey>,
     /// The first INVITE of each From tag, Call-ID and CSeq.
     merges: PrintMap<MergeKey, ServerKey>,
@@ -146,6 +166,7 @@ impl<U: Copy> Transactions<U> {
         Transactions {
             invite_servers: Arena::new(),
             non_invite_servers: Arena::new(),
+            completed: Completed::default(),
             invite_clients: Arena::new(),
             non_invite_clients: Arena::new(),
             servers: PrintMap::default(),
@@ -225,7 +246,8 @@ impl<U: Copy> Transactions<U> {
 
     /// When [`Transactions::on_time`] is due next.
     pub fn next_deadline(&mut self) -> Option<Instant> {
-        self.timers.next_deadline()
+        let others = self.completed.next_deadline();
+        self.timers.next_deadline().into_iter().chain(others).min()
     }
 
     /// Fires every timer that is due.
@@ -236,16 +258,19 @@ impl<U: Copy> Transactions<U> {
                 Owner::Client(key) => self.client_timer(now, key, timer, out),
             }
         }
+        while let Some(match_key) = self.completed.pop_due(now.mono) {
+            self.servers.remove(&match_key);
+        }
     }
 
     /// How much is live, for leak checks and metrics.
     pub fn counts(&self) -> Counts {
         Counts {
             invite_servers: self.invite_servers.len(),
-            non_invite_servers: self.non_invite_servers.len(),
+            non_invite_servers: self.non_invite_servers.len() + self.completed.len(),
             invite_clients: self.invite_clients.len(),
             non_invite_clients: self.non_invite_clients.len(),
-            timers: self.timers.len(),
+            timers: self.timers.len() + self.completed.len(),
         }
     }
 }

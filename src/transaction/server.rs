@@ -3,7 +3,8 @@
 use super::invite_server::{self, InviteServer};
 use super::matching;
 use super::non_invite_server::{self, NonInviteServer};
-use super::{Act, Kind, Owner, ServerKey, Timer, Transactions};
+use super::timer;
+use super::{Act, Kind, Owner, Served, ServerKey, Timer, Transactions};
 
 use bytes::Bytes;
 
@@ -153,6 +154,10 @@ impl<U: Copy> Transactions<U> {
         }
     }
 
+    fn served(&self, match_key: &matching::MatchKey) -> Option<ServerKey> {
+        self.servers.get(match_key)?.live()
+    }
+
     pub(super) fn receive_invite(
         &mut self,
         now: Now,
@@ -160,8 +165,8 @@ impl<U: Copy> Transactions<U> {
         message: Message,
         out: &mut Vec<Act<U>>,
     ) {
-        let match_key = matching::server_key(&message);
-        if let Some(known) = self.servers.get(&match_key).copied() {
+        let match_key = matching::server_key(&message, &message.top_via());
+        if let Some(known) = self.served(&match_key) {
             self.invite_server(
                 now,
                 Key::from_bits(known.1),
@@ -185,9 +190,9 @@ impl<U: Copy> Transactions<U> {
             merge,
         });
         let key = ServerKey(Kind::Invite, slot.to_bits());
-        self.servers.insert(match_key, key);
+        self.servers.insert(match_key, Served::Live(key));
         if let Some(old_key) = old_key {
-            self.servers.insert(old_key, key);
+            self.servers.insert(old_key, Served::Live(key));
         }
         self.merges.entry(merge).or_insert(key);
         if let Some(server) = self.invite_servers.get_mut(slot) {
@@ -219,20 +224,16 @@ impl<U: Copy> Transactions<U> {
         message: Message,
         out: &mut Vec<Act<U>>,
     ) {
-        let known = self
-            .servers
-            .get(&matching::invite_key(&message))
-            .copied()
-            .filter(|key| {
-                self.invite_server_of(*key).is_some_and(|server| {
-                    // Without the cookie the To tag must be that of our response (§17.2.3).
-                    server.old_key.is_none()
-                        || server
-                            .response
-                            .as_ref()
-                            .is_some_and(|response| response.to_tag() == message.to_tag())
-                })
-            });
+        let known = self.served(&matching::invite_key(&message)).filter(|key| {
+            self.invite_server_of(*key).is_some_and(|server| {
+                // Without the cookie the To tag must be that of our response (§17.2.3).
+                server.old_key.is_none()
+                    || server
+                        .response
+                        .as_ref()
+                        .is_some_and(|response| response.to_tag() == message.to_tag())
+            })
+        });
         match known {
             Some(key) => self.invite_server(
                 now,
@@ -256,9 +257,7 @@ impl<U: Copy> Transactions<U> {
             return;
         };
         let invite = self
-            .servers
-            .get(&matching::invite_key(&message))
-            .copied()
+            .served(&matching::invite_key(&message))
             .filter(|key| key.is_invite());
         let tag = self.entropy.token::<16>();
         let Some(invite) = invite else {
@@ -293,25 +292,30 @@ impl<U: Copy> Transactions<U> {
         message: &Message,
         out: &mut Vec<Act<U>>,
     ) -> Option<ServerKey> {
-        let match_key = matching::server_key(message);
-        if let Some(known) = self.servers.get(&match_key).copied() {
-            self.non_invite_server(
-                now,
-                Key::from_bits(known.1),
-                non_invite_server::Event::Request,
-                None,
-                out,
-            );
-            return None;
+        let via = message.top_via();
+        let match_key = matching::server_key(message, &via);
+        match self.servers.get(&match_key).copied() {
+            Some(Served::Completed(number)) => {
+                if let Some((flow, response)) = self.completed.get(number) {
+                    send_again(flow, response, out);
+                }
+                return None;
+            }
+            Some(Served::Live(known)) => {
+                let event = non_invite_server::Event::Request;
+                self.non_invite_server(now, Key::from_bits(known.1), event, None, out);
+                return None;
+            }
+            None => {}
         }
         let slot = self.non_invite_servers.insert(NonInviteServer {
             state: non_invite_server::State::Trying,
-            response_flow: via::response_flow(flow, &message.top_via()),
+            response_flow: via::response_flow(flow, &via),
             response: None,
             key: match_key,
         });
         let key = ServerKey(Kind::NonInvite, slot.to_bits());
-        self.servers.insert(match_key, key);
+        self.servers.insert(match_key, Served::Live(key));
         Some(key)
     }
 
@@ -441,13 +445,14 @@ impl<U: Copy> Transactions<U> {
             return;
         };
         let reliable = server.response_flow.transport.is_reliable();
-        let (actions, mut next) = non_invite_server::step(server.state, event);
+        let (actions, next) = non_invite_server::step(server.state, event);
+        server.state = next;
+        let mut ends = next == State::Terminated;
         for action in actions {
             match *action {
                 Action::SendNew => {
                     if let Some(message) = message.take() {
-                        // A copy of its own, without the spare room in which the message was written.
-                        server.response = Some(Bytes::copy_from_slice(message.bytes()));
+                        server.response = Some(message.bytes().clone());
                         out.push(Act::Send {
                             flow: server.response_flow,
                             message,
@@ -455,29 +460,27 @@ impl<U: Copy> Transactions<U> {
                     }
                 }
                 Action::SendLast => {
-                    let last = server.response.clone().map(Message::parse);
-                    debug_assert!(!matches!(last, Some(Err(_))), "we sent it");
-                    if let Some(Ok(message)) = last {
-                        let flow = server.response_flow;
-                        out.push(Act::Send { flow, message });
+                    if let Some(response) = server.response.clone() {
+                        send_again(server.response_flow, response, out);
                     }
                 }
                 Action::Start(timer) => match timer.first(reliable) {
-                    // The only timer of this machine, never stopped: nothing to remember of it.
                     Some(wait) if !wait.is_zero() => {
-                        let key = ServerKey(Kind::NonInvite, slot.to_bits());
-                        self.timers
-                            .set(now.mono + wait, (Owner::Server(key), timer));
+                        let until = timer::forgotten_at(now.mono + wait);
+                        let response = server.response.take().unwrap_or_default();
+                        let flow = server.response_flow;
+                        let key = server.key;
+                        let number = self.completed.keep(until, key, flow, &response);
+                        self.servers.insert(key, Served::Completed(number));
+                        self.non_invite_servers.remove(slot);
+                        return;
                     }
-                    Some(_) => {
-                        (_, next) = non_invite_server::step(next, non_invite_server::Event::TimerJ);
-                    }
+                    Some(_) => ends = true,
                     None => {}
                 },
             }
         }
-        server.state = next;
-        if next == State::Terminated {
+        if ends {
             self.remove_non_invite_server(slot);
         }
     }
@@ -488,7 +491,7 @@ impl<U: Copy> Transactions<U> {
         self.servers.remove(&server.key);
         let key = ServerKey(Kind::Invite, slot.to_bits());
         if let Some(old_key) = server.old_key
-            && self.servers.get(&old_key) == Some(&key)
+            && self.served(&old_key) == Some(key)
         {
             self.servers.remove(&old_key);
         }
@@ -502,6 +505,15 @@ impl<U: Copy> Transactions<U> {
         let server = self.non_invite_servers.remove(slot)?;
         self.servers.remove(&server.key);
         Some(server)
+    }
+}
+
+/// A response as it stood on the wire, once more.
+fn send_again<U>(flow: Flow, response: Bytes, out: &mut Vec<Act<U>>) {
+    let message = Message::parse(response);
+    debug_assert!(message.is_ok(), "we sent it");
+    if let Ok(message) = message {
+        out.push(Act::Send { flow, message });
     }
 }
 

@@ -102,6 +102,11 @@ impl Timer {
 /// some thousand a second would cost more than to forget them.
 const FORGETTING_GRID: Duration = Duration::from_millis(50);
 
+/// When a transaction that may be forgotten at `deadline` is.
+pub(super) fn forgotten_at(deadline: Instant) -> Instant {
+    deadline.on_grid(FORGETTING_GRID)
+}
+
 /// Most timers that one transaction has armed at a time: a retransmission, a limit, and the limit after a CANCEL.
 const ARMED_MAX: usize = 3;
 
@@ -176,7 +181,7 @@ impl Armed {
     fn arm<K>(&mut self, queue: &mut TimerQueue<K>, deadline: Instant, timer: Timer, key: K) {
         self.stop(queue, timer);
         let deadline = if timer.forgets() {
-            deadline.on_grid(FORGETTING_GRID)
+            forgotten_at(deadline)
         } else {
             deadline
         };
