@@ -8,7 +8,7 @@ use super::devices::Device;
 use super::ground::{self, Ground, assert_well, crowd_user, metric};
 use super::hand::{Hand, Proof, field, nonce_of, offer, status};
 use super::peers::Callee;
-use super::report::{ms, row};
+use super::report::row;
 use super::sets::{self, Dice, Maker};
 use crate::support::lab::{DOMAIN, password};
 use crate::support::{address, pause, seconds};
@@ -389,7 +389,8 @@ fn gate_nobody_learns_who_exists() {
     };
     assert_eq!(texts(true), texts(false));
     let (d, p) = kolmogorov_smirnov(&mut of_known, &mut of_unknown);
-    let median = |times: &[Duration]| ms(times[times.len() / 2]);
+    let median =
+        |times: &[Duration]| format!("{:.1} µs", times[times.len() / 2].as_secs_f64() * 1e6);
     row(
         "T-AUTH-6",
         &format!("wrong passwords for {EACH} known and {EACH} unknown names: different answers"),
