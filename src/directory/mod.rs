@@ -149,7 +149,9 @@ mod tests {
         );
         let with_password = |extension: &str| {
             Arc::new(User {
-                password: Some(crate::auth::Stored::Password("guess".into())),
+                password: Some(crate::auth::Stored::Password(crate::base::Secret::new(
+                    "guess",
+                ))),
                 ..User::new(extension, "Nobody Real")
             })
         };
