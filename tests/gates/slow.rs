@@ -99,8 +99,27 @@ fn endless(way: Way) -> Vec<(&'static str, Vec<u8>, Vec<u8>)> {
     ]
 }
 
+/// So many over each way who ask much and read the answers. What a server needs at all for its first connections and for thousands of
+/// requests a second is no cost of those who misbehave.
+fn well_behaved(ground: &Ground, each: usize) {
+    for way in WAYS {
+        let mut wires: Vec<Wire> = (0..each)
+            .map(|_| Wire::open(ground, way, false, address().into()).expect("connects"))
+            .collect();
+        let whole = Maker::new(at(address(), 5060), way.name()).request("OPTIONS");
+        for _ in 0..40 {
+            for wire in &mut wires {
+                assert!((0..10).all(|_| wire.send(&whole)), "cut though it reads");
+                assert!(!wire.is_cut(), "cut though it reads");
+            }
+            pause(Duration::from_millis(50));
+        }
+    }
+}
+
 fn too_much(each: usize) {
     let mut ground = Ground::open();
+    well_behaved(&ground, each);
     for way in WAYS {
         let before = memory(&mut ground.server);
         let (mut grown, mut opened, mut cut, mut last) = (0, 0, 0, Duration::ZERO);
@@ -295,20 +314,7 @@ fn slow_and_idle_connections_are_cut() {
 fn gate_peers_that_do_not_read_are_cut() {
     let mut ground = Ground::open();
     let before = metric(&ground.server, "strowger_sip_connections_cut_unread_total ");
-    // as many who do read, first: what so many requests need at all is no cost of those who do not
-    for way in WAYS {
-        let mut wires: Vec<Wire> = (0..10)
-            .map(|_| Wire::open(&ground, way, false, address().into()).expect("connects"))
-            .collect();
-        let whole = Maker::new(at(address(), 5060), way.name()).request("OPTIONS");
-        for _ in 0..40 {
-            for wire in &mut wires {
-                assert!((0..40).all(|_| wire.send(&whole)), "cut though it reads");
-                assert!(!wire.is_cut(), "cut though it reads");
-            }
-            pause(Duration::from_millis(50));
-        }
-    }
+    well_behaved(&ground, 10);
     let small = memory(&mut ground.server);
     for way in WAYS {
         let mut wires = Vec::new();
