@@ -9,7 +9,7 @@ use bytes::Bytes;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 
 use strowger::auth::{
-    Algorithm, Nonces, Outcome, Policy, Stored, authenticate, challenge, respond,
+    Algorithm, Held, Nonces, Outcome, Policy, Stored, authenticate, challenge, respond,
 };
 use strowger::base::{Duration, Entropy, Instant, Now, Secret};
 use strowger::registrar::{AddressOfRecord, RegisterOutcome, Registrar};
@@ -84,7 +84,7 @@ impl Server {
             Name::Authorization,
             None,
             &self.policy,
-            |_| Some(Cow::Borrowed(&self.stored)),
+            |_| Held::Theirs(Cow::Borrowed(&self.stored)),
         );
         let tag = self.entropy.token::<10>();
         match outcome {

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs every fuzz target for some seconds each, on stable Rust: LLVM is asked for coverage by flags, libFuzzer comes with a crate.
 # Usage: fuzz/run.sh [SECONDS_EACH, default 20] [TARGET…]     without targets: those of the parsers; `all`: those of the core as well
-# Each begins with what lies in seeds/TARGET and corpus/TARGET. KEEP=1 writes what was found back to corpus/TARGET, minimised.
+# Each begins with what lies in seeds/TARGET and corpus/TARGET. KEEP=1 writes what was found back to corpus/TARGET, minimised: at most 100 inputs of 24 kB.
 # Ends with 1 and the path of the input if a target crashes. Replay that input with: fuzz/target/HOST/release/TARGET PATH
 set -euo pipefail
 cd "$(dirname "$0")"
@@ -9,6 +9,9 @@ seconds=${1:-20}
 shift || true
 parsers=(sip_message sip_stream uri sdp digest rtp stun proxy_header)
 core=(dialplan identity switch_inputs)
+# What is kept for each target at most.
+corpus_bytes=24000
+corpus_files=100
 targets=("$@")
 [ ${#targets[@]} -gt 0 ] || targets=("${parsers[@]}")
 [ "${targets[0]}" != all ] || targets=("${parsers[@]}" "${core[@]}")
@@ -50,11 +53,17 @@ for target in "${targets[@]}"; do
     grep -E '^stat::number_of_executed_units|^#[0-9]+.*DONE' "$work/log" || true
     if [ -n "${KEEP:-}" ]; then
       mkdir -p "$work/small/$target"
-      # small inputs first, and only what adds to what is reached
-      "$binary" -merge=1 -max_len=1024 "$work/small/$target" "$work/$target" >"$work/log" 2>&1
+      # few inputs that reach what all of them reach together; of these some of every size, as many as the repository wants to carry
+      "$binary" -set_cover_merge=1 -max_len=1024 "$work/small/$target" "$work/$target" >"$work/log" 2>&1
       rm -rf "corpus/$target"
       mkdir -p "corpus/$target"
-      cp -- "$work/small/$target"/* "corpus/$target/"
+      find "$work/small/$target" -type f -printf '%s %p\n' | sort -n |
+        awk -v bytes="$corpus_bytes" -v files="$corpus_files" '
+          { size[NR] = $1; path[NR] = $2 }
+          END {
+            step = NR > files ? NR / files : 1
+            for (at = 1; at <= NR; at += step) if ((sum += size[int(at)]) <= bytes) print path[int(at)]
+          }' | xargs -r cp -t "corpus/$target" --
       echo "fuzz: $target keeps $(find "corpus/$target" -type f | wc -l) inputs, $(du -sk --apparent-size "corpus/$target" | cut -f1) kB"
     fi
   fi

@@ -112,7 +112,8 @@ fn run(number: &str, context: &str, choices: &[u8]) {
             break;
         }
         action = run.step(outcome(*choice), at);
-        let _ = (run.rule(), run.place(), run.take_log());
+        let _ = run.take_log();
+        let _ = (run.rule(), run.place());
     }
     assert_eq!(run.step(StepInput::HungUp, at), Action::End);
     assert!(run.is_over());

@@ -56,8 +56,19 @@ pub enum Outcome {
     Malformed,
 }
 
+/// What we hold for a user name.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Held<'s> {
+    /// The user's own.
+    Theirs(Cow<'s, Stored>),
+    /// There is no such user: what we hold of somebody else, found in as many steps. It proves nothing.
+    Decoy(Cow<'s, Stored>),
+    /// There is no such user, nor anybody else.
+    Nothing,
+}
+
 /// Judges the `header` (`Authorization`, or `Proxy-Authorization` for a proxy) of a request. `stored` finds what we hold of a user;
-/// when it finds nothing, the same arithmetic is done on a dummy, so that time does not tell who exists (RFC 7616 §5.10).
+/// when it finds nothing, the same arithmetic is done on a decoy, so that time does not tell who exists (RFC 7616 §5.10).
 ///
 /// With a `source` all credentials for our realm must answer challenges that went there. Others are not even looked at, right or
 /// wrong: a stranger who writes somebody's address into its datagrams must not have that address banned, nor guess where nobody counts.
@@ -69,7 +80,7 @@ pub fn authenticate<'s>(
     header: Name,
     source: Option<IpAddr>,
     policy: &Policy,
-    stored: impl FnOnce(&str) -> Option<Cow<'s, Stored>>,
+    stored: impl FnOnce(&str) -> Held<'s>,
 ) -> Outcome {
     let mut malformed = false;
     let mut found = None;
@@ -109,16 +120,13 @@ pub fn authenticate<'s>(
         (Some(_), _) => return Outcome::Malformed,
     };
     let username = String::from_utf8_lossy(&credentials.username);
-    let known = stored(&username);
-    let dummy = Stored::Password(Secret::default());
-    let proved = digest::verify(
-        &credentials,
-        request.method(),
-        known.as_deref().unwrap_or(&dummy),
-        request.body(),
-    );
-    if !proved || known.is_none() || (policy.check_uri && !names_same_place(&credentials, request))
-    {
+    let (known, held) = match stored(&username) {
+        Held::Theirs(held) => (true, held),
+        Held::Decoy(held) => (false, held),
+        Held::Nothing => (false, Cow::Owned(Stored::Password(Secret::default()))),
+    };
+    let proved = digest::verify(&credentials, request.method(), &held, request.body());
+    if !proved || !known || (policy.check_uri && !names_same_place(&credentials, request)) {
         return Outcome::Wrong;
     }
     match opened.map(|opened| nonces.consume_opened(now, opened, count)) {
@@ -189,7 +197,11 @@ mod tests {
                 Name::Authorization,
                 None,
                 &self.policy,
-                |user| (user == "alice").then_some(Cow::Borrowed(&known)),
+                |user| match user {
+                    "alice" => Held::Theirs(Cow::Borrowed(&known)),
+                    "nobody" => Held::Nothing,
+                    _ => Held::Decoy(Cow::Borrowed(&known)),
+                },
             )
         }
     }
@@ -298,7 +310,14 @@ mod tests {
     fn unknown_users_and_wrong_passwords_look_alike_and_use_up_nothing() {
         let mut bench = Bench::new();
         let nonce = bench.nonce();
-        for (user, password) in [("alice", "wrong"), ("mallory", "s3cret"), ("mallory", "")] {
+        // "s3cret" is the decoy's, and the empty password that of nobody
+        for (user, password) in [
+            ("alice", "wrong"),
+            ("mallory", "s3cret"),
+            ("mallory", ""),
+            ("nobody", "s3cret"),
+            ("nobody", ""),
+        ] {
             let request = register(&answer(nonce.as_str(), user, password, 1));
             assert_eq!(bench.judge(&request), Outcome::Wrong, "{user} {password}");
         }

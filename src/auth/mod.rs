@@ -8,6 +8,6 @@ pub mod digest;
 pub mod identity;
 pub mod nonce;
 
-pub use check::{Outcome, Policy, authenticate};
+pub use check::{Held, Outcome, Policy, authenticate};
 pub use digest::{Algorithm, Stored, challenge, respond, verify};
 pub use nonce::{Nonce, NonceVerdict, Nonces};

@@ -10,6 +10,7 @@ pub mod number;
 pub mod place;
 pub mod user;
 
+use std::hash::BuildHasher;
 use std::sync::Arc;
 
 pub use dialled::dialled;
@@ -26,6 +27,8 @@ pub struct Directory {
     users: Vec<Arc<User>>,
     by_extension: Map<Arc<str>, usize>,
     by_number: Map<Arc<str>, usize>,
+    /// Places of users who have a password.
+    decoys: Vec<usize>,
     lists: Vec<Arc<List>>,
 }
 
@@ -40,10 +43,17 @@ impl Directory {
                 by_number.entry(number.clone()).or_insert(index);
             }
         }
+        let decoys = users
+            .iter()
+            .enumerate()
+            .filter(|(_, user)| user.password.is_some())
+            .map(|(place, _)| place)
+            .collect();
         Directory {
             users,
             by_extension,
             by_number,
+            decoys,
             lists: Vec::new(),
         }
     }
@@ -68,6 +78,16 @@ impl Directory {
     /// The user with this extension (case-sensitive, like the user part of a SIP URI, RFC 3261 §19.1.4).
     pub fn user(&self, extension: &str) -> Option<&Arc<User>> {
         self.users.get(*self.by_extension.get(extension)?)
+    }
+
+    /// Somebody, always the same for a name, who is not the user of that name: found in as many steps through as much memory as
+    /// [`Directory::user`] takes, so that who measures the time of an answer does not learn which names exist.
+    pub fn decoy(&self, name: &str) -> Option<&Arc<User>> {
+        let drawn = self.by_extension.hasher().hash_one(name) as usize;
+        let place = *self.decoys.get(drawn % self.decoys.len().max(1))?;
+        self.users
+            .get(place)
+            .filter(|user| &*user.extension != name)
     }
 
     /// The user whose direct number this is, in `+E164` form.
@@ -118,5 +138,36 @@ mod tests {
         );
         assert!(directory.user("1003").is_none());
         assert!(directory.by_number("442071831001").is_none());
+    }
+
+    #[test]
+    fn a_decoy_is_always_the_same_somebody_else_with_a_password() {
+        assert!(
+            Directory::new(vec![user("1001", None)])
+                .decoy("9")
+                .is_none()
+        );
+        let with_password = |extension: &str| {
+            Arc::new(User {
+                password: Some(crate::auth::Stored::Password(crate::base::Secret::new(
+                    "guess",
+                ))),
+                ..User::new(extension, "Nobody Real")
+            })
+        };
+        let mut users: Vec<Arc<User>> = (1001..1101)
+            .map(|n| with_password(&n.to_string()))
+            .collect();
+        users.push(user("1999", None));
+        let directory = Directory::new(users);
+        let mut drawn = std::collections::BTreeSet::new();
+        for number in 5000..5200 {
+            let name = number.to_string();
+            let decoy = directory.decoy(&name).expect("somebody");
+            assert!(decoy.password.is_some());
+            assert_eq!(Some(decoy), directory.decoy(&name));
+            drawn.insert(decoy.extension.clone());
+        }
+        assert!(drawn.len() > 50, "only {} of 100", drawn.len());
     }
 }

@@ -247,7 +247,9 @@ async fn read(shared: &Shared, connection: &Connection, mut reader: impl AsyncRe
             Some(began) => (began + limits.whole, &shared.metrics.cut_slow),
             None => (Instant::now() + idle, &shared.metrics.cut_idle),
         };
-        let length = match timeout_at(until, reader.read(&mut buffer)).await {
+        let room = framer.room().min(buffer.len());
+        let reading = reader.read(buffer.get_mut(..room).unwrap_or_default());
+        let length = match timeout_at(until, reading).await {
             Err(_) => return count(late),
             Ok(Err(_) | Ok(0)) => return,
             Ok(Ok(length)) => length,

@@ -430,8 +430,10 @@ impl Proxy {
             }
             _ => best,
         };
-        if !silent {
-            // RFC 4320 §4.2: a 408 to anything but an INVITE comes too late to be believed
+        if silent {
+            // RFC 4320 §4.2: a 408 to anything but an INVITE comes too late to be believed; nobody waits for its transaction any more
+            ctx.tx.answer_once(server, None, ctx.acts);
+        } else {
             ctx.tx.respond(ctx.now, server, message, ctx.acts);
         }
         self.linger(ctx, key);

@@ -66,11 +66,27 @@ fn line_end(text: &[u8], from: usize, ends: Option<Ends>) -> Result<Option<Found
                     ends: Ends::Lf,
                 }));
             }
-            // A quoted pair may hold a NUL (RFC 3261 §25.1); nothing else may.
-            (Some(0), _) if at > from && text.get(at - 1) == Some(&b'\\') => search = at + 1,
+            // A quoted pair of a quoted string may hold a NUL (RFC 3261 §25.1); nothing else may.
+            (Some(0), _) if ends_in_quoted_pair(text.get(from..at).unwrap_or_default()) => {
+                search = at + 1;
+            }
             _ => return Err(forbidden(at)),
         }
     }
+}
+
+/// True when `line` ends with the backslash of a quoted pair.
+fn ends_in_quoted_pair(line: &[u8]) -> bool {
+    let (mut quoted, mut escaped) = (false, false);
+    for byte in line {
+        match byte {
+            _ if escaped => escaped = false,
+            b'"' => quoted = !quoted,
+            b'\\' => escaped = quoted,
+            _ => {}
+        }
+    }
+    escaped
 }
 
 /// Everything but the check of the mandatory headers.

@@ -204,6 +204,15 @@ fn line_ends_must_be_of_one_kind() {
     assert_eq!(fault(&nul), ("line", Fault::Forbidden));
     let quoted = INVITE.replace("Nora, Test", "Nora\\\0");
     assert!(parse(&quoted).is_ok());
+    // outside of quotes, and behind a backslash that is itself quoted
+    for bad in [
+        "X-Internal : a\\\0",
+        "X-Internal : \"a\" b\\\0",
+        "X-Internal : \"a\\\\\0\"",
+    ] {
+        let nul = INVITE.replace("X-Internal : 1", bad);
+        assert_eq!(fault(&nul), ("line", Fault::Forbidden), "{bad:?}");
+    }
 }
 
 #[test]

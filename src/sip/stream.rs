@@ -12,6 +12,9 @@ use crate::base::limits::MESSAGE_BYTES_MAX;
 /// `MESSAGE_BYTES_MAX`.
 pub const HEAD_BYTES_MAX: usize = MESSAGE_BYTES_MAX;
 
+/// A message longer than this gets memory for the longest at once.
+const STEP: usize = 32 * 1024;
+
 /// What a connection brought.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StreamItem {
@@ -58,9 +61,24 @@ impl StreamFramer {
 
     /// Takes what was read from the connection.
     pub fn push(&mut self, bytes: &[u8]) {
-        if self.failed.is_none() {
-            self.buffer.extend_from_slice(bytes);
+        if self.failed.is_some() {
+            return;
         }
+        let length = self.buffer.len() + bytes.len();
+        if length > self.buffer.capacity() && length > STEP {
+            // Doubling would take twice of what a message may have.
+            let mut larger = BytesMut::with_capacity(length.max(MESSAGE_BYTES_MAX + 1));
+            larger.extend_from_slice(&self.buffer);
+            self.buffer = larger;
+        }
+        self.buffer.extend_from_slice(bytes);
+    }
+
+    /// Bytes to be pushed at most before [`next`](Self::next) is asked again, so that the memory of a connection is that of one message.
+    pub fn room(&self) -> usize {
+        (MESSAGE_BYTES_MAX + 1)
+            .saturating_sub(self.buffer.len())
+            .max(1)
     }
 
     /// Bytes that wait for the rest of their message.
@@ -270,6 +288,20 @@ mod tests {
         framer.push(TWO.as_bytes());
         assert_eq!(framer.next(), Err(FrameError::ContentLength));
         assert_eq!(framer.waiting_bytes(), 0);
+    }
+
+    #[test]
+    fn a_connection_keeps_no_more_than_the_longest_message() {
+        for chunk in [700, 1448, 5_000, 16_384] {
+            let mut framer = StreamFramer::new();
+            framer.push(b"OPTIONS sip:x SIP/2.0\r\n");
+            while framer.next() == Ok(None) {
+                framer.push(&vec![b'x'; chunk.min(framer.room())]);
+                let kept = framer.buffer.capacity();
+                assert!(kept <= MESSAGE_BYTES_MAX + 1, "{kept} in pieces of {chunk}");
+            }
+            assert_eq!(framer.next(), Err(FrameError::HeadTooLarge));
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Who sends this request: a trunk by its address, a person by digest, or nobody that we know.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -7,10 +8,11 @@ use std::sync::Arc;
 use smallvec::smallvec;
 
 use super::core::Switch;
-use crate::auth::{self, Algorithm, Outcome, Policy};
+use crate::auth::{self, Algorithm, Held, Outcome, Policy};
 use crate::base::{Duration, Instant, Map, Now};
 use crate::call::{CallOutput, Endpoint};
 use crate::config::ProfileAuth;
+use crate::directory::{Directory, User};
 use crate::sip::{Builder, Message, Method, Name, StatusCode};
 use crate::transaction::ServerKey;
 use crate::transport::Flow;
@@ -112,6 +114,16 @@ pub(super) enum Source {
     Answered,
 }
 
+/// What is held of a user's password. The way to a decoy is as long as that to a user.
+fn held<'s>(directory: &'s Directory, name: &str) -> Held<'s> {
+    let password = |user: &'s User| user.password.as_ref().map(Cow::Borrowed);
+    if let Some(user) = directory.user(name) {
+        return password(user).map_or(Held::Nothing, Held::Theirs);
+    }
+    let decoy = directory.decoy(name).and_then(|user| password(user));
+    decoy.map_or(Held::Nothing, Held::Decoy)
+}
+
 impl Switch {
     /// Finds out who sent a request outside of dialogs, or answers it.
     pub(super) fn source(
@@ -191,13 +203,7 @@ impl Switch {
             algorithms: smallvec![algorithm],
             ..Policy::new(settings.server.domain.clone())
         };
-        let found = |name: &str| {
-            settings
-                .directory
-                .user(name)
-                .and_then(|user| user.password.as_ref())
-                .map(std::borrow::Cow::Borrowed)
-        };
+        let found = |name: &str| held(&settings.directory, name);
         let outcome = auth::authenticate(
             &mut self.nonces,
             now,

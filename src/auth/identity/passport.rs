@@ -172,7 +172,9 @@ fn one(value: &[u8]) -> Result<Option<Presented>, Failure> {
     if parameter("alg").is_some_and(|alg| alg != "ES256") {
         return Err(bad("it is signed with an algorithm other than ES256"));
     }
-    let info = parameter("info").ok_or_else(|| Failure::BadInfo("info is missing".to_owned()))?;
+    let info = parameter("info")
+        .filter(|info| !info.is_empty())
+        .ok_or_else(|| Failure::BadInfo("info is missing".to_owned()))?;
     let mut parts = token.trim().split('.');
     let (Some(header), Some(payload), Some(signature), None) =
         (parts.next(), parts.next(), parts.next(), parts.next())

@@ -416,6 +416,19 @@ fn broken_headers_are_438_and_nothing_worse() {
 }
 
 #[test]
+fn an_empty_address_of_the_certificate_is_none() {
+    let signature = "A".repeat(86);
+    for (info, fine) in [("<https://x.test/c>", true), ("", false), ("<>", false)] {
+        let value = format!("..{signature};info={info};alg=ES256");
+        assert_eq!(
+            presented([value.as_bytes()].into_iter()).is_ok(),
+            fine,
+            "{info}"
+        );
+    }
+}
+
+#[test]
 fn numbers_become_digits_and_names_nothing() {
     assert_eq!(canonical("+1 (202) 555-0123").as_deref(), Some(CALLER));
     for other in [

@@ -198,10 +198,13 @@ impl Bench {
         self.pass(300);
         assert!(self.proxy.is_empty());
         let counts = self.tx.counts();
-        assert_eq!(
-            (counts.invite_servers, counts.invite_clients, counts.timers),
-            (0, 0, 0)
-        );
+        let transactions = [
+            counts.invite_servers,
+            counts.non_invite_servers,
+            counts.invite_clients,
+            counts.non_invite_clients,
+        ];
+        assert_eq!((transactions, counts.timers), ([0; 4], 0));
     }
 }
 
