@@ -432,7 +432,7 @@ impl Proxy {
         };
         if silent {
             // RFC 4320 §4.2: a 408 to anything but an INVITE comes too late to be believed; nobody waits for its transaction any more
-            ctx.tx.answer_once(server, None, ctx.acts);
+            ctx.tx.answer_once(ctx.now, server, None, ctx.acts);
         } else {
             ctx.tx.respond(ctx.now, server, message, ctx.acts);
         }
