@@ -291,7 +291,8 @@ impl<W: World> Outlet<W> {
         }
     }
 
-    /// Takes the messages out that answer an input whose records are not written.
+    /// Takes the messages out that answer an input whose records are not written. An ACK promises nothing, and over a stream nobody asks
+    /// for it again, so it goes.
     fn hold_answers(&self, list: &mut Vec<Effect>, ends: &[usize]) {
         let mut keep = Vec::with_capacity(list.len());
         let mut effects = list.drain(..);
@@ -301,7 +302,10 @@ impl<W: World> Outlet<W> {
             start = end;
             if group.iter().any(|e| matches!(e, Effect::Journal(_))) {
                 let before = group.len();
-                group.retain(|effect| !matches!(effect, Effect::Send { .. }));
+                group.retain(|effect| match effect {
+                    Effect::Send { bytes, .. } => bytes.starts_with(b"ACK "),
+                    _ => true,
+                });
                 let held = (before - group.len()) as u64;
                 self.metrics.sends_held.fetch_add(held, Ordering::Relaxed);
             }

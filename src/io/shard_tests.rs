@@ -51,6 +51,13 @@ impl Core for Obedient {
                         fx.push(send);
                         fx.push(Effect::Journal(Record::Seq(number)));
                     }
+                    "acknowledge" => {
+                        self.kept.push(number);
+                        fx.push(send);
+                        let bytes = Bytes::from(format!("ACK {number}"));
+                        fx.push(Effect::Send { flow, bytes });
+                        fx.push(Effect::Journal(Record::Seq(number)));
+                    }
                     "event" => fx.push(Effect::Event(Arc::new(Event {
                         seq: number,
                         at: now.wall,
@@ -299,6 +306,36 @@ fn a_full_disk_holds_answers_back_and_everything_is_written_when_it_has_room() {
         rig.restart(),
         [Record::Seq(1), Record::Seq(3), Record::Seq(4)]
     );
+}
+
+#[test]
+fn an_ack_promises_nothing_and_is_not_held_back() {
+    let mut rig = Rig::start();
+    rig.disk.full.store(true, Ordering::Relaxed);
+    rig.say("acknowledge 1");
+    rig.hears("ACK 1");
+    rig.sees("acknowledge 1");
+    rig.sees("sick");
+    assert_eq!(rig.metrics.sends_held.load(Ordering::Relaxed), 1);
+    rig.disk.full.store(false, Ordering::Relaxed);
+    rig.sees("healthy");
+    rig.say("acknowledge 2");
+    rig.hears("re acknowledge 2");
+    rig.hears("ACK 2");
+    assert_eq!(rig.stop(), End::Stopped);
+}
+
+#[test]
+fn what_needs_no_record_leaves_before_what_needs_one_is_written() {
+    let mut rig = Rig::start();
+    // all three may come in one batch or in three: whoever asked first hears first
+    rig.say("plain 1");
+    rig.say("keep 2");
+    rig.say("plain 3");
+    rig.hears("re plain 1");
+    rig.hears("re keep 2");
+    rig.hears("re plain 3");
+    assert_eq!(rig.stop(), End::Stopped);
 }
 
 #[test]

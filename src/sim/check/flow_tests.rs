@@ -89,6 +89,44 @@ fn register_that_is_repeated_from_elsewhere_moves_nothing_even_after_its_answer(
 }
 
 #[test]
+fn subscription_that_lives_on_a_connection_of_its_own_is_told_there_while_it_is_open() {
+    let over = |id: u64| path(&format!("10.0.0.1:4000{id}"), Some(id));
+    let check = flows::calls_go_where_the_phone_is;
+    let asks = |n: u32| {
+        let about = format!("{n} SUBSCRIBE");
+        text(
+            "SUBSCRIBE sip:a@x SIP/2.0",
+            ("d", "c"),
+            ("s", &about),
+            "",
+            "",
+        )
+    };
+    let tells = text(
+        &format!("NOTIFY {PHONE} SIP/2.0"),
+        ("c", "d"),
+        ("s", "1 NOTIFY"),
+        "",
+        "",
+    );
+    let begun = registers(Story::default(), 1, over(1))
+        .comes_by(over(1), &asks(1))
+        .push(Happening::Closed(1))
+        .comes_by(over(2), &asks(2))
+        .after(1_000);
+    let sound = registers(begun, 2, over(3)).leaves_by(over(2), &tells);
+    assert_eq!(sound.verdict(check), None);
+    let begun = registers(Story::default(), 1, over(1))
+        .comes_by(over(1), &asks(1))
+        .push(Happening::Closed(1))
+        .comes_by(over(2), &asks(2))
+        .after(1_000)
+        .push(Happening::Closed(2));
+    let story = registers(begun, 2, over(3)).leaves_by(over(2), &tells);
+    bites(&story, check, "had registered at");
+}
+
+#[test]
 fn call_over_a_connection_that_is_gone_is_seen() {
     let over = path("10.0.0.1:40001", Some(1));
     let story = registers(Story::default(), 1, over)

@@ -48,6 +48,8 @@ struct Book {
     /// The Contact of the phone whose registered flow carried the first message of a dialog, by Call-ID.
     home: BTreeMap<String, String>,
     closed: BTreeSet<u64>,
+    /// Connections on which anybody ever registered.
+    registered_on: BTreeSet<u64>,
     seen: BTreeSet<String>,
     questions: BTreeMap<String, SocketAddr>,
     health: BTreeMap<SocketAddr, Health>,
@@ -172,6 +174,7 @@ impl Book {
             lanes.remove(&lane);
         } else if place.connection.is_none_or(|id| !self.closed.contains(&id)) {
             lanes.insert(lane, (at, place));
+            self.registered_on.extend(place.connection);
         }
         // RFC 5626: it lives, whatever it did not answer before
         self.health.remove(&place.remote);
@@ -210,12 +213,16 @@ impl Book {
                     || own.connection.is_none()
                     || own.connection == to.connection)
         };
-        // In a dialog the phone may have spoken from elsewhere since it registered.
+        // In a dialog the phone may have spoken from elsewhere since it registered, or before over a connection of its own, still open, of
+        // which nobody but that dialog knows.
         let newest = lanes.values().map(|(since, _)| *since).max();
-        let spoke = self
-            .spoke
-            .get(text.call_id())
-            .filter(|(when, _)| !begins && newest.is_none_or(|newest| *when >= newest));
+        let apart = |own: &Place| {
+            own.connection
+                .is_some_and(|id| !self.closed.contains(&id) && !self.registered_on.contains(&id))
+        };
+        let spoke = self.spoke.get(text.call_id()).filter(|(when, own)| {
+            !begins && (newest.is_none_or(|newest| *when >= newest) || apart(own))
+        });
         let known = lanes.values().any(|(_, own)| there(own));
         if !lanes.is_empty() && !known && !spoke.is_some_and(|(_, own)| there(own)) {
             return Err(format!(

@@ -81,7 +81,7 @@ impl World {
     }
 
     /// Writes the records of a batch. When the journal begins to refuse, the messages that answer an input whose records are not
-    /// written are held back, and the server is to be told (true); the records are kept, as the shell keeps them.
+    /// written are held back, all but ACKs, and the server is to be told (true); the records are kept, as the shell keeps them.
     pub(super) fn write(&mut self, groups: &mut [Vec<NodeEffect>]) -> bool {
         let journals = |e: &NodeEffect| matches!(e, NodeEffect::Journal(_));
         let mut began = false;
@@ -100,7 +100,10 @@ impl World {
                     if !*told || began {
                         *told = true;
                         began = true;
-                        group.retain(|e| !matches!(e, NodeEffect::Send { .. }));
+                        group.retain(|e| match e {
+                            NodeEffect::Send { bytes, .. } => bytes.starts_with(b"ACK "),
+                            _ => true,
+                        });
                     }
                 }
             }
