@@ -171,6 +171,16 @@ impl Acd {
         });
     }
 
+    /// True when the queue takes callbacks and has not as many as it may have.
+    pub fn takes_callbacks(&self, queue: &str) -> bool {
+        let key = self.queue_names.get(queue);
+        let queue = key.and_then(|key| self.queues.get(*key));
+        queue.filter(|queue| !queue.closing).is_some_and(|queue| {
+            let settings = queue.settings.callback.as_ref();
+            settings.is_some_and(|of| of.cap.is_none_or(|cap| queue.promised < cap))
+        })
+    }
+
     fn answer_request(&mut self, cx: &mut Cx, request: CallbackRequest) -> CallbackAnswer {
         let key = self.queue_names.get(&request.queue).copied();
         let open = |queue: &&mut Queue| !queue.closing;

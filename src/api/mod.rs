@@ -5,6 +5,7 @@
 
 mod agents;
 mod bans;
+mod callbacks;
 mod calls;
 mod events;
 mod gate;
@@ -86,6 +87,8 @@ fn resources() -> OpenApiRouter<Handle> {
         .routes(routes!(work::priority))
         .routes(routes!(work::disposition))
         .routes(routes!(offers::decline))
+        .routes(routes!(callbacks::list, callbacks::request))
+        .routes(routes!(callbacks::cancel))
         .routes(routes!(events::stream))
 }
 

@@ -338,6 +338,19 @@ impl Redirects {
     ];
 }
 
+/// Callbacks of a queue, as callers and agents meet them.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Callbacks {
+    /// The key by which a waiting caller asks for one; `None`: only programs ask.
+    pub digit: Option<char>,
+    /// When the key is told to those who wait; `None`: it is not.
+    pub offer_after: Option<Duration>,
+    /// Told to the caller who is promised one. Default `callback-promised`.
+    pub promised: Arc<str>,
+    /// Told to the agent alone, before the customer is called. Default `callback-identify`.
+    pub identify: Arc<str>,
+}
+
 /// `queues/*.toml`
 #[derive(Debug, Clone, PartialEq)]
 pub struct QueueSettings {
@@ -349,6 +362,8 @@ pub struct QueueSettings {
     pub music: Arc<str>,
     /// Steps of the overflow rules, by the index of `acd.overflow`.
     pub overflow: Vec<Steps>,
+    /// What callers hear and press who want to be called back; `None`: the queue takes no callbacks.
+    pub callback: Option<Callbacks>,
     /// Where it is defined.
     pub place: Place,
 }

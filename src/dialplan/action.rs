@@ -90,6 +90,10 @@ pub enum QueueExit {
     Full,
     /// Taken out by a person or a program.
     Withdrawn,
+    /// The caller is called back, and need not wait.
+    Callback,
+    /// The caller wanted to be called back, and there are as many callbacks as there may be.
+    CallbackOverCap,
 }
 
 impl QueueExit {
@@ -102,6 +106,8 @@ impl QueueExit {
             QueueExit::NoSuchQueue => "no-such-queue",
             QueueExit::Full => "full",
             QueueExit::Withdrawn => "withdrawn",
+            QueueExit::Callback => "callback",
+            QueueExit::CallbackOverCap => "callback-over-cap",
         }
     }
 }

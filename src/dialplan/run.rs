@@ -213,9 +213,11 @@ impl Run {
                 };
                 self.variables.set("queue-result", exit.name());
                 match exit {
-                    QueueExit::Served => return self.hang_up(HangupCause::NORMAL),
+                    QueueExit::Served | QueueExit::Callback => {
+                        return self.hang_up(HangupCause::NORMAL);
+                    }
                     QueueExit::Overflow(steps) => self.push(steps, Then::Return),
-                    QueueExit::TimedOut | QueueExit::Withdrawn => {
+                    QueueExit::TimedOut | QueueExit::Withdrawn | QueueExit::CallbackOverCap => {
                         self.failure = Some(HangupCause::NO_ANSWER);
                     }
                     QueueExit::NoSuchQueue => self.failure = Some(HangupCause::NOT_FOUND),

@@ -151,6 +151,24 @@ pub enum Command {
         /// Who asks, for the event.
         by: Arc<str>,
     },
+    /// All callbacks that are not over.
+    Callbacks,
+    /// Asks for a callback.
+    RequestCallback {
+        /// The queue whose agents call back.
+        queue: Arc<str>,
+        /// Whom to call, `+E164`.
+        number: Arc<str>,
+        /// The customer's name.
+        name: Option<Arc<str>>,
+        /// The agent who is to call; nobody in particular if there is none.
+        agent: Option<Arc<str>>,
+    },
+    /// Takes a callback back.
+    CancelCallback {
+        /// Its id.
+        id: Ulid,
+    },
     /// Why an agent is or is not offered work.
     WhyAgent {
         /// Its extension.
@@ -202,12 +220,23 @@ pub enum Answer {
     Agents(Vec<acd::AgentView>),
     /// To [`Command::Agent`] and the agent's orders.
     Agent(Box<acd::AgentView>),
-    /// To [`Command::Work`].
+    /// To [`Command::Work`] and [`Command::Callbacks`].
     Work(Vec<acd::WorkItemView>),
     /// To [`Command::WorkItem`].
     WorkItem(Box<WorkDetail>),
+    /// To [`Command::RequestCallback`].
+    Callback(Box<CallbackMade>),
     /// To [`Command::WhyAgent`].
     Decisions(Vec<acd::Decision>),
+}
+
+/// A callback that was asked for.
+#[derive(Clone, Debug, Serialize)]
+pub struct CallbackMade {
+    /// It, or the one that the number had already.
+    pub item: acd::WorkItemView,
+    /// It is a new one.
+    pub promised: bool,
 }
 
 /// Why a command was not taken. `code` is stable, `detail` is for people (RFC 9457).

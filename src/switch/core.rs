@@ -90,6 +90,8 @@ pub struct Switch {
     pub(super) verified: Verified,
     pub(super) routings: BTreeMap<Key<Call>, Routing>,
     pub(super) offers: BTreeMap<OfferId, OfferState>,
+    /// What became of the last request for a callback that no call made.
+    pub(super) callback_answer: Option<(crate::acd::WorkItemId, crate::acd::CallbackAnswer)>,
     /// Parked calls by slot.
     pub(super) parked: BTreeMap<Arc<str>, Key<Call>>,
     pub(super) timers: TimerQueue<SwitchTimer>,
@@ -149,6 +151,7 @@ impl Switch {
             verified: Verified::default(),
             routings: BTreeMap::new(),
             offers: BTreeMap::new(),
+            callback_answer: None,
             parked: BTreeMap::new(),
             timers: TimerQueue::new(),
             alive: None,

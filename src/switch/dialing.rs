@@ -370,7 +370,9 @@ impl Switch {
                 let connected = self.with_calls(now, |calls, ctx| calls.connect(ctx, call, leg));
                 if connected {
                     self.transfer_reached(now, call);
+                    self.customer_reached(call);
                 } else {
+                    self.customer_not_reached(call, DialOutcome::Failed(488));
                     self.end_call(now, call, Cause::NotAcceptable, "system: no common codec");
                 }
             }
@@ -554,6 +556,18 @@ impl Switch {
         };
         self.take_fork(call);
         self.with_calls(now, |calls, ctx| calls.adopt_caller(ctx, call, leg));
+        self.dial_for(now, call, leg, &to, fx);
+    }
+
+    /// The dialplan runs as if the phone of this leg, which is on the line, had dialled.
+    pub(super) fn dial_for(
+        &mut self,
+        now: Now,
+        call: Key<Call>,
+        leg: Key<Leg>,
+        to: &str,
+        fx: &mut Effects,
+    ) {
         let Some(leg) = self.calls.leg(leg) else {
             return;
         };
@@ -565,7 +579,7 @@ impl Switch {
             profile: profile.name.clone(),
             context: profile.dialplan.clone(),
             from: leg.party.number.to_string(),
-            to: to.to_string(),
+            to: to.to_owned(),
             trunk: None,
             caller_name: leg.party.name.as_deref().unwrap_or_default().to_owned(),
             headers: Arc::default(),

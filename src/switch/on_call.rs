@@ -143,6 +143,10 @@ impl Switch {
 
     /// Does what a step asks for. `Some` when it is done at once.
     fn perform(&mut self, now: Now, call: Key<Call>, action: Action) -> Option<StepInput> {
+        if self.calls_back(call) && !Self::fits_callback(&action) {
+            self.end_call(now, call, Cause::Forbidden, "dialplan");
+            return None;
+        }
         match &action {
             // whoever is transferred to a service of this server has arrived
             Action::Answer
@@ -224,7 +228,13 @@ impl Switch {
                 self.phase(call, Phase::Waiting(timer));
                 None
             }
-            Action::Dial(dial) => self.dial(now, call, dial),
+            Action::Dial(dial) => {
+                let ended = self.dial(now, call, dial);
+                if let Some(StepInput::DialEnded(outcome)) = ended {
+                    self.customer_not_reached(call, outcome);
+                }
+                ended
+            }
             Action::Queue(queue) => self.enter_queue(now, call, queue),
             Action::Feature(feature) => self.feature(now, call, feature),
             Action::Pickup(whose) => self.pickup_step(now, call, whose.as_deref()),
@@ -264,6 +274,7 @@ impl Switch {
     pub(super) fn end_call(&mut self, now: Now, call: Key<Call>, cause: Cause, by: &str) {
         self.stop_waiting(call);
         self.transfer_dropped(now, call);
+        self.callback_ends(call, by);
         if let Some(routing) = self.routings.get_mut(&call) {
             routing.run = None;
             if let Some(item) = routing.work.take() {
@@ -304,6 +315,7 @@ impl Switch {
             Phase::Running
             | Phase::Playing { .. }
             | Phase::Queued { .. }
+            | Phase::Telling { .. }
             | Phase::Bridged
             | Phase::Echo
             | Phase::Conference
@@ -483,7 +495,10 @@ impl Switch {
             CallEvent::PlayEnded { call, play } => self.on_play_ended(now, call, play, fx),
             CallEvent::Closed { call } => {
                 self.stop_waiting(call);
-                self.routings.remove(&call);
+                let routing = self.routings.remove(&call);
+                if let Some(timer) = routing.and_then(|routing| routing.callback_offer) {
+                    self.timers.cancel(timer);
+                }
                 let gone: Vec<_> = self
                     .offers
                     .iter()
@@ -563,12 +578,13 @@ impl Switch {
                     }
                 }
             }
+            Phase::Queued { .. } => self.on_key_in_queue(now, call, digit),
             Phase::Running
             | Phase::Playing { .. }
             | Phase::Waiting(_)
             | Phase::Ringing(_)
             | Phase::Originating { .. }
-            | Phase::Queued { .. }
+            | Phase::Telling { .. }
             | Phase::Parked { .. }
             | Phase::Bridged
             | Phase::Echo
@@ -591,6 +607,11 @@ impl Switch {
                 let due = now.mono + keys.timeout;
                 keys.timer = Some(self.timers.set(due, SwitchTimer::Keys(call)));
             }
+            Phase::Telling { play, then } if *play == ended => {
+                let then = *then;
+                routing.phase = Phase::Running;
+                self.on_told(now, call, then, fx);
+            }
             Phase::Queued { announcing } if *announcing == Some(ended) => {
                 *announcing = None;
                 self.play_music(now, call);
@@ -608,6 +629,7 @@ impl Switch {
         fx: &mut Effects,
     ) {
         self.phase(call, Phase::Running);
+        self.customer_not_reached(call, outcome);
         self.with_calls(now, |calls, ctx| calls.stop(ctx, call));
         self.drive(now, call, StepInput::DialEnded(outcome), fx);
     }
@@ -631,7 +653,8 @@ impl Switch {
 
 pub(super) fn ended_by(by: &str) -> EndedBy {
     match by {
-        "caller" => EndedBy::Customer,
+        // a callback's customer is the one who was called
+        "caller" | "callee" => EndedBy::Customer,
         "agent" => EndedBy::Agent,
         _ => EndedBy::System,
     }

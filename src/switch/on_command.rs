@@ -201,6 +201,14 @@ impl Switch {
                 self.work_off(now, fx);
                 self.work_detail(now, id)
             }
+            Command::Callbacks => self.callbacks(now),
+            Command::RequestCallback {
+                queue,
+                number,
+                name,
+                agent,
+            } => self.callback_by_order(now, queue, &number, name, agent, fx),
+            Command::CancelCallback { id } => self.cancel_callback(now, id, fx),
             Command::WhyAgent { extension } => {
                 self.known_agent(&extension)?;
                 Ok(Answer::Decisions(self.acd.why_agent(&extension)))

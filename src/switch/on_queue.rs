@@ -49,7 +49,9 @@ impl Switch {
         routing.work = Some(item);
         routing.queue = Some(action.name.clone());
         routing.phase = Phase::Queued { announcing: None };
+        routing.in_line = None;
         self.play_music(now, call);
+        self.offer_callback_later(now, call);
         self.orders.push_back(AcdCommand::Enter {
             item,
             queue: action.name,
@@ -97,8 +99,14 @@ impl Switch {
                 call,
                 agent,
                 queue,
+                callback,
                 ..
-            } => self.ring_agent(now, offer, item, call, agent, &queue),
+            } => match callback {
+                None => self.ring_agent(now, offer, item, call, agent, &queue),
+                Some(number) => {
+                    self.ring_for_callback(now, offer, item, &number, agent, queue);
+                }
+            },
             AcdEffect::CancelOffer { offer, reason } => {
                 if let Some(state) = self.offers.remove(&offer) {
                     let cause = match reason {
@@ -107,10 +115,22 @@ impl Switch {
                         CancelReason::TimedOut => Cause::NoAnswer,
                         CancelReason::Withdrawn => Cause::Normal,
                     };
-                    self.end_legs(now, state.legs, cause);
+                    if self.calls_back(state.call) {
+                        let by = "system: the callback was taken back";
+                        self.close_callback(now, state.call, cause, by);
+                    } else {
+                        self.end_legs(now, state.legs, cause);
+                    }
                 }
             }
-            AcdEffect::Accepted { offer, .. } => self.bridge_agent(now, offer),
+            AcdEffect::Accepted { offer, .. } => {
+                let call = self.offers.get(&offer).map(|offer| offer.call);
+                if call.is_some_and(|call| self.calls_back(call)) {
+                    self.agent_has_callback(now, offer, fx);
+                } else {
+                    self.bridge_agent(now, offer);
+                }
+            }
             AcdEffect::Leave {
                 call,
                 queue,
@@ -137,8 +157,17 @@ impl Switch {
                 wait,
                 ..
             } => self.announce(now, call, position, wait),
-            // Nothing asks for callbacks yet, so nothing answers.
-            AcdEffect::CallbackAnswered { .. } | AcdEffect::InLineAlready { .. } => {}
+            AcdEffect::CallbackAnswered {
+                callback,
+                call,
+                answer,
+            } => self.on_callback_answered(now, callback, call, answer, fx),
+            AcdEffect::InLineAlready {
+                call,
+                callback,
+                position,
+                ..
+            } => self.on_in_line(now, call, callback, position),
             AcdEffect::Journal(record) => Self::journal(fx, Record::Acd(record)),
             AcdEffect::Event(event) => self.publish(now, Fact::Acd(event), fx),
         }
@@ -319,6 +348,7 @@ impl Switch {
         self.end_legs(now, rest, Cause::Normal);
         self.orders
             .push_back(AcdCommand::OfferEnded { offer: id, outcome });
+        self.close_callback(now, call, Cause::of_status(status), "agent");
     }
 
     /// An answered agent leg ended. True when the caller stays: the agent left before the bridge.
@@ -334,6 +364,7 @@ impl Switch {
             offer: id,
             outcome: OfferOutcome::Failed(487),
         });
+        self.close_callback(now, offer.call, Cause::Normal, "agent");
         true
     }
 
@@ -391,7 +422,7 @@ pub(super) fn music_file(name: &str) -> Option<Arc<str>> {
 }
 
 /// Characters that may stand in a header parameter; others become `-`.
-fn token_text(text: &str) -> String {
+pub(super) fn token_text(text: &str) -> String {
     text.chars()
         .map(|char| {
             if char.is_ascii_alphanumeric() || char == '_' {

@@ -43,6 +43,7 @@ impl Switch {
                 SwitchTimer::Ring(call) => self.on_ring_timeout(now, call, fx),
                 SwitchTimer::Keys(call) => self.on_keys_timeout(now, call, fx),
                 SwitchTimer::Wait(call) => self.on_wait_over(now, call, fx),
+                SwitchTimer::CallbackOffer(call) => self.on_callback_offer(now, call),
                 SwitchTimer::Silence(leg) => self.on_gateway_silent(now, leg, fx),
                 SwitchTimer::Room => self.on_room_look(now, fx),
                 SwitchTimer::Alive => {

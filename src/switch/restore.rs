@@ -59,6 +59,8 @@ impl Switch {
                 // the ACD's settings come first, so that what is restored finds its queue
                 self.settle_orders(now);
                 match &record {
+                    // a callback waits for no call that died
+                    AcdRecord::Item(item) if item.callback.is_some() => {}
                     AcdRecord::Item(item) => self.restored_items.push(item.item),
                     AcdRecord::ItemGone { item } => {
                         self.restored_items.retain(|other| other != item)

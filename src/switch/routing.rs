@@ -3,11 +3,11 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use crate::acd::WorkItemId;
+use crate::acd::{OfferId, WorkItemId};
 use crate::auth::identity::Verdict;
 use crate::base::{Duration, Instant, Key, Now, TimerId};
 use crate::call::{Call, Leg, LegSpec, Sides};
-use crate::dialplan::Run;
+use crate::dialplan::{DialOutcome, Run};
 use crate::event::Party;
 use crate::sip::StatusCode;
 
@@ -22,6 +22,8 @@ pub(super) enum SwitchTimer {
     Wait(Key<Call>),
     /// A gateway has had its time to say something to an INVITE.
     Silence(Key<Leg>),
+    /// A waiting caller is told how to ask for a callback.
+    CallbackOffer(Key<Call>),
     /// Trunks may have room for those who wait.
     Room,
     /// A sign of life is due in the journal.
@@ -73,6 +75,24 @@ pub(super) struct Keys {
     pub timer: Option<TimerId>,
 }
 
+/// What follows when somebody has been told something.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Then {
+    /// The caller was promised a callback, and leaves the queue.
+    LeaveQueue,
+    /// The agent knows that it is a callback: its customer is called.
+    CallCustomer,
+}
+
+/// A callback whose agent or customer is being had.
+#[derive(Debug)]
+pub(super) struct CallingBack {
+    /// The agent's offer.
+    pub offer: OfferId,
+    /// What came of the last try to reach the customer.
+    pub outcome: Option<DialOutcome>,
+}
+
 /// What a call waits for.
 #[derive(Debug)]
 pub(super) enum Phase {
@@ -90,6 +110,8 @@ pub(super) enum Phase {
     Originating { to: Arc<str>, fork: Fork },
     /// An agent. `announcing` is the playback that interrupts the music.
     Queued { announcing: Option<u32> },
+    /// A playback, and then that.
+    Telling { play: u32, then: Then },
     /// Somebody who takes it out of its slot.
     Parked { slot: Arc<str>, timer: TimerId },
     /// The end: two parties talk.
@@ -144,6 +166,12 @@ pub(super) struct Routing {
     pub sent_on: BTreeSet<String>,
     /// A party of it is being transferred.
     pub transfer: Option<Box<Transfer>>,
+    /// It is made for a callback, and its customer has not been had.
+    pub callback: Option<CallingBack>,
+    /// A callback of the waiting caller's number, whose place the caller may take.
+    pub in_line: Option<WorkItemId>,
+    /// When the waiting caller is told how to ask for a callback.
+    pub callback_offer: Option<TimerId>,
     /// Whether its caller is who it claims to be, where somebody looked.
     pub verdict: Option<Verdict>,
 }
@@ -160,6 +188,9 @@ impl Routing {
             arrival: None,
             sent_on: BTreeSet::new(),
             transfer: None,
+            callback: None,
+            in_line: None,
+            callback_offer: None,
             verdict: None,
         }
     }

@@ -149,16 +149,69 @@ const EXPAND: Keys = Keys::of(
     ],
 );
 
+const KEYPAD: Kind = Kind::Form(&Form {
+    what: "one key of a telephone",
+    example: "1",
+    check: |text| match text.as_bytes() {
+        [b'0'..=b'9' | b'*' | b'#'] => Ok(()),
+        _ => Err(format!("`{text}` is not one key of a telephone")),
+    },
+});
+
 const CALLBACK: Keys = Keys::of(
     "`callback`",
     &[
         key(
+            "digit",
+            KEYPAD,
+            "The key by which a waiting caller asks to be called back.",
+        ),
+        key(
             "offer-after",
             Kind::Duration(s(0), s(86_400)),
-            "When it is offered.",
+            "When callers who wait are told of the key.",
         ),
-        key("cap", Kind::Integer(0, 10_000), "Most callbacks."),
-        key("over-cap", Kind::Text, "What happens above."),
+        key(
+            "cap",
+            Kind::Integer(0, 10_000),
+            "Most callbacks that wait at a time; for those of one agent also its concurrent calls.",
+        ),
+        key(
+            "over-cap",
+            Kind::OneOf(&["missed-unanswered"]),
+            "What becomes of a request above the cap: the call goes on as a missed one.",
+        )
+        .default("\"missed-unanswered\""),
+        key(
+            "scope",
+            Kind::OneOf(&["queue", "tenant"]),
+            "Where a number has one callback only: in each queue, or over all.",
+        )
+        .default("\"queue\""),
+        key(
+            "expires",
+            Kind::Duration(s(60), s(30 * 86_400)),
+            "A callback that is not done is over after this.",
+        )
+        .default("\"24h\""),
+        key(
+            "retries",
+            Kind::List(&Kind::Duration(s(10), s(7 * 86_400))),
+            "A customer who is not reached is called again after these times.",
+        )
+        .default("[\"5m\", \"30m\", \"2h\"]"),
+        key(
+            "promised",
+            Kind::Text,
+            "Prompt for the caller who is promised one.",
+        )
+        .default("\"callback-promised\""),
+        key(
+            "identify",
+            Kind::Text,
+            "Prompt that the agent alone hears before the customer is called.",
+        )
+        .default("\"callback-identify\""),
     ],
 );
 
@@ -272,7 +325,7 @@ const KEYS: &[Key] = &[
     key(
         "callback",
         Kind::Table(&CALLBACK),
-        "Not available in this version.",
+        "Callers may be called back instead of waiting on the line.",
     ),
     key(
         "overflow",

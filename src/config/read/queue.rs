@@ -4,15 +4,16 @@ use std::sync::Arc;
 
 use super::{Reading, To, steps};
 use crate::acd::{
-    self, AgeScope, Announce, AssignmentSettings, Declining, Expansion, OverflowRule, Rona,
-    RonaAction, ServiceLevel, Strategy, WrapMode,
+    self, AgeScope, Announce, AssignmentSettings, CallbackScope, CallbackSettings, Declining,
+    Expansion, OverflowRule, Rona, RonaAction, ServiceLevel, Strategy, WrapMode,
 };
 use crate::base::Duration;
 use crate::base::limits::QUEUES_PER_AGENT_MAX;
 use crate::config::fields::Fields;
 use crate::config::keys::queue::{overflow_when, rona_action};
-use crate::config::settings::QueueSettings;
+use crate::config::settings::{Callbacks, QueueSettings};
 use crate::config::tree::{Node, Value};
+use crate::config::units::duration;
 
 const STRATEGIES: &[(&str, Strategy)] = &[
     ("longest-idle", Strategy::LongestIdle),
@@ -38,10 +39,8 @@ const AGE_SCOPES: &[(&str, AgeScope)] = &[("work", AgeScope::Work), ("queue", Ag
 pub fn read(reading: &mut Reading<'_>, file: &Fields<'_>) {
     let name = reading.name_of("queue", file);
     let agents = agents(reading, file, name.as_deref().unwrap_or("?"));
-    if file.node("callback").is_some() {
-        let message = "callbacks are not available in this version: callers are not offered one";
-        reading.warning(file.source, file.span("callback"), message);
-    }
+    let callback = file.fields("callback");
+    let callbacks = callback.map(|fields| callbacks(reading, &fields));
     let music = file.text("music").unwrap_or("default");
     if file.node("music").is_some() {
         reading.refer(To::Music, music, file.source, file.span("music"));
@@ -127,6 +126,7 @@ pub fn read(reading: &mut Reading<'_>, file: &Fields<'_>) {
                 .and_then(|rona| rona_action(rona.text("action")?).ok())
                 .unwrap_or(RonaAction::NotReady),
         },
+        callback: callback.map(|fields| callback_rules(&fields)),
         decline: Declining {
             reason_required: file.flag("decline-reason-required").unwrap_or(false),
             reasons: file
@@ -157,8 +157,55 @@ pub fn read(reading: &mut Reading<'_>, file: &Fields<'_>) {
         was: file.shared("was"),
         music: music.into(),
         overflow: overflow_steps,
+        callback: callbacks,
         place: file.place(),
     }));
+}
+
+/// What callers and agents meet of callbacks.
+fn callbacks(reading: &mut Reading<'_>, fields: &Fields<'_>) -> Callbacks {
+    let mut prompt = |key: &str, default: &str| -> Arc<str> {
+        let name = fields.text(key).unwrap_or(default);
+        reading.refer(To::Prompt, name, fields.source, fields.span(key));
+        Arc::from(name)
+    };
+    let (promised, identify) = (
+        prompt("promised", "callback-promised"),
+        prompt("identify", "callback-identify"),
+    );
+    let digit = fields.text("digit").and_then(|text| text.chars().next());
+    let offer_after = fields.duration("offer-after");
+    if offer_after.is_some() && digit.is_none() {
+        let message = "no `digit` says which key asks for a callback: callers are not offered one";
+        reading.warning(fields.source, fields.span("offer-after"), message);
+    }
+    Callbacks {
+        digit,
+        offer_after,
+        promised,
+        identify,
+    }
+}
+
+/// What the ACD needs to know of callbacks.
+fn callback_rules(fields: &Fields<'_>) -> CallbackSettings {
+    let default = CallbackSettings::default();
+    CallbackSettings {
+        cap: fields.integer("cap"),
+        scope: match fields.text("scope") {
+            Some("tenant") => CallbackScope::Tenant,
+            _ => CallbackScope::Queue,
+        },
+        ttl: fields.duration("expires").unwrap_or(default.ttl),
+        retries: match fields.node("retries") {
+            None => default.retries,
+            Some(_) => fields
+                .texts("retries")
+                .into_iter()
+                .filter_map(|(text, _)| duration(text).ok())
+                .collect(),
+        },
+    }
 }
 
 fn is_empty_list(node: &Node) -> bool {
