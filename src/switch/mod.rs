@@ -38,7 +38,7 @@ mod trunks;
 mod view;
 mod watching;
 
-pub use command::{Answer, Command, Refusal, Reply};
+pub use command::{Answer, CallbackMade, Command, Refusal, Reply};
 pub use core::{Boot, Residue, Switch};
 pub use effect::{Effect, Effects, Level};
 pub use input::{Input, LoadLevel};

@@ -3,6 +3,7 @@
 
 mod basic;
 mod bench;
+mod callbacks;
 mod devices;
 mod dialogs;
 mod early;

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use strowger::acd::AcdEvent;
 use strowger::base::{Duration, Entropy, Now};
 use strowger::config::Settings;
 use strowger::event::{CallFact, CallRecord};
@@ -99,6 +100,10 @@ pub struct Parties {
     pub sent: Vec<(SocketAddr, Message)>,
     pub facts: Vec<CallFact>,
     pub records: Vec<CallRecord>,
+    /// What was kept, oldest first.
+    pub journal: Vec<Record>,
+    /// What the queues said happened.
+    pub acd: Vec<AcdEvent>,
     pub media: Vec<MediaCommand>,
     pub warnings: Vec<String>,
     pub reply: Option<Reply>,
@@ -120,6 +125,11 @@ impl Parties {
     }
 
     pub fn with(settings: Settings) -> Parties {
+        Parties::after(settings, &[])
+    }
+
+    /// A house that finds this journal when it starts.
+    pub fn after(settings: Settings, journal: &[Record]) -> Parties {
         let now = Now::default();
         let boot = Boot {
             entropy: Entropy::from_number(11),
@@ -134,6 +144,8 @@ impl Parties {
             sent: Vec::new(),
             facts: Vec::new(),
             records: Vec::new(),
+            journal: Vec::new(),
+            acd: Vec::new(),
             media: Vec::new(),
             warnings: Vec::new(),
             reply: None,
@@ -146,6 +158,9 @@ impl Parties {
         };
         for (number, user) in (1..).zip(PEOPLE) {
             parties.give(bound(user, at(number), now));
+        }
+        for record in journal {
+            parties.give(Input::Restore(Box::new(record.clone())));
         }
         parties.give(Input::Ready);
         parties
@@ -169,12 +184,17 @@ impl Parties {
                         self.sent.push((flow.remote, message.clone()));
                         inputs.extend(self.behave(flow.remote, &message));
                     }
-                    Effect::Journal(Record::CallClosed(record)) => self.records.push(*record),
-                    Effect::Event(event) => {
-                        if let Fact::Call(fact) = &event.fact {
-                            self.facts.push(fact.clone());
+                    Effect::Journal(record) => {
+                        if let Record::CallClosed(record) = &record {
+                            self.records.push((**record).clone());
                         }
+                        self.journal.push(record);
                     }
+                    Effect::Event(event) => match &event.fact {
+                        Fact::Call(fact) => self.facts.push(fact.clone()),
+                        Fact::Acd(event) => self.acd.push(event.clone()),
+                        _ => {}
+                    },
                     Effect::Media(command) => {
                         if let MediaCommand::Close { stream } = command {
                             inputs.push(Input::Media(MediaEvent::Closed {

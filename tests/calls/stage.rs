@@ -89,6 +89,7 @@ pub struct House {
     phones: Vec<PhoneSettings>,
     agents: Vec<String>,
     carrier: Option<(Answer, bool)>,
+    queue: &'static str,
 }
 
 /// The only queue of a ladder: longest idle, five seconds of wrap-up.
@@ -134,6 +135,12 @@ impl House {
         self
     }
 
+    /// A further line of the queue's file.
+    pub fn queue(mut self, line: &'static str) -> House {
+        self.queue = line;
+        self
+    }
+
     /// Opens the doors. Phones are there, and nothing has been said yet.
     pub fn open(self) -> Stage {
         let mut extensions: Vec<String> = self.phones.iter().map(|p| p.user.clone()).collect();
@@ -143,7 +150,12 @@ impl House {
         } else {
             vec![support()]
         };
-        let files = house::files(&extensions, &self.agents, &queues);
+        let mut files = house::files(&extensions, &self.agents, &queues);
+        for (name, text) in &mut files {
+            if name.starts_with("queues/") {
+                text.push_str(self.queue);
+            }
+        }
         let maker = switch_node::maker_of(&files, 7);
         let mut world = World::new(7, vec![house::internal(), house::external()], maker);
         let mut numbers = BTreeMap::new();

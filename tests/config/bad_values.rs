@@ -794,7 +794,19 @@ name = "Twin""#, &[
         r#"queues/support.toml:3:12: error: `w` is not a unit of time (units are `ms`, `s`, `m`, `h` and `d`: `"20s"`, `"1h30m"`)"#,
     ]),
     (r#"queues/support.toml"#, r#""#, r#"callback = { offer-after = "60s" }"#, &[
-        r#"queues/support.toml:3:12: warning: callbacks are not available in this version: callers are not offered one"#,
+        r#"queues/support.toml:3:28: warning: no `digit` says which key asks for a callback: callers are not offered one"#,
+    ]),
+    (r#"queues/support.toml"#, r#""#, r#"callback = { digit = "12" }"#, &[
+        r#"queues/support.toml:3:22: error: `12` is not one key of a telephone (for example `1`)"#,
+    ]),
+    (r#"queues/support.toml"#, r#""#, r#"callback = { over-cap = "hold" }"#, &[
+        r#"x"#,
+    ]),
+    (r#"queues/support.toml"#, r#""#, r#"callback = { promised = "promise" }"#, &[
+        r#"x"#,
+    ]),
+    (r#"queues/support.toml"#, r#""#, r#"callback = { retries = [ "soon" ] }"#, &[
+        r#"x"#,
     ]),
     (r#"queues/support.toml"#, r#""#, r#"overflow = [ { when = "bored", do = [] } ]"#, &[
         r#"queues/support.toml:3:23: error: `bored` is not a reason to leave a queue (for example `waited 20m`)"#,

@@ -20,6 +20,10 @@ fn text<'a>(fact: &'a Value, key: &str) -> &'a str {
 struct Sums {
     waiting: BTreeMap<(String, String), Instant>,
     totals: BTreeMap<String, (u64, u64)>,
+    /// Callbacks that are not over: they are counted apart.
+    callbacks: BTreeSet<String>,
+    /// Callbacks that are over, until their conversation is told.
+    called_back: BTreeSet<String>,
 }
 
 impl Sums {
@@ -35,6 +39,20 @@ impl Sums {
                     ));
                 }
             }
+            "callback-promised" => {
+                let callback = text(fact, "callback").to_string();
+                if !self.callbacks.insert(callback.clone()) {
+                    return Err(format!("{callback} was promised twice"));
+                }
+            }
+            "callback-ended" => {
+                let callback = text(fact, "callback");
+                if !self.callbacks.remove(callback) {
+                    return Err(format!("{callback} ended and was not promised"));
+                }
+                self.called_back.insert(callback.to_string());
+            }
+            "connected" if self.called_back.remove(item) => {}
             kind @ ("connected" | "abandoned" | "left" | "withdrawn") => {
                 self.totals.entry(queue.to_string()).or_default().1 += 1;
                 if self.waiting.remove(&key).is_none() {
@@ -190,6 +208,8 @@ pub(super) fn first_come_first_served(evidence: &Evidence<'_>) -> Verdict {
     const REFUSED_LATELY: Duration = Duration::from_secs(45);
     let mut known = Known::<BTreeMap<String, Place>>::default();
     let mut refused: BTreeMap<(String, String), Instant> = BTreeMap::new();
+    // they stand at the place of whoever asked, which these facts do not tell
+    let mut callbacks: BTreeSet<String> = BTreeSet::new();
     for (order, (at, happening)) in evidence.trace.entries().iter().enumerate() {
         known.pass(happening);
         let Some(fact) = acd_fact(happening) else {
@@ -207,6 +227,10 @@ pub(super) fn first_come_first_served(evidence: &Evidence<'_>) -> Verdict {
                 };
                 places.insert(item, place);
             }
+            "callback-promised" => {
+                callbacks.insert(text(fact, "callback").to_string());
+            }
+            "agent-offered" if callbacks.contains(&item) => {}
             "agent-offered" => {
                 let Some(own) = places.get(&item) else {
                     return Err((Some(at), format!("{item} was offered and does not wait")));
