@@ -800,13 +800,13 @@ name = "Twin""#, &[
         r#"queues/support.toml:3:22: error: `12` is not one key of a telephone (for example `1`)"#,
     ]),
     (r#"queues/support.toml"#, r#""#, r#"callback = { over-cap = "hold" }"#, &[
-        r#"x"#,
+        r#"queues/support.toml:3:25: error: `over-cap` cannot be `hold` (expected `missed-unanswered`)"#,
     ]),
     (r#"queues/support.toml"#, r#""#, r#"callback = { promised = "promise" }"#, &[
-        r#"x"#,
+        r#"queues/support.toml:3:25: error: there is no prompt `promise`"#,
     ]),
     (r#"queues/support.toml"#, r#""#, r#"callback = { retries = [ "soon" ] }"#, &[
-        r#"x"#,
+        r#"queues/support.toml:3:26: error: `soon` is not a duration (units are `ms`, `s`, `m`, `h` and `d`: `"20s"`, `"1h30m"`)"#,
     ]),
     (r#"queues/support.toml"#, r#""#, r#"overflow = [ { when = "bored", do = [] } ]"#, &[
         r#"queues/support.toml:3:23: error: `bored` is not a reason to leave a queue (for example `waited 20m`)"#,

@@ -7,6 +7,7 @@
 mod support;
 
 mod basic_calls;
+mod callbacks;
 mod carriers;
 mod crash;
 mod desk;
