@@ -168,6 +168,18 @@ impl Switch {
             self.callback_answer = Some((callback, answer));
             return;
         };
+        let waits = self
+            .routings
+            .get(&key)
+            .is_some_and(|routing| matches!(routing.phase, Phase::Queued { .. }));
+        if !waits {
+            // whoever talks to an agent by now needs no callback
+            if matches!(answer, CallbackAnswer::Promised(_)) {
+                self.orders
+                    .push_back(AcdCommand::CancelCallback { callback });
+            }
+            return;
+        }
         match answer {
             CallbackAnswer::Promised(_) => {
                 let file = self.callbacks_of(key).map(|of| of.promised.clone());
@@ -238,6 +250,14 @@ impl Switch {
         agent: Arc<str>,
         queue: Arc<str>,
     ) {
+        if !self.takes_calls() {
+            // a server that is about to stop begins no calls: the callback waits for the next one
+            self.orders.push_back(AcdCommand::OfferEnded {
+                offer,
+                outcome: OfferOutcome::Failed(503),
+            });
+            return;
+        }
         let user = self.settings.directory.user(&agent);
         let from = Party {
             number: agent.clone(),

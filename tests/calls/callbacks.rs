@@ -102,6 +102,12 @@ impl Parties {
         agent
     }
 
+    /// The agent's end of its call.
+    fn agent_line(&self) -> Line {
+        let invite = self.last(AGENT, request(&Method::Invite));
+        self.line_at(AGENT, &text(invite.call_id()))
+    }
+
     /// How often the agent was offered something.
     fn offered(&self) -> usize {
         let offered = self.acd.iter();
@@ -360,6 +366,52 @@ fn an_agent_who_lets_a_callback_ring_is_passed_over_and_no_call_is_left() {
         })
         .expect("logged out");
     assert_eq!(house.residue().calls, 0);
+}
+
+#[test]
+fn a_server_that_is_about_to_stop_keeps_callbacks_for_later() {
+    let mut house = with_key();
+    house.asks(CUSTOMER, None).expect("promised");
+    house.command(Command::Drain).expect("drains");
+    house.log_in("1004");
+    house.pass(s(60));
+    assert_eq!(house.count(AGENT, request(&Method::Invite)), 0);
+    assert_eq!(house.list()[0].position, Some(1));
+}
+
+#[test]
+fn a_callback_of_one_agent_waits_for_that_agent_and_is_capped_by_its_calls() {
+    let mut house = with_key();
+    for number in ["+4930111", "+4930222"] {
+        house.asks(number, Some("1004")).expect("promised");
+    }
+    let refusal = refused(house.asks("+4930333", Some("1004")));
+    assert_eq!(refusal.code, "over_cap");
+    house.asks("+4930333", None).expect("promised to anybody");
+    house.log_in("1004");
+    let from = text(
+        house
+            .last(AGENT, request(&Method::Invite))
+            .header(Name::From)
+            .expect("From"),
+    );
+    assert!(from.contains("+4930111"), "{from}");
+}
+
+#[test]
+fn an_agent_may_transfer_whom_a_callback_reached() {
+    let mut house = with_key();
+    house.calls_customer();
+    let agent = {
+        house.answers(CARRIER, 200);
+        house.agent_line()
+    };
+    let refer = format!("Refer-To: <sip:1001@{}>\r\n", strowger::sim::house::DOMAIN);
+    house.says(&agent, "REFER", &refer, "");
+    house.answers(1, 200);
+    assert!(house.hear_each_other(1, CARRIER));
+    assert_eq!(house.agent_state(), "wrap");
+    assert_eq!(house.ended(), [CallbackEnd::Connected]);
 }
 
 #[test]

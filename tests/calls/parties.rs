@@ -406,6 +406,13 @@ impl Parties {
         known.expect("a line of ours").clone()
     }
 
+    /// The line of a party in the call of this Call-ID.
+    pub fn line_at(&self, party: u8, call_id: &str) -> Line {
+        let known = self.lines.iter().rev();
+        let mut known = known.filter(|line| line.party == party && line.call_id == call_id);
+        known.next().expect("a line of ours").clone()
+    }
+
     /// A request of a party in its dialog.
     pub fn says(&mut self, line: &Line, method: &str, more: &str, body: &str) {
         let place = self
