@@ -415,6 +415,18 @@ fn an_agent_may_transfer_whom_a_callback_reached() {
 }
 
 #[test]
+fn an_agent_who_refuses_a_callback_leaves_it_in_place_and_no_call() {
+    for code in [486, 603] {
+        let mut house = with_key();
+        house.rings_for_callback();
+        house.answers(AGENT, code);
+        assert_eq!(house.list()[0].position, Some(1), "{code}");
+        assert_eq!(house.switch.residue().calls, 0, "{code}");
+        assert_eq!(house.count(CARRIER, request(&Method::Invite)), 0);
+    }
+}
+
+#[test]
 fn above_the_cap_the_call_goes_on_as_a_missed_one_without_a_prompt() {
     let mut house = house("digit = \"1\", cap = 1");
     house.asks("+4930777", None).expect("promised");
