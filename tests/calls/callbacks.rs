@@ -427,6 +427,34 @@ fn an_agent_who_refuses_a_callback_leaves_it_in_place_and_no_call() {
 }
 
 #[test]
+fn of_two_agents_who_ring_for_one_callback_only_the_first_calls_the_customer() {
+    let mut house = Parties::with(settings(|name, text| match name {
+        "queues/support.toml" => {
+            let text = text.replace("longest-idle", "ring-all");
+            let two = "[ { extension = \"1003\" }, { extension = \"1004\" } ]";
+            let text = text.replace("[ { extension = \"1004\" } ]", two);
+            format!("{text}callback = {{ {KEY} }}\n")
+        }
+        _ => text,
+    }));
+    house.log_in("1003");
+    house.log_in("1004");
+    house.asks(CUSTOMER, None).expect("promised");
+    house.answers(3, 180);
+    house.answers(AGENT, 180);
+    house.answers(3, 200);
+    house.last(AGENT, request(&Method::Cancel));
+    house.answers(AGENT, 487);
+    assert_eq!(house.played(), ["callback-identify"]);
+    house.heard();
+    let customer = house.answers(CARRIER, 200);
+    assert!(house.hear_each_other(3, CARRIER));
+    assert_eq!(house.agent_state(), "ready");
+    house.says(&customer, "BYE", "", "");
+    assert_eq!(house.residue(), Residue::default());
+}
+
+#[test]
 fn above_the_cap_the_call_goes_on_as_a_missed_one_without_a_prompt() {
     let mut house = house("digit = \"1\", cap = 1");
     house.asks("+4930777", None).expect("promised");
