@@ -74,7 +74,10 @@ impl Calls {
         };
         let other = match mate {
             Some(mate) => mate.party.clone(),
-            None if leg.role == Role::Caller => call.record.to.clone(),
+            // also an agent who is rung for a callback: that call is the agent's own
+            None if leg.role == Role::Caller || call.record.from.number == leg.party.number => {
+                call.record.to.clone()
+            }
             None => call.record.from.clone(),
         };
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();

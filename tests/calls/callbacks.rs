@@ -9,7 +9,7 @@ use strowger::sim::ladder::SERVER;
 use strowger::sip::{Method, Name};
 use strowger::switch::{Answer, Command, Input, Record, Refusal, Reply, Residue};
 
-use super::parties::{CARRIER, Line, Parties, request, settings, text};
+use super::parties::{CARRIER, Line, Parties, at, request, settings, text};
 use super::stage::{House, answers_after, ms, s};
 
 const LINE: &str = "+442071838750";
@@ -452,6 +452,30 @@ fn of_two_agents_who_ring_for_one_callback_only_the_first_calls_the_customer() {
     assert_eq!(house.agent_state(), "ready");
     house.says(&customer, "BYE", "", "");
     assert_eq!(house.residue(), Residue::default());
+}
+
+#[test]
+fn a_lamp_of_an_agent_who_rings_for_a_callback_shows_the_customer() {
+    let mut house = with_key();
+    let (it, domain) = (at(1), strowger::sim::house::DOMAIN);
+    house.sends(
+        1,
+        format!(
+            "SUBSCRIBE sip:1004@{domain} SIP/2.0\r\nVia: SIP/2.0/UDP {it};branch=z9hG4bKlamp\r\nMax-Forwards: 70\r\n\
+             From: <sip:1001@{domain}>;tag=lamp\r\nTo: <sip:1004@{domain}>\r\nCall-ID: lamp\r\nCSeq: 1 SUBSCRIBE\r\n\
+             Contact: <sip:1001@{it}>\r\nEvent: dialog\r\nContent-Length: 0\r\n\r\n"
+        ),
+    );
+    house.rings_for_callback();
+    house.answers(AGENT, 180);
+    house.pass(s(5));
+    let notify = house.last(1, request(&Method::Notify));
+    let body = text(notify.body());
+    let remote = body.split("<remote>").nth(1).unwrap_or_default();
+    assert!(
+        body.contains("early") && remote.contains(CUSTOMER),
+        "{body}"
+    );
 }
 
 #[test]

@@ -406,6 +406,12 @@ impl Parties {
         known.expect("a line of ours").clone()
     }
 
+    /// A message of a party, as it is.
+    pub fn sends(&mut self, party: u8, message: String) {
+        let input = self.received(party, message);
+        self.give(input);
+    }
+
     /// The line of a party in the call of this Call-ID.
     pub fn line_at(&self, party: u8, call_id: &str) -> Line {
         let known = self.lines.iter().rev();
