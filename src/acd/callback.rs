@@ -402,6 +402,15 @@ impl Acd {
         expired
     }
 
+    /// The call in which the customer is called is the work item's from now on.
+    pub(super) fn callback_called(&mut self, offer: OfferId, call: Ulid) {
+        let offer = self.offers.get(&offer).filter(|offer| offer.answered);
+        let item = offer.and_then(|offer| self.items.get_mut(&offer.item));
+        if let Some(item) = item.filter(|item| item.callback.is_some()) {
+            item.call = call;
+        }
+    }
+
     /// The agent took it, and the customer could not be had: the agent is free, without a mark, and the customer is called later.
     pub(super) fn callback_failed(&mut self, cx: &mut Cx, offer: OfferId, why: CallbackFailure) {
         let Some(id) = self

@@ -160,6 +160,13 @@ pub enum AcdCommand {
         /// The callback.
         callback: WorkItemId,
     },
+    /// An agent took the callback, and its customer is called in this call: from now on it is the work item's.
+    CallbackCalled {
+        /// The AgentOffer that was accepted.
+        offer: OfferId,
+        /// The call.
+        call: Ulid,
+    },
     /// An agent took the callback, and the customer could not be had. The agent is free again, and the customer is called later, if
     /// there is another try.
     CallbackFailed {

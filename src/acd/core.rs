@@ -216,6 +216,7 @@ impl Acd {
             AcdCommand::CancelCallback { callback } => {
                 self.end_callback(cx, callback, super::event::CallbackEnd::Cancelled);
             }
+            AcdCommand::CallbackCalled { offer, call } => self.callback_called(offer, call),
             AcdCommand::CallbackFailed { offer, failure } => {
                 self.callback_failed(cx, offer, failure);
             }

@@ -395,7 +395,9 @@ impl ReferenceAcd {
                 }
             }
             AcdCommand::TakePlace { item, callback } => self.take_place(now, *item, *callback),
-            AcdCommand::Configure(_) | AcdCommand::Restore(_) => {}
+            AcdCommand::Configure(_)
+            | AcdCommand::Restore(_)
+            | AcdCommand::CallbackCalled { .. } => {}
         }
     }
 

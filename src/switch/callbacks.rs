@@ -355,6 +355,12 @@ impl Switch {
             return;
         };
         self.with_calls(now, |calls, ctx| calls.adopt_caller(ctx, call, leg));
+        if let Some(open) = self.calls.call(call) {
+            self.orders.push_back(AcdCommand::CallbackCalled {
+                offer: id,
+                call: open.id,
+            });
+        }
         let file = self.callbacks_of(call).map(|of| of.identify.clone());
         let files = vec![file.unwrap_or_else(|| "callback-identify".into())];
         let play = self.with_calls(now, |calls, ctx| calls.play(ctx, call, files, false));

@@ -260,6 +260,11 @@ fn the_agent_alone_hears_what_it_is_before_the_customer_is_called() {
     assert_eq!(ends.collect::<Vec<_>>(), [EndedBy::Agent]);
     assert_eq!(house.residue(), Residue::default());
     let record = house.records.last().expect("a record");
+    let connected = house.acd.iter().find_map(|event| match event {
+        AcdEvent::Connected { call, .. } => Some(*call),
+        _ => None,
+    });
+    assert_eq!(connected, Some(record.id));
     assert_eq!(
         (
             record.agent.as_deref(),
