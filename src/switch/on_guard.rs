@@ -11,6 +11,7 @@ use super::effect::{Effect, Effects, Level};
 use super::input::LoadLevel;
 use super::view::{BanView, GuardView};
 use crate::base::{Duration, Now, Ulid};
+use crate::call::CallOutput;
 use crate::event::LegRecord;
 use crate::sip::{Builder, Message, Method, Name, StatusCode};
 use crate::transaction::ServerKey;
@@ -146,7 +147,11 @@ impl Switch {
             });
         }
         match self.guard.ban(now, source, Duration::from_secs(seconds)) {
-            Some(ban) => Ok(Answer::Bans(vec![ban_view(now, ban)])),
+            Some(ban) => {
+                let line = format!("{source} is banned by command for {seconds} s");
+                self.outputs.push_back(CallOutput::Warn(line));
+                Ok(Answer::Bans(vec![ban_view(now, ban)]))
+            }
             None => Err(Refusal::conflict(
                 "exempt",
                 format!("{source} is exempt: see `exempt` of [guard] and `from` of the trunks"),
@@ -158,6 +163,8 @@ impl Switch {
         if !self.guard.lift(now, source) {
             return Err(Refusal::not_found("ban of", &source.to_string()));
         }
+        let line = format!("the ban of {source} is lifted by command");
+        self.outputs.push_back(CallOutput::Warn(line));
         Ok(Answer::Done)
     }
 

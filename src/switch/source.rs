@@ -243,7 +243,7 @@ impl Switch {
             Outcome::Stale => self.challenge(now, key, ip, request, proxy, true, algorithm),
             Outcome::Wrong => {
                 let user = request.from().uri.user_text().unwrap_or_default();
-                self.guard.failed(now, ip);
+                self.note_failure(now, ip);
                 if self.failures.wrong(now.mono, ip, &user) {
                     let known = settings.directory.user(&user).is_some();
                     self.tell(now, ip, &user, || {
@@ -265,10 +265,21 @@ impl Switch {
             }
             Outcome::Malformed => {
                 if flow.transport.is_reliable() {
-                    self.guard.failed(now, ip);
+                    self.note_failure(now, ip);
                 }
                 self.refuse(now, key, flow, request, StatusCode::BAD_REQUEST)
             }
+        }
+    }
+
+    /// Counts wrong credentials of a source, and says so when it is banned for them.
+    fn note_failure(&mut self, now: Now, source: IpAddr) {
+        if self.guard.failed(now, source) {
+            let seconds = self.guard.settings().ban.as_secs();
+            // no name that a user can have
+            self.tell(now, source, "\n", || {
+                format!("{source} is banned for too many wrong passwords, first for {seconds} s, then for longer: `strowger bans`")
+            });
         }
     }
 

@@ -33,6 +33,8 @@ pub struct Bench {
     pub sent: Vec<(Flow, Message)>,
     pub journal: Vec<Record>,
     pub media: Vec<MediaCommand>,
+    /// Lines for the operator.
+    pub said: Vec<String>,
 }
 
 impl Bench {
@@ -55,6 +57,7 @@ impl Bench {
             sent: Vec::new(),
             journal: Vec::new(),
             media: Vec::new(),
+            said: Vec::new(),
         };
         for (user, at) in [("1001", phone(1)), ("1002", phone(2)), ("1001", phone(3))] {
             bench.give(bound(user, at, now));
@@ -75,6 +78,7 @@ impl Bench {
                         self.sent.push((flow, message));
                     }
                     Effect::Journal(record) => self.journal.push(record),
+                    Effect::Log { text, .. } => self.said.push(text),
                     Effect::Media(command) => {
                         if let MediaCommand::Close { stream } = command {
                             inputs.push(Input::Media(MediaEvent::Closed {

@@ -244,6 +244,9 @@ fn wrong_credentials_under_a_borrowed_address_do_not_ban_it() {
         bench.take("internal", house::internal(), stranger, text);
     }
     assert!(bench.count(stranger, |_| true) <= 21);
+    let told = |word: &str| bench.said.iter().filter(|line| line.contains(word)).count();
+    assert_eq!(told("198.51.100.9 is banned for too many wrong"), 1);
+    assert_eq!(told(&format!("{} is banned", phone(1).ip())), 0);
 }
 
 #[test]
