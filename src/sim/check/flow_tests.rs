@@ -191,6 +191,43 @@ fn call_beyond_the_channels_is_seen() {
     bites(&story, trunks::channels, "1 are allowed");
 }
 
+#[test]
+fn call_that_is_ended_the_moment_it_comes_up_takes_no_channel_and_any_other_does() {
+    let there = path("203.0.113.10:5060", None);
+    let says = |status: &str, call: &str| text(status, ("c", "d"), (call, "1 INVITE"), "", "");
+    let bye = |call: &str| text("BYE sip:x SIP/2.0", ("c", "d"), (call, "2 BYE"), "", "");
+    // the first gateway says nothing, so that the call goes on to another, and then it answers
+    let late = || {
+        Story::default()
+            .leaves_by(there, &to_carrier("a"))
+            .leaves_by(there, &to_carrier("b"))
+            .comes_by(there, &says("SIP/2.0 180 R", "b"))
+            .comes_by(there, &says("SIP/2.0 200 OK", "a"))
+    };
+    let ended = late().at_once().leaves_by(there, &bye("a"));
+    assert_eq!(ended.verdict(trunks::channels), None);
+    let later = late().leaves_by(there, &bye("a"));
+    bites(&later, trunks::channels, "1 are allowed");
+    let other = late().at_once().leaves_by(there, &bye("b"));
+    bites(&other, trunks::channels, "1 are allowed");
+    let theirs = late().at_once().comes_by(there, &bye("a"));
+    bites(&theirs, trunks::channels, "1 are allowed");
+    // a caller of the carrier that sends its ACK when all is over
+    let invite = text("INVITE sip:x SIP/2.0", ("e", ""), ("c", "1 INVITE"), "", "");
+    let ack = text("ACK sip:x SIP/2.0", ("e", "f"), ("c", "1 ACK"), "", "");
+    let unacked = || {
+        Story::default()
+            .comes_by(there, &invite)
+            .leaves_by(there, &says("SIP/2.0 200 OK", "c"))
+            .leaves_by(there, &to_carrier("b"))
+            .comes_by(there, &says("SIP/2.0 180 R", "b"))
+            .comes_by(there, &ack)
+    };
+    let ended = unacked().at_once().leaves_by(there, &bye("c"));
+    assert_eq!(ended.verdict(trunks::channels), None);
+    bites(&unacked(), trunks::channels, "1 are allowed");
+}
+
 fn lamp(number: u32, version: u32, state: &str) -> String {
     let body = format!(
         "<?xml version=\"1.0\"?><dialog-info version=\"{version}\" entity=\"sip:1001@x\"><state>{state}</state></dialog-info>"
