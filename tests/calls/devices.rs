@@ -551,7 +551,8 @@ fn device_that_answers_the_call_that_it_moved_away_from_is_let_go() {
     hand.answers(before, 200);
     assert_eq!(hand.went(&Method::Ack), [after, before, before]);
     assert_eq!(hand.went(&Method::Bye), [before], "once is enough");
-    hand.pass(s(120));
+    // until its registration is over, and with it the questions whether it lives
+    hand.pass(s(4_000));
     assert_eq!(hand.switch.residue(), Default::default());
 }
 
