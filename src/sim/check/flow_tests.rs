@@ -127,6 +127,53 @@ fn subscription_that_lives_on_a_connection_of_its_own_is_told_there_while_it_is_
 }
 
 #[test]
+fn subscription_is_told_where_it_was_until_its_next_subscribe_is_accepted() {
+    let check = flows::calls_go_where_the_phone_is;
+    let from = |port: u16| path(&format!("198.18.1.1:{port}"), None);
+    let asks = |n: u32| {
+        let about = format!("{n} SUBSCRIBE");
+        let start = "SUBSCRIBE sip:a@x SIP/2.0";
+        text(start, ("d", "c"), ("s", &about), "", "")
+    };
+    let says = |status: &str, n: u32| {
+        let about = format!("{n} SUBSCRIBE");
+        text(status, ("d", "c"), ("s", &about), "", "")
+    };
+    let tells = |n: u32| {
+        let about = format!("{n} NOTIFY");
+        let start = format!("NOTIFY {PHONE} SIP/2.0");
+        text(&start, ("c", "d"), ("s", &about), "", "")
+    };
+    // registered at one mapping, subscribed from a newer one, and the next is on its way from a third
+    let moving = || {
+        registers(Story::default(), 1, from(1))
+            .comes_by(from(1), &asks(1))
+            .leaves_by(from(1), &says("SIP/2.0 200 OK", 1))
+            .comes_by(from(2), &asks(2))
+            .leaves_by(from(2), &says("SIP/2.0 200 OK", 2))
+            .comes_by(from(3), &asks(3))
+    };
+    let unread = moving().leaves_by(from(2), &tells(1));
+    assert_eq!(unread.verdict(check), None);
+    let challenged = moving()
+        .leaves_by(from(3), &says("SIP/2.0 407 P", 3))
+        .comes_by(from(3), &asks(4))
+        .leaves_by(from(2), &tells(1));
+    assert_eq!(challenged.verdict(check), None);
+    let accepted = moving()
+        .leaves_by(from(3), &says("SIP/2.0 200 OK", 3))
+        .leaves_by(from(2), &tells(1));
+    bites(&accepted, check, "had registered at");
+    let heard = moving()
+        .comes_by(
+            from(3),
+            &text("SIP/2.0 200 OK", ("c", "d"), ("s", "9 NOTIFY"), "", ""),
+        )
+        .leaves_by(from(2), &tells(1));
+    bites(&heard, check, "had registered at");
+}
+
+#[test]
 fn call_over_a_connection_that_is_gone_is_seen() {
     let over = path("10.0.0.1:40001", Some(1));
     let story = registers(Story::default(), 1, over)
