@@ -146,7 +146,9 @@ impl Calls {
             }
             return;
         }
-        let Some(asking) = self.take_asking(key).filter(|_| current) else {
+        // a 2xx to a re-INVITE before this one is only acknowledged again: what is asked now has no answer yet
+        let asking = if current { self.take_asking(key) } else { None };
+        let Some(asking) = asking else {
             self.repeat_ack(ctx, client);
             return;
         };

@@ -49,6 +49,24 @@ impl Calls {
         }
     }
 
+    /// A 2xx to an INVITE that was left for another of the same leg: its device has answered the one that nobody waits for, and is let go.
+    pub fn forgotten_answered(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        client: ClientKey,
+        invite: &Message,
+        flow: Flow,
+        response: &Message,
+    ) {
+        if self.late_acks.contains_key(&client) {
+            self.answer_after_the_end(ctx, client, flow, response);
+        } else if let Some(dialog) = Dialog::uac(invite, response, flow) {
+            let number = invite.cseq().number;
+            let (flow, ack) = self.ack_and_bye(ctx, dialog, number, Cause::AnsweredElsewhere);
+            self.keep_ack(ctx, client, flow, ack);
+        }
+    }
+
     /// A fork behind the peer has answered too: it gets ACK and BYE, and when it repeats its answer the ACK again (RFC 3261 §13.2.2.4).
     fn end_fork(&mut self, ctx: &mut Ctx<'_>, client: ClientKey, dialog: Dialog, number: u32) {
         let late = self.late_acks.get(&client);

@@ -365,12 +365,17 @@ impl Calls {
             message: ack.clone(),
         });
         if let Some(client) = client {
-            let until = ctx.now.mono + limits::T1 * 64 + Duration::from_secs(1);
-            let forks = Vec::new();
-            let late = LateAck { flow, ack, forks };
-            if self.late_acks.insert(client, late).is_none() {
-                self.late_acks_lapse.push_back((until, client));
-            }
+            self.keep_ack(ctx, client, flow, ack);
+        }
+    }
+
+    /// Keeps an ACK while the peer may repeat its answer.
+    pub(super) fn keep_ack(&mut self, ctx: &Ctx<'_>, client: ClientKey, flow: Flow, ack: Message) {
+        let until = ctx.now.mono + limits::T1 * 64 + Duration::from_secs(1);
+        let forks = Vec::new();
+        let late = LateAck { flow, ack, forks };
+        if self.late_acks.insert(client, late).is_none() {
+            self.late_acks_lapse.push_back((until, client));
         }
     }
 

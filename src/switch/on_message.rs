@@ -136,7 +136,19 @@ impl Switch {
                 User::Notify(sent) => self.on_notified(now, sent, Some(&message), fx),
                 User::Nobody => {}
             },
-            Act::StrayResponse { .. } => {}
+            Act::StrayResponse {
+                flow,
+                message,
+                forgotten: Some(forgotten),
+            } => {
+                let (key, invite) = *forgotten;
+                self.with_calls(now, |calls, ctx| {
+                    calls.forgotten_answered(ctx, key, &invite, flow, &message);
+                });
+            }
+            Act::StrayResponse {
+                forgotten: None, ..
+            } => {}
             Act::Failed {
                 key,
                 user: User::Proxy(ticket),

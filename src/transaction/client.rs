@@ -196,7 +196,11 @@ impl<U: Copy> Transactions<U> {
         let passed_on = message.vias().nth(1).is_some();
         let known = known.filter(|key| self.was_passed_on(*key) == passed_on);
         let (Some(key), Some(status)) = (known, message.status()) else {
-            out.push(Act::StrayResponse { flow, message });
+            out.push(Act::StrayResponse {
+                flow,
+                message,
+                forgotten: None,
+            });
             return;
         };
         match key.0 {
@@ -304,7 +308,12 @@ impl<U: Copy> Transactions<U> {
                                 message,
                             }),
                             None if event == Event::Success => {
-                                out.push(Act::StrayResponse { flow, message });
+                                let forgotten = Some(Box::new((key, client.request.clone())));
+                                out.push(Act::StrayResponse {
+                                    flow,
+                                    message,
+                                    forgotten,
+                                });
                             }
                             Some(_) | None => {}
                         }

@@ -94,8 +94,12 @@ pub enum Act<U> {
         flow: Flow,
         message: Message,
     },
-    /// A response that no transaction waits for. Never forward it.
-    StrayResponse { flow: Flow, message: Message },
+    /// A response that nobody waits for. Never forward it. When it is a 2xx to an INVITE that was forgotten, that INVITE comes along.
+    StrayResponse {
+        flow: Flow,
+        message: Message,
+        forgotten: Option<Box<(ClientKey, Message)>>,
+    },
     /// No final response in time: Timer B or F, or 32 s after a CANCEL. Treat it as 408. The transaction has ended.
     Timeout { key: ClientKey, user: U },
     /// The request could not be sent. Treat it as 503. The transaction has ended.

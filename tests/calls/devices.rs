@@ -529,6 +529,34 @@ fn device_that_moves_while_it_is_called_is_called_where_it_is() {
 }
 
 #[test]
+fn device_that_answers_the_call_that_it_moved_away_from_is_let_go() {
+    let mut hand = Hand::new(settings());
+    let contact = format!("<sip:1001@10.0.0.50:5060>;+sip.instance=\"<{INSTANCE}>\"");
+    let (before, after) = (udp("192.0.2.7:1024"), udp("192.0.2.7:2048"));
+    hand.register("1001", before, &contact, "");
+    hand.call(&uri("1001"));
+    hand.register("1001", after, &contact, "");
+    // it rings for the first without a word, and so has no line for the second
+    hand.answers(after, 486);
+    assert_eq!(hand.outcome(), Some(486));
+    assert_eq!(hand.went(&Method::Ack), [after]);
+    hand.answers(before, 200);
+    assert_eq!(hand.went(&Method::Ack), [after, before]);
+    let ack = hand.last(before, |m| *m.method() == Method::Ack);
+    let invite = hand.last(before, |m| m.is_request() && *m.method() == Method::Invite);
+    assert_eq!(ack.call_id(), invite.call_id());
+    assert_eq!(ack.cseq().number, invite.cseq().number);
+    assert_eq!(hand.went(&Method::Bye), [before]);
+    // the ACK was lost
+    hand.answers(before, 200);
+    assert_eq!(hand.went(&Method::Ack), [after, before, before]);
+    assert_eq!(hand.went(&Method::Bye), [before], "once is enough");
+    // until its registration is over, and with it the questions whether it lives
+    hand.pass(s(4_000));
+    assert_eq!(hand.switch.residue(), Default::default());
+}
+
+#[test]
 fn path_is_the_route_of_every_request_to_the_device() {
     let mut hand = Hand::new(with_registration("path = \"accept\"\nqualify = \"10s\""));
     let edge = udp("10.0.0.70:5060");

@@ -109,6 +109,30 @@ fn second_reinvite_before_the_end_of_the_first_gets_500_and_a_time() {
 }
 
 #[test]
+fn repeated_answer_to_the_change_before_leaves_the_next_alone() {
+    let mut bench = Bench::new();
+    let tag = bench.talking("", &[]);
+    bench.carrier_says(&carrier_says("INVITE", 2, &tag, "", &hold(2)));
+    let first = bench.invite();
+    let held = format!("{}a=recvonly\r\n", callee(2));
+    bench.says(&first, 200, "phone", &[], &held);
+    bench.carrier_says(&carrier_says("ACK", 2, &tag, "", ""));
+    let resume = sdp("203.0.113.5", 3);
+    bench.carrier_says(&carrier_says("INVITE", 3, &tag, "", &resume));
+    let second = bench.invite();
+    assert!(second.cseq().number > first.cseq().number);
+    // the ACK of the first was lost
+    bench.says(&first, 200, "phone", &[], &held);
+    let acknowledged = |bench: &Bench| bench.request(phone(1), &Method::Ack).cseq().number;
+    assert_eq!(acknowledged(&bench), first.cseq().number);
+    bench.says(&second, 200, "phone", &[], &callee(3));
+    assert_eq!(acknowledged(&bench), second.cseq().number);
+    assert_eq!(told(&bench, &Method::Invite, 200).cseq().number, 3);
+    bench.carrier_says(&carrier_says("ACK", 3, &tag, "", ""));
+    bench.over(4, &tag);
+}
+
+#[test]
 fn change_that_meets_ours_gets_491_and_a_second_update_500() {
     let mut bench = Bench::new();
     let tag = bench.talking("", UPDATES);

@@ -29,7 +29,13 @@ impl Phone {
             "CANCEL" => self.cancelled(context, request),
             "OPTIONS" | "INFO" | "MESSAGE" => {
                 let tag = context.token();
-                self.reply(context, request, 200, "OK", &tag);
+                let session = self.session_of(request, true);
+                if request.to_tag().is_empty() || session.is_some_and(|s| s.stage != Stage::Over) {
+                    self.reply(context, request, 200, "OK", &tag);
+                } else {
+                    // it is over, or the phone has been without power since
+                    self.deny_dialog(context, request, &tag);
+                }
             }
             _ => {
                 let tag = context.token();

@@ -109,3 +109,29 @@ fn call_whose_answer_waited_for_a_prack_began_when_it_was_picked_up() {
     // the PRACK had nothing to do with it
     bites(&story(100).write(closed(6.0)), check, "lasted 1.0");
 }
+
+#[test]
+fn answered_call_may_be_lost_with_what_the_journal_refused_and_no_other() {
+    let check = records::one_record_for_each_call;
+    let refuses = Happening::JournalRefuses;
+    let dies = Happening::Crash(CrashPoint::Between);
+    let begun = || {
+        Story::default()
+            .push(refuses(true))
+            .comes(&invite())
+            .leaves(&answer("200", "t"))
+    };
+    let lost = begun().push(dies.clone()).push(refuses(false));
+    assert_eq!(lost.verdict(check), None);
+    bites(&begun(), check, "is in no record");
+    let late = begun().push(refuses(false)).push(dies.clone());
+    bites(&late, check, "is in no record");
+    // its opening was written
+    let before = Story::default()
+        .comes(&invite())
+        .push(refuses(true))
+        .comes(&invite())
+        .leaves(&answer("200", "t"))
+        .push(dies);
+    bites(&before, check, "is in no record");
+}

@@ -127,6 +127,53 @@ fn subscription_that_lives_on_a_connection_of_its_own_is_told_there_while_it_is_
 }
 
 #[test]
+fn subscription_is_told_where_it_was_until_its_next_subscribe_is_accepted() {
+    let check = flows::calls_go_where_the_phone_is;
+    let from = |port: u16| path(&format!("198.18.1.1:{port}"), None);
+    let asks = |n: u32| {
+        let about = format!("{n} SUBSCRIBE");
+        let start = "SUBSCRIBE sip:a@x SIP/2.0";
+        text(start, ("d", "c"), ("s", &about), "", "")
+    };
+    let says = |status: &str, n: u32| {
+        let about = format!("{n} SUBSCRIBE");
+        text(status, ("d", "c"), ("s", &about), "", "")
+    };
+    let tells = |n: u32| {
+        let about = format!("{n} NOTIFY");
+        let start = format!("NOTIFY {PHONE} SIP/2.0");
+        text(&start, ("c", "d"), ("s", &about), "", "")
+    };
+    // registered at one mapping, subscribed from a newer one, and the next is on its way from a third
+    let moving = || {
+        registers(Story::default(), 1, from(1))
+            .comes_by(from(1), &asks(1))
+            .leaves_by(from(1), &says("SIP/2.0 200 OK", 1))
+            .comes_by(from(2), &asks(2))
+            .leaves_by(from(2), &says("SIP/2.0 200 OK", 2))
+            .comes_by(from(3), &asks(3))
+    };
+    let unread = moving().leaves_by(from(2), &tells(1));
+    assert_eq!(unread.verdict(check), None);
+    let challenged = moving()
+        .leaves_by(from(3), &says("SIP/2.0 407 P", 3))
+        .comes_by(from(3), &asks(4))
+        .leaves_by(from(2), &tells(1));
+    assert_eq!(challenged.verdict(check), None);
+    let accepted = moving()
+        .leaves_by(from(3), &says("SIP/2.0 200 OK", 3))
+        .leaves_by(from(2), &tells(1));
+    bites(&accepted, check, "had registered at");
+    let heard = moving()
+        .comes_by(
+            from(3),
+            &text("SIP/2.0 200 OK", ("c", "d"), ("s", "9 NOTIFY"), "", ""),
+        )
+        .leaves_by(from(2), &tells(1));
+    bites(&heard, check, "had registered at");
+}
+
+#[test]
 fn call_over_a_connection_that_is_gone_is_seen() {
     let over = path("10.0.0.1:40001", Some(1));
     let story = registers(Story::default(), 1, over)
@@ -189,6 +236,43 @@ fn call_beyond_the_channels_is_seen() {
         .leaves_by(there, &to_carrier("c"))
         .comes_by(there, &rings("c"));
     bites(&story, trunks::channels, "1 are allowed");
+}
+
+#[test]
+fn call_that_is_ended_the_moment_it_comes_up_takes_no_channel_and_any_other_does() {
+    let there = path("203.0.113.10:5060", None);
+    let says = |status: &str, call: &str| text(status, ("c", "d"), (call, "1 INVITE"), "", "");
+    let bye = |call: &str| text("BYE sip:x SIP/2.0", ("c", "d"), (call, "2 BYE"), "", "");
+    // the first gateway says nothing, so that the call goes on to another, and then it answers
+    let late = || {
+        Story::default()
+            .leaves_by(there, &to_carrier("a"))
+            .leaves_by(there, &to_carrier("b"))
+            .comes_by(there, &says("SIP/2.0 180 R", "b"))
+            .comes_by(there, &says("SIP/2.0 200 OK", "a"))
+    };
+    let ended = late().at_once().leaves_by(there, &bye("a"));
+    assert_eq!(ended.verdict(trunks::channels), None);
+    let later = late().leaves_by(there, &bye("a"));
+    bites(&later, trunks::channels, "1 are allowed");
+    let other = late().at_once().leaves_by(there, &bye("b"));
+    bites(&other, trunks::channels, "1 are allowed");
+    let theirs = late().at_once().comes_by(there, &bye("a"));
+    bites(&theirs, trunks::channels, "1 are allowed");
+    // a caller of the carrier that sends its ACK when all is over
+    let invite = text("INVITE sip:x SIP/2.0", ("e", ""), ("c", "1 INVITE"), "", "");
+    let ack = text("ACK sip:x SIP/2.0", ("e", "f"), ("c", "1 ACK"), "", "");
+    let unacked = || {
+        Story::default()
+            .comes_by(there, &invite)
+            .leaves_by(there, &says("SIP/2.0 200 OK", "c"))
+            .leaves_by(there, &to_carrier("b"))
+            .comes_by(there, &says("SIP/2.0 180 R", "b"))
+            .comes_by(there, &ack)
+    };
+    let ended = unacked().at_once().leaves_by(there, &bye("c"));
+    assert_eq!(ended.verdict(trunks::channels), None);
+    bites(&unacked(), trunks::channels, "1 are allowed");
 }
 
 fn lamp(number: u32, version: u32, state: &str) -> String {

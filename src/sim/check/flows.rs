@@ -41,6 +41,8 @@ struct Book {
     bound: BTreeMap<String, BTreeMap<String, (Instant, Place)>>,
     /// Where the last message of a dialog came from, by Call-ID.
     spoke: BTreeMap<String, (Instant, Place)>,
+    /// Where it came from before a SUBSCRIBE that is not accepted yet, by Call-ID: that moves nothing.
+    before: BTreeMap<String, (Instant, Place)>,
     /// Answers may be held back: what a REGISTER did is then known to the server alone.
     refusing: bool,
     /// Contacts of which nobody can say where they are.
@@ -113,7 +115,13 @@ pub(super) fn calls_go_where_the_phone_is(evidence: &Evidence<'_>) -> Verdict {
 
 impl Book {
     fn hear(&mut self, at: Instant, text: &Text, place: Place) {
-        self.spoke.insert(text.call_id().to_string(), (at, place));
+        let call_id = text.call_id().to_string();
+        let before = self.spoke.insert(call_id.clone(), (at, place));
+        if text.method() != Some("SUBSCRIBE") {
+            self.before.remove(&call_id);
+        } else if let Some(before) = before {
+            self.before.entry(call_id).or_insert(before);
+        }
         self.note_home(text, place);
         match text.method() {
             Some("REGISTER") => {
@@ -155,6 +163,9 @@ impl Book {
     /// A response of the server.
     fn answer(&mut self, at: Instant, text: &Text) {
         let (number, about) = text.cseq().unwrap_or_default();
+        if about == "SUBSCRIBE" && text.status().is_some_and(|s| (200..300).contains(&s)) {
+            self.before.remove(text.call_id());
+        }
         if about != "REGISTER" || text.status() != Some(200) {
             return;
         }
@@ -220,11 +231,14 @@ impl Book {
             own.connection
                 .is_some_and(|id| !self.closed.contains(&id) && !self.registered_on.contains(&id))
         };
-        let spoke = self.spoke.get(text.call_id()).filter(|(when, own)| {
-            !begins && (newest.is_none_or(|newest| *when >= newest) || apart(own))
-        });
+        let spoke = |book: &BTreeMap<String, (Instant, Place)>| {
+            book.get(text.call_id()).is_some_and(|(when, own)| {
+                let counts = newest.is_none_or(|newest| *when >= newest) || apart(own);
+                !begins && counts && there(own)
+            })
+        };
         let known = lanes.values().any(|(_, own)| there(own));
-        if !lanes.is_empty() && !known && !spoke.is_some_and(|(_, own)| there(own)) {
+        if !lanes.is_empty() && !known && !spoke(&self.spoke) && !spoke(&self.before) {
             return Err(format!(
                 "`{}` went to {}, but its phone had registered at {:?}",
                 text.start,

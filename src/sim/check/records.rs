@@ -77,22 +77,48 @@ fn is_success(status: u16) -> bool {
     (200..300).contains(&status)
 }
 
-/// Call-IDs of initial INVITEs that the server answered with 2xx.
+/// Call-IDs of initial INVITEs that the server answered with 2xx. A call whose INVITE came while the journal refused is in memory alone: a
+/// death before the journal takes records again takes it away.
 fn answered(evidence: &Evidence<'_>) -> Vec<(Instant, String)> {
     let mut known = BTreeSet::new();
-    let mut all = Vec::new();
+    let mut all: Vec<(Instant, Text)> = Vec::new();
+    let mut refuses = false;
+    let mut heard: BTreeSet<String> = BTreeSet::new();
+    let mut unwritten: BTreeSet<String> = BTreeSet::new();
     for (at, happening) in evidence.trace.entries() {
-        if let Happening::NodeSent { bytes, .. } = happening
-            && let Ok(text) = Text::parse_strict(bytes)
-            && text.about() == "INVITE"
-            && text.status().is_some_and(|s| (200..300).contains(&s))
-            && !text.from_tag().is_empty()
-            && known.insert(text.call_id().to_string())
-        {
-            all.push((*at, text.call_id().to_string()));
+        match happening {
+            Happening::JournalRefuses(true) => refuses = true,
+            Happening::JournalRefuses(false) => {
+                refuses = false;
+                unwritten.clear();
+            }
+            Happening::Crash(_) => {
+                all.retain(|(_, text)| !unwritten.contains(text.branch()));
+            }
+            Happening::NodeReceived { bytes, .. } => {
+                if let Ok(text) = Text::parse_strict(bytes)
+                    && text.method() == Some("INVITE")
+                    && heard.insert(text.branch().to_string())
+                    && refuses
+                {
+                    unwritten.insert(text.branch().to_string());
+                }
+            }
+            Happening::NodeSent { bytes, .. } => {
+                if let Ok(text) = Text::parse_strict(bytes)
+                    && text.about() == "INVITE"
+                    && text.status().is_some_and(is_success)
+                    && !text.from_tag().is_empty()
+                    && known.insert(text.call_id().to_string())
+                {
+                    all.push((*at, text));
+                }
+            }
+            _ => {}
         }
     }
-    all
+    let call_id = |(at, text): (Instant, Text)| (at, text.call_id().to_string());
+    all.into_iter().map(call_id).collect()
 }
 
 /// The duration of each answered call is the time between its 2xx and its BYE on the wire of the caller's leg, whatever the wall

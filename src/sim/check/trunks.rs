@@ -127,13 +127,28 @@ impl Channels {
     }
 }
 
+/// Whether we end `call` in the moment in which it came up, the rest of which is `rest`: nobody wanted it any more, but an INVITE that no
+/// provisional response came to cannot be cancelled (RFC 3261 §9.1), and a call that we answered has no BYE before its ACK (§15).
+fn is_ended_at_once(rest: &[(Instant, Happening)], at: Instant, call: &str) -> bool {
+    rest.iter()
+        .take_while(|(later, _)| *later == at)
+        .any(|(_, happening)| match happening {
+            Happening::NodeSent { path, bytes, .. } if is_gateway(path) => {
+                Text::parse_strict(bytes)
+                    .is_ok_and(|text| text.method() == Some("BYE") && text.call_id() == call)
+            }
+            _ => false,
+        })
+}
+
 /// Never more calls at a time with the carrier than its cap: those that ring or talk there.
 pub(super) fn channels(evidence: &Evidence<'_>) -> Verdict {
     let Some(most) = evidence.rules.max_channels else {
         return Ok(());
     };
     let mut channels = Channels::default();
-    for (at, happening) in evidence.trace.entries() {
+    let entries = evidence.trace.entries();
+    for (n, (at, happening)) in entries.iter().enumerate() {
         let (path, bytes, sent) = match happening {
             Happening::NodeSent { path, bytes, .. } => (path, bytes, true),
             Happening::NodeReceived { path, bytes, .. } => (path, bytes, false),
@@ -159,7 +174,9 @@ pub(super) fn channels(evidence: &Evidence<'_>) -> Verdict {
         } else {
             channels.came(*at, &text);
         }
-        if channels.live.len() > most as usize {
+        if channels.live.len() > most as usize
+            && !is_ended_at_once(&entries[n + 1..], *at, text.call_id())
+        {
             let sentence = format!(
                 "{} calls are up with the carrier, {most} are allowed",
                 channels.live.len()

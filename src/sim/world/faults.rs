@@ -147,6 +147,9 @@ impl World {
         });
         let before = self.trace.entries().len();
         self.batch(vec![NodeInput::Reload { files }]);
+        if self.node.is_none() {
+            return; // it died in the midst of it, and what it said of the files with it
+        }
         let refused = self.trace.entries().iter().skip(before).any(
             |(_, h)| matches!(h, Happening::Log(false, text) if text.starts_with("refused: ")),
         );

@@ -139,3 +139,19 @@ fn impatient_caller_cancels_and_both_sides_end() {
         assert!(drawn.contains(expected), "{expected} in\n{drawn}");
     }
 }
+
+#[test]
+fn bad_files_that_nobody_refuses_are_named_unless_the_server_died_of_that_moment() {
+    let server = address("192.0.2.1:5060");
+    let complaints = |doomed: Option<CrashPoint>| {
+        let mut world = World::new(1, vec![server], Box::new(|_, _| Box::new(Nobody)));
+        world.boot();
+        world.doomed = doomed.map(|point| (point, Duration::from_secs(1)));
+        world.reload(Vec::new(), false);
+        world.complaints()
+    };
+    assert_eq!(complaints(None), ["files that are bad were taken"]);
+    for point in [CrashPoint::BeforeWrite, CrashPoint::AfterWrite] {
+        assert!(complaints(Some(point)).is_empty(), "{point:?}");
+    }
+}
