@@ -4,7 +4,7 @@ use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 
@@ -119,10 +119,12 @@ impl World for Quiet {
     }
 }
 
-/// A disk that can be full.
+/// A disk that can be full, or make a write wait.
 struct Disk {
     file: std::fs::File,
     full: AtomicBool,
+    /// Writes that may still begin.
+    allowed: AtomicU64,
 }
 
 impl LogFile for Disk {
@@ -133,6 +135,10 @@ impl LogFile for Disk {
         if self.full.load(Ordering::Relaxed) {
             return Err(io::ErrorKind::StorageFull.into());
         }
+        while self.allowed.load(Ordering::SeqCst) == 0 {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        self.allowed.fetch_sub(1, Ordering::SeqCst);
         LogFile::write_at(&self.file, offset, bytes)
     }
     fn truncate(&self, length: u64) -> io::Result<()> {
@@ -186,6 +192,7 @@ impl Rig {
         let disk = Arc::new(Disk {
             file,
             full: AtomicBool::new(false),
+            allowed: AtomicU64::new(u64::MAX),
         });
         journal.put_next_file(disk.clone());
         let (sqlite, _) = Sqlite::open(&dir.path().join("test.db")).expect("opens");
@@ -328,13 +335,18 @@ fn an_ack_promises_nothing_and_is_not_held_back() {
 #[test]
 fn what_needs_no_record_leaves_before_what_needs_one_is_written() {
     let mut rig = Rig::start();
-    // all three may come in one batch or in three: whoever asked first hears first
-    rig.say("plain 1");
-    rig.say("keep 2");
-    rig.say("plain 3");
-    rig.hears("re plain 1");
-    rig.hears("re keep 2");
-    rig.hears("re plain 3");
+    rig.disk.allowed.store(0, Ordering::SeqCst);
+    rig.say("keep 1");
+    rig.sees("keep 1");
+    // the shard waits for its disk, so these two are one batch
+    rig.say("plain 2");
+    rig.say("keep 3");
+    rig.disk.allowed.store(1, Ordering::SeqCst);
+    rig.hears("re keep 1");
+    rig.hears("re plain 2");
+    assert_eq!(rig.disk.allowed.load(Ordering::SeqCst), 0);
+    rig.disk.allowed.store(u64::MAX, Ordering::SeqCst);
+    rig.hears("re keep 3");
     assert_eq!(rig.stop(), End::Stopped);
 }
 
