@@ -7,7 +7,7 @@ use super::leg::{Invite, Leg};
 use crate::base::Key;
 use crate::dialog::Dialog;
 use crate::sip::{Message, Method, Name};
-use crate::transaction::ClientKey;
+use crate::transaction::{Act, ClientKey};
 use crate::transport::Flow;
 
 /// Numbers that a branch of a fork, whose early dialog is forgotten when another wins, may have seen from us in PRACKs (guess: far more than
@@ -20,10 +20,7 @@ impl Calls {
     /// A 2xx came again: the ACK was lost (RFC 3261 §13.2.2.4).
     pub(super) fn repeat_ack(&mut self, ctx: &mut Ctx<'_>, client: ClientKey) {
         if let Some(late) = self.late_acks.get(&client) {
-            ctx.acts.push(crate::transaction::Act::Send {
-                flow: late.flow,
-                message: late.ack.clone(),
-            });
+            send(ctx, late.flow, &late.ack);
         }
     }
 
@@ -72,10 +69,7 @@ impl Calls {
         let late = self.late_acks.get(&client);
         let of_fork = |(_, ack): &&(Flow, Message)| ack.to_tag() == Some(&dialog.remote_tag[..]);
         if let Some((flow, ack)) = late.and_then(|late| late.forks.iter().find(of_fork)) {
-            ctx.acts.push(crate::transaction::Act::Send {
-                flow: *flow,
-                message: ack.clone(),
-            });
+            send(ctx, *flow, ack);
             return;
         }
         let sent = self.ack_and_bye(ctx, dialog, number, Cause::AnsweredElsewhere);
@@ -155,10 +149,7 @@ impl Calls {
         let ack = dialog
             .ack(number, flow.transport.as_str(), &sent_by, branch.as_ref())
             .finish();
-        ctx.acts.push(crate::transaction::Act::Send {
-            flow,
-            message: ack.clone(),
-        });
+        send(ctx, flow, &ack);
         let branch = ctx.tx.branch();
         let bye = dialog
             // far above what PRACKs in an early dialog of this branch may have used
@@ -175,4 +166,10 @@ impl Calls {
             .send_request(ctx.now, flow, bye, User::Nobody, ctx.acts);
         (flow, ack)
     }
+}
+
+/// An ACK to a 2xx is no transaction's.
+fn send(ctx: &mut Ctx<'_>, flow: Flow, ack: &Message) {
+    let message = ack.clone();
+    ctx.acts.push(Act::Send { flow, message });
 }

@@ -310,18 +310,8 @@ impl Switch {
             self.close_callback(now, call, Cause::Unavailable, "system: no device");
             return;
         }
-        self.offers.insert(
-            offer,
-            OfferState {
-                call,
-                item,
-                agent,
-                legs,
-                answered: None,
-                alerting: false,
-                refusal: None,
-            },
-        );
+        let state = OfferState::new(call, item, agent, legs);
+        self.offers.insert(offer, state);
     }
 
     /// True for a call that is made for a callback and whose customer has not been had.

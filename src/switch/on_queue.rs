@@ -210,18 +210,8 @@ impl Switch {
             });
             return;
         }
-        self.offers.insert(
-            offer,
-            OfferState {
-                call: key,
-                item,
-                agent,
-                legs,
-                answered: None,
-                alerting: false,
-                refusal: None,
-            },
-        );
+        let state = OfferState::new(key, item, agent, legs);
+        self.offers.insert(offer, state);
     }
 
     pub(super) fn offer_of(&self, leg: Key<Leg>) -> Option<OfferId> {

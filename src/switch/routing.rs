@@ -214,3 +214,23 @@ pub(super) struct OfferState {
     /// The worst that a device said, by rank.
     pub refusal: Option<(u8, u16)>,
 }
+
+impl OfferState {
+    /// These devices have just been rung.
+    pub(super) fn new(
+        call: Key<Call>,
+        item: WorkItemId,
+        agent: Arc<str>,
+        legs: Vec<Key<Leg>>,
+    ) -> Self {
+        OfferState {
+            call,
+            item,
+            agent,
+            legs,
+            answered: None,
+            alerting: false,
+            refusal: None,
+        }
+    }
+}
