@@ -1,6 +1,7 @@
-//! Carries the effects of a batch out, in the order that safety needs: journal first, then the wire.
+//! Carries the effects of a batch out, in the order that safety needs: journal first, then the wire. Only datagrams that answer inputs before
+//! the first with a record need not wait for it.
 //!
-//! When the journal refuses, the answers of the inputs that wanted to journal are held back (their senders will ask again), the
+//! When the journal refuses, the answers of the inputs that wanted to journal are held back, all but ACKs (their senders will ask again), the
 //! switch is told, and from then on its records are kept in memory until the journal takes them. Live calls go on meanwhile.
 
 use std::collections::VecDeque;

@@ -3,7 +3,7 @@
 //! ```text
 //! sleep until a datagram, a letter or a deadline
 //!   -> one batch of datagrams per port, the letters that wait, a tick if due: each is one input to the core
-//!   -> all effects of the batch together: journal, then wire, then the rest
+//!   -> all effects of the batch together: datagrams that come before the first record, journal, the rest of the wire, the rest
 //! ```
 //! A panic of the core costs the input at which it happened: its effects are dropped, the last inputs are written to the data
 //! directory, and the shard goes on. Three in a minute end it, so that a supervisor starts from the journal.
