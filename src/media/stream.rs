@@ -18,7 +18,7 @@ use super::watch::{Notice, Watch};
 use crate::base::{Instant, Now};
 use crate::rtp::arithmetic::{ntp, ntp_middle};
 use crate::rtp::rtcp::{self, Report};
-use crate::rtp::{Header, set_marker, set_ssrc};
+use crate::rtp::{Header, set_marker};
 
 mod by_ear;
 mod transcode;
@@ -83,6 +83,8 @@ pub struct Stream {
     transmitter: Transmitter,
     /// What was heard last, where the joined stream does not have its codec.
     speech: Option<Box<Speech>>,
+    /// The one it was joined with last.
+    partner: Option<StreamId>,
     /// Reports are ours, since what is sent is.
     reports: bool,
     mark_next: bool,
@@ -109,6 +111,7 @@ impl Stream {
             watch: Watch::default(),
             transmitter: Transmitter::new(seed),
             speech: None,
+            partner: None,
             reports: true,
             mark_next: false,
             statistics: StreamStatistics::default(),
@@ -171,6 +174,9 @@ impl Stream {
         self.idle();
         self.mode = Mode::Echo;
         self.mark_next = true;
+        // under its own name a peer would take it for a loop (RFC 3550 §8.2)
+        self.transmitter.take_over();
+        self.follow_clock();
         self.route = self
             .plan
             .as_ref()
@@ -369,11 +375,6 @@ impl Stream {
             Way::Decode => return self.decode(&header, packet),
             Way::Event(number) => return self.decode_event(&header, packet, number),
         }
-        if taken == Taken::Echo {
-            // Under its own name a peer would take it for a loop (RFC 3550 §8.2). Under the one of our player it would take it for late: the
-            // sequence numbers are the peer's, and those of a prompt that was played before may have been higher.
-            set_ssrc(packet, !self.transmitter.ssrc());
-        }
         taken
     }
 
@@ -384,6 +385,7 @@ impl Stream {
             self.statistics.unwanted_dropped += 1;
             return None;
         }
+        self.transmitter.relay(now, packet);
         self.count_sent(now, packet);
         to
     }
@@ -501,9 +503,25 @@ impl Stream {
             .and_then(|_| self.source.destination())
     }
 
+    /// What another stream sends goes out here from now on.
+    fn meet(&mut self, partner: StreamId) {
+        if self.partner.replace(partner) != Some(partner) && self.transmitter.has_sent() {
+            self.transmitter.take_over();
+        }
+        self.follow_clock();
+    }
+
+    /// What is relayed has the clock of the codec that was agreed.
+    fn follow_clock(&mut self) {
+        let payloads = self.plan.iter().flat_map(|plan| &plan.payloads);
+        if let Some(speech) = payloads.clone().find(|payload| payload.codec.is_speech()) {
+            self.transmitter.set_clock(speech.clock_hz);
+        }
+    }
+
     fn count_sent(&mut self, now: Instant, packet: &mut [u8]) {
         if self.mark_next {
-            // what follows has another source or timestamp: a receiver begins its jitter buffer anew (RFC 3551 §4.1)
+            // what follows comes from somebody else: a receiver begins its jitter buffer anew (RFC 3551 §4.1)
             set_marker(packet);
             self.mark_next = false;
         }
@@ -542,14 +560,18 @@ pub fn join(now: Instant, a: &mut Stream, b: &mut Stream) {
             .as_ref()
             .is_some_and(|plan| stream.route.decodes(plan))
     });
+    a.meet(b.id);
+    b.meet(a.id);
     transcode::tune(now, a, b);
     transcode::tune(now, b, a);
+    // nor do they where numbers are ours
+    let reports = transcoded || a.transmitter.numbers() || b.transmitter.numbers();
     for stream in [a, b] {
         if !matches!(stream.mode, Mode::Relay) {
             stream.mark_next = true;
         }
         stream.mode = Mode::Relay;
-        stream.reports = transcoded;
+        stream.reports = reports;
     }
 }
 

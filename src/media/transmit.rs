@@ -1,7 +1,10 @@
-//! Samples to packets: the sending half of a stream that makes its own audio, under a synchronisation source of its own.
+//! The sending half of a stream: samples to packets, and one synchronisation source for all that the peer gets.
 //!
 //! Samples of any rate go in by [`Transmitter::say`]; packets of the agreed codec and length come out of
 //! [`Transmitter::next_packet`] as soon as they are full. Timestamps go on as time does through pauses (RFC 3550 §5.1).
+//!
+//! Packets of others go out by [`Transmitter::relay`]: as they came while there is nothing else, and as the continuation of what was
+//! sent before from the first music, prompt or other partner on. Phones take numbers that fall for late packets, and play nothing.
 
 use super::codec::{Encoder, PAYLOAD_BYTES_MAX, Payload};
 use super::plan::MediaPlan;
@@ -9,7 +12,7 @@ use super::signal::{Resampler, VoiceActivity};
 use crate::base::Instant;
 use crate::rtp::arithmetic::ticks_at;
 use crate::rtp::rtcp::SenderInfo;
-use crate::rtp::{HEADER_BYTES, TelephoneEvent, write_header};
+use crate::rtp::{HEADER_BYTES, TelephoneEvent, set_marker, set_numbers, write_header};
 
 /// Room that a packet of ours needs.
 pub const PACKET_BYTES_MAX: usize = HEADER_BYTES + PAYLOAD_BYTES_MAX;
@@ -29,6 +32,23 @@ struct Voice {
     rest: Option<(VoiceActivity, u32)>,
 }
 
+/// How packets of others are numbered.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Numbering {
+    /// As they came.
+    Theirs,
+    /// As the continuation of what went before; the anchor is set by the first of them.
+    Ours(Option<Anchor>),
+}
+
+/// What is added to the numbers of one source.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Anchor {
+    source: u32,
+    sequence: u16,
+    timestamp: u32,
+}
+
 /// What was agreed to be sent.
 #[derive(Clone, PartialEq, Eq, Debug)]
 struct Spoken {
@@ -39,9 +59,11 @@ struct Spoken {
 /// The sender of one stream.
 pub struct Transmitter {
     ssrc: u32,
+    /// Of the next packet, as is the timestamp.
     sequence: u16,
     timestamp: u32,
     clock_hz: u32,
+    numbering: Numbering,
     spoken: Option<Spoken>,
     voice: Option<Voice>,
     /// Timestamp of the event that is being sent.
@@ -70,6 +92,7 @@ impl Transmitter {
             sequence: (seed >> 32) as u16 & 0x7fff,
             timestamp: (seed >> 64) as u32,
             clock_hz: 8_000,
+            numbering: Numbering::Theirs,
             spoken: None,
             voice: None,
             event_at: 0,
@@ -100,16 +123,104 @@ impl Transmitter {
             return;
         }
         self.voice = None;
-        if let Some(spoken) = &spoken
-            && spoken.payload.clock_hz != self.clock_hz
-        {
-            // one source has one clock (RFC 7160 §4.1)
-            self.clock_hz = spoken.payload.clock_hz;
-            self.ssrc = self.ssrc.wrapping_add(0x9e37_79b9);
-            self.at = None;
+        if let Some(spoken) = &spoken {
+            self.set_clock(spoken.payload.clock_hz);
         }
         self.mark = true;
         self.spoken = spoken;
+    }
+
+    /// The clock of what is sent from now on. One source has one clock (RFC 7160 §4.1).
+    pub fn set_clock(&mut self, clock_hz: u32) {
+        if clock_hz != self.clock_hz {
+            self.clock_hz = clock_hz;
+            self.ssrc = self.ssrc.wrapping_add(0x9e37_79b9);
+            self.at = None;
+        }
+    }
+
+    /// What others send is the continuation of what this stream has sent, from now on.
+    pub fn take_over(&mut self) {
+        if self.numbering == Numbering::Theirs {
+            self.numbering = Numbering::Ours(None);
+        }
+    }
+
+    /// True when anything has been sent.
+    pub fn has_sent(&self) -> bool {
+        self.packets > 0
+    }
+
+    /// True when the numbers are ours, whoever sends. Reports of others do not fit them.
+    pub fn numbers(&self) -> bool {
+        self.numbering != Numbering::Theirs
+    }
+
+    /// A packet of somebody else leaves.
+    #[inline]
+    pub fn relay(&mut self, now: Instant, packet: &mut [u8]) {
+        self.packets = self.packets.wrapping_add(1);
+        self.octets = self
+            .octets
+            .wrapping_add(packet.len().saturating_sub(HEADER_BYTES) as u32);
+        let Some(fixed) = packet.first_chunk_mut::<HEADER_BYTES>() else {
+            return;
+        };
+        let [_, _, s0, s1, t0, t1, t2, t3, r0, r1, r2, r3] = *fixed;
+        let mut sequence = u16::from_be_bytes([s0, s1]);
+        let mut timestamp = u32::from_be_bytes([t0, t1, t2, t3]);
+        let source = u32::from_be_bytes([r0, r1, r2, r3]);
+        match self.numbering {
+            Numbering::Theirs if self.ssrc != source => {
+                self.ssrc = source;
+                self.sequence = sequence;
+            }
+            Numbering::Theirs => {}
+            Numbering::Ours(anchor) => {
+                let anchor = match anchor {
+                    Some(anchor) if anchor.source == source => anchor,
+                    _ => self.anchor(now, fixed, source, sequence, timestamp),
+                };
+                sequence = sequence.wrapping_add(anchor.sequence);
+                timestamp = timestamp.wrapping_add(anchor.timestamp);
+                set_numbers(fixed, sequence, timestamp, self.ssrc);
+            }
+        }
+        // not of one that was overtaken
+        if sequence.wrapping_sub(self.sequence) < 0x8000 {
+            self.sequence = sequence.wrapping_add(1);
+            self.timestamp = timestamp.wrapping_add(self.clock_hz / 50);
+            self.at = Some(now);
+        }
+    }
+
+    /// The first packet of a source follows the last one sent, by as much as time has passed, and is marked.
+    #[cold]
+    fn anchor(
+        &mut self,
+        now: Instant,
+        header: &mut [u8; HEADER_BYTES],
+        source: u32,
+        sequence: u16,
+        timestamp: u32,
+    ) -> Anchor {
+        self.follow_time(now);
+        set_marker(header);
+        let anchor = Anchor {
+            source,
+            sequence: self.sequence.wrapping_sub(sequence),
+            timestamp: self.timestamp.wrapping_sub(timestamp),
+        };
+        self.numbering = Numbering::Ours(Some(anchor));
+        anchor
+    }
+
+    /// Lets the timestamp jump by the time since the last packet.
+    fn follow_time(&mut self, now: Instant) {
+        if let Some(at) = self.at {
+            let passed = ticks_at(now, self.clock_hz).wrapping_sub(ticks_at(at, self.clock_hz));
+            self.timestamp = self.timestamp.wrapping_add(passed);
+        }
     }
 
     /// True when there is a codec to speak.
@@ -125,10 +236,7 @@ impl Transmitter {
 
     /// Begins to speak after silence: the timestamp jumps by the time that has passed, and the first packet is marked (RFC 3551 §4.1).
     pub fn resume(&mut self, now: Instant) {
-        if let Some(at) = self.at {
-            let passed = ticks_at(now, self.clock_hz).wrapping_sub(ticks_at(at, self.clock_hz));
-            self.timestamp = self.timestamp.wrapping_add(passed);
-        }
+        self.follow_time(now);
         self.forget();
     }
 
@@ -234,6 +342,7 @@ impl Transmitter {
     ) -> Option<usize> {
         let header = packet.first_chunk_mut::<HEADER_BYTES>()?;
         let mark = std::mem::take(&mut self.mark);
+        self.numbering = Numbering::Ours(None);
         write_header(header, mark, number, self.sequence, timestamp, self.ssrc);
         self.sequence = self.sequence.wrapping_add(1);
         self.packets = self.packets.wrapping_add(1);

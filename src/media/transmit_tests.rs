@@ -112,6 +112,55 @@ fn another_clock_is_another_source_and_the_same_agreement_changes_nothing() {
     assert_ne!(third[0].0.ssrc, first[0].0.ssrc);
 }
 
+fn theirs(sequence: u16, source: u32) -> [u8; HEADER_BYTES + 4] {
+    let mut packet = [0; HEADER_BYTES + 4];
+    let header = packet.first_chunk_mut().expect("a header");
+    write_header(
+        header,
+        false,
+        8,
+        sequence,
+        u32::from(sequence) * 160,
+        source,
+    );
+    packet
+}
+
+#[test]
+fn relayed_packets_pass_as_they_are_until_there_was_anything_of_ours() {
+    let mut sender = Transmitter::new(7);
+    for sequence in [65_534, 65_535, 0, 1] {
+        let mut packet = theirs(sequence, 0xabc);
+        sender.relay(at(0), &mut packet);
+        assert_eq!(packet, theirs(sequence, 0xabc));
+    }
+    assert!(!sender.numbers());
+    sender.agree(&plan(&Payload::pcma(), 20), 8_000);
+    sender.resume(at(20));
+    let own = packets(&mut sender, &[1; 160], 8_000);
+    assert_eq!((own[0].0.ssrc, own[0].0.sequence), (0xabc, 2));
+    assert!(sender.numbers());
+}
+
+#[test]
+fn overtaken_packet_keeps_its_place_and_does_not_turn_the_count_back() {
+    let mut sender = Transmitter::new(7);
+    sender.take_over();
+    let numbers: Vec<u16> = [10, 12, 11, 13]
+        .into_iter()
+        .map(|sequence| {
+            let mut packet = theirs(sequence, 0xabc);
+            sender.relay(at(0), &mut packet);
+            Header::parse(&packet).expect("valid").sequence
+        })
+        .collect();
+    let steps: Vec<u16> = numbers.iter().map(|n| n - numbers[0]).collect();
+    assert_eq!(steps, [0, 2, 1, 3]);
+    sender.agree(&plan(&Payload::pcma(), 20), 8_000);
+    let own = packets(&mut sender, &[1; 160], 8_000);
+    assert_eq!(own[0].0.sequence, numbers[3] + 1);
+}
+
 #[test]
 fn opus_rests_in_silence_where_the_peer_lets_it_and_only_there() {
     let mut samples = sine(16_000, 400.0, 8_000.0, 16_000);

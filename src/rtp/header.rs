@@ -95,11 +95,13 @@ pub fn set_marker(packet: &mut [u8]) {
     }
 }
 
-/// Replaces the synchronisation source.
-pub fn set_ssrc(packet: &mut [u8], ssrc: u32) {
-    if let Some(bytes) = packet.get_mut(8..12) {
-        bytes.copy_from_slice(&ssrc.to_be_bytes());
-    }
+/// Replaces sequence number, timestamp and synchronisation source.
+pub fn set_numbers(header: &mut [u8; HEADER_BYTES], sequence: u16, timestamp: u32, ssrc: u32) {
+    let [first, second, ..] = *header;
+    let [s0, s1] = sequence.to_be_bytes();
+    let [t0, t1, t2, t3] = timestamp.to_be_bytes();
+    let [r0, r1, r2, r3] = ssrc.to_be_bytes();
+    *header = [first, second, s0, s1, t0, t1, t2, t3, r0, r1, r2, r3];
 }
 
 /// Writes a plain header.
@@ -181,14 +183,20 @@ mod tests {
     fn changes_in_place_touch_nothing_else() {
         let mut packet = packet(b"abc");
         set_payload_number(&mut packet, 101);
-        set_ssrc(&mut packet, 7);
         let header = Header::parse(&packet).expect("valid");
         assert!(header.marker);
-        assert_eq!((header.payload_number, header.ssrc), (101, 7));
-        assert_eq!(header.sequence, 65_535);
+        assert_eq!((header.payload_number, header.sequence), (101, 65_535));
+        let fixed = packet.first_chunk_mut().expect("a header");
+        set_numbers(fixed, 5, 6, 7);
+        let header = Header::parse(&packet).expect("valid");
+        assert!(header.marker);
+        assert_eq!((header.sequence, header.timestamp, header.ssrc), (5, 6, 7));
+        assert_eq!(
+            (header.payload_number, header.payload(&packet)),
+            (101, &b"abc"[..])
+        );
         set_payload_number(&mut [], 1);
         set_marker(&mut [0]);
-        set_ssrc(&mut [0; 9], 1);
     }
 
     proptest! {

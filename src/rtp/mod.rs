@@ -8,5 +8,5 @@ mod header;
 pub mod rtcp;
 mod telephone_event;
 
-pub use header::{HEADER_BYTES, Header, set_marker, set_payload_number, set_ssrc, write_header};
+pub use header::{HEADER_BYTES, Header, set_marker, set_numbers, set_payload_number, write_header};
 pub use telephone_event::TelephoneEvent;

@@ -78,7 +78,7 @@ fn tick(stream: &mut Stream, ms: u64, packet: &mut [u8]) -> Option<usize> {
         return None;
     }
     let (to, length) = stream.next_packet(at(ms), packet)?;
-    assert_eq!(to, phone(1));
+    assert_eq!(Some(to), stream.destination());
     assert_eq!(stream.next_packet(at(ms), packet), None);
     Some(length)
 }
@@ -245,21 +245,114 @@ fn play_without_a_codec_of_ours_is_refused_by_name() {
 }
 
 #[test]
-fn echo_comes_back_under_a_source_that_is_neither_the_peers_nor_the_players() {
+fn echo_comes_back_under_a_source_that_is_not_the_peers_and_follows_a_prompt() {
     let mut a = g711(1);
     let theirs = Header::parse(&packet(8, 1)).expect("valid").ssrc;
+    let prompt = say(&mut a, 0);
     a.echo();
     let mut echoed = packet(8, 1);
     assert_eq!(
-        a.receive(at(0), phone(1), &mut echoed, &mut Vec::new()),
+        a.receive(at(40), phone(1), &mut echoed, &mut Vec::new()),
         Taken::Echo
     );
-    assert_eq!(a.send(at(0), &mut echoed), Some(phone(1)));
-    let source = Header::parse(&echoed).expect("valid").ssrc;
-    assert!(
-        source != theirs && source != 0xaaaa_bbbb + 1,
-        "{source:x}: its numbers would be late"
+    assert_eq!(a.send(at(40), &mut echoed), Some(phone(1)));
+    let echoed = Header::parse(&echoed).expect("valid");
+    assert_ne!(echoed.ssrc, theirs);
+    assert_eq!(
+        (echoed.ssrc, echoed.sequence),
+        (prompt.ssrc, prompt.sequence + 1)
     );
+}
+
+/// The header of the one packet that a short prompt makes.
+fn say(stream: &mut Stream, ms: u64) -> Header {
+    stream
+        .play(at(ms), 1, vec![vec![900; 160].into()], false)
+        .expect("plays");
+    let mut packet = [0; PACKET_BYTES_MAX];
+    assert_eq!(tick(stream, ms, &mut packet), Some(172));
+    Header::parse(&packet).expect("valid")
+}
+
+/// The header under which a packet of `from` leaves at `to`.
+fn relayed(from: &mut Stream, to: &mut Stream, ms: u64, mut packet: Vec<u8>) -> Header {
+    let peer = from.source.destination().expect("agreed");
+    let sent = pass(from, to, ms, peer, &mut packet);
+    assert!(sent.is_some());
+    Header::parse(&packet).expect("valid")
+}
+
+#[test]
+fn phone_gets_one_source_with_rising_numbers_through_music_hold_and_other_partners() {
+    // their numbers are far below ours, then far above: half of all phones would take either for late
+    for theirs in [1u16, 0x9000] {
+        let (mut a, mut b, mut c) = (g711(1), g711(2), g711(3));
+        let mut got = vec![say(&mut b, 0)];
+        join(at(40), &mut a, &mut b);
+        for n in 0..3 {
+            let ms = 40 + u64::from(n) * 20;
+            got.push(relayed(&mut a, &mut b, ms, packet(8, theirs + n)));
+        }
+        // held, and back to the same partner, who has said nothing meanwhile
+        got.push(say(&mut b, 1_000));
+        join(at(2_000), &mut a, &mut b);
+        got.push(relayed(&mut a, &mut b, 2_000, packet(8, theirs + 3)));
+        // to another partner, whose source is another
+        b.idle();
+        join(at(2_100), &mut c, &mut b);
+        for n in [7u16, 8] {
+            let mut strange = packet(8, n);
+            let fixed = strange.first_chunk_mut().expect("a header");
+            crate::rtp::set_numbers(fixed, n, u32::from(n) * 160, 0x77);
+            let ms = 2_100 + u64::from(n - 7) * 20;
+            got.push(relayed(&mut c, &mut b, ms, strange));
+        }
+        // and back to the first
+        join(at(2_200), &mut a, &mut b);
+        got.push(relayed(&mut a, &mut b, 2_200, packet(8, theirs + 4)));
+        // a lost packet stays lost
+        got.push(relayed(&mut a, &mut b, 2_240, packet(8, theirs + 6)));
+        let steps: Vec<u16> = got
+            .windows(2)
+            .map(|pair| pair[1].sequence.wrapping_sub(pair[0].sequence))
+            .collect();
+        assert_eq!(steps, [1, 1, 1, 1, 1, 1, 1, 1, 2]);
+        assert!(got.iter().all(|header| header.ssrc == got[0].ssrc));
+        let passed = got[9].timestamp.wrapping_sub(got[0].timestamp);
+        assert!((17_920..18_900).contains(&passed), "2.24 s: {passed}");
+        assert!(got.windows(2).all(|pair| {
+            let step = pair[1].timestamp.wrapping_sub(pair[0].timestamp);
+            (160..0x8000).contains(&step)
+        }));
+    }
+}
+
+#[test]
+fn reports_are_ours_once_the_numbers_are_and_the_phones_own_before() {
+    let (mut a, mut b) = (g711(1), g711(2));
+    let now = Now {
+        mono: at(5_000),
+        ..Now::default()
+    };
+    let mut report = Vec::new();
+    join(at(0), &mut a, &mut b);
+    let plain = relayed(&mut a, &mut b, 0, packet(8, 9));
+    assert_eq!((plain.ssrc, plain.sequence), (0x55, 9));
+    assert_eq!(b.report(now, "test", &mut report), None);
+    say(&mut b, 100);
+    join(at(200), &mut a, &mut b);
+    relayed(&mut a, &mut b, 200, packet(8, 10));
+    let rtcp = SocketAddr::from(([192, 0, 2, 2], 4001));
+    assert_eq!(b.report(now, "test", &mut report), Some(rtcp));
+    let first = rtcp::packets(&report).next().expect("a report");
+    let parsed = Report::parse(&first).expect("a report");
+    assert_eq!(parsed.ssrc, 0x55, "the source that the phone knows");
+    assert_eq!(parsed.sender.map(|sender| sender.packets), Some(3));
+    assert_eq!(a.receive_rtcp(at(300), rtcp_of(1), &report), Taken::Drop);
+}
+
+fn rtcp_of(last: u8) -> SocketAddr {
+    SocketAddr::from(([192, 0, 2, last], 4001))
 }
 
 #[test]
@@ -373,7 +466,6 @@ fn rtcp_is_relayed_from_the_right_source_and_answered_when_we_are_the_endpoint()
         mono: at(5000),
         ..Now::default()
     };
-    let rtcp_of = |last| SocketAddr::from(([192, 0, 2, last], 4001));
     assert_eq!(a.report(now, "test", &mut report), Some(rtcp_of(1)));
     let first = rtcp::packets(&report).next().expect("a report");
     let parsed = Report::parse(&first).expect("parses");
@@ -383,6 +475,7 @@ fn rtcp_is_relayed_from_the_right_source_and_answered_when_we_are_the_endpoint()
     );
     assert_eq!(parsed.block.map(|block| block.ssrc), Some(0x55));
 
+    let mut a = g711(1);
     join(at(0), &mut a, &mut b);
     assert_eq!(a.report(now, "test", &mut Vec::new()), None);
     assert_eq!(a.receive_rtcp(at(1), rtcp_of(9), &report), Taken::Drop);

@@ -284,17 +284,20 @@ fn reports_are_ours_while_speech_is_spoken_anew() {
     assert!(b.report(now, "test", &mut report).is_some());
     let rtcp_of = |last| SocketAddr::from(([192, 0, 2, last], 4001));
     assert_eq!(a.receive_rtcp(at(1), rtcp_of(1), &report), Taken::Drop);
-    // with a codec in common they are the phones' own again
+    // so they stay with a codec in common, since what the phone gets keeps its numbers; another phone gets the others' own
     b.agree(
         at(10),
         MediaPlan {
             payloads: vec![opus.clone()],
-            receive: vec![opus],
+            receive: vec![opus.clone()],
             ..b.plan.clone().expect("agreed")
         },
         SourcePolicy::Signalled,
     );
     join(at(10), &mut a, &mut b);
-    assert_eq!(a.receive_rtcp(at(11), rtcp_of(1), &report), Taken::Relay);
-    assert!(b.report(now, "test", &mut Vec::new()).is_none());
+    assert_eq!(a.receive_rtcp(at(11), rtcp_of(1), &report), Taken::Drop);
+    let mut c = stream(3, vec![opus]);
+    join(at(12), &mut a, &mut c);
+    assert_eq!(a.receive_rtcp(at(13), rtcp_of(1), &report), Taken::Relay);
+    assert!(c.report(now, "test", &mut Vec::new()).is_none());
 }
