@@ -39,7 +39,7 @@ const COMPACT_BYTES_MIN: u64 = 64 * 1024 * 1024;
 /// When `append_batch` returns.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Durability {
-    /// When the kernel has the bytes: survives kill -9. The fsync follows within 20 ms.
+    /// When the kernel has the bytes: survives kill -9. The fsync follows within 100 ms.
     #[default]
     Written,
     /// When the medium has them: survives a power cut (`journal = "sync"`).

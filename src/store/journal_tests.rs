@@ -17,6 +17,7 @@ struct BadDisk {
     file: File,
     room: AtomicUsize,
     sync_fails: AtomicBool,
+    syncs: AtomicUsize,
     truncate_fails: AtomicBool,
 }
 
@@ -26,6 +27,7 @@ impl BadDisk {
             file: open_segment(dir, 1).expect("segment"),
             room: AtomicUsize::new(room),
             sync_fails: AtomicBool::new(false),
+            syncs: AtomicUsize::new(0),
             truncate_fails: AtomicBool::new(false),
         })
     }
@@ -57,6 +59,7 @@ impl LogFile for BadDisk {
         if self.sync_fails.load(Ordering::Relaxed) {
             return Err(io::Error::other("I/O error"));
         }
+        self.syncs.fetch_add(1, Ordering::Relaxed);
         self.file.sync()
     }
 }
@@ -293,4 +296,28 @@ fn two_servers_cannot_share_a_directory() {
     assert!(text.contains(&std::process::id().to_string()), "{text}");
     drop(journal);
     open(dir.path());
+}
+
+#[test]
+fn writes_gather_for_one_fsync_and_who_waits_does_not_wait_for_more() {
+    let dir = tempfile::tempdir().expect("dir");
+    let (mut journal, _, _) = open(dir.path());
+    let disk = BadDisk::of(dir.path(), 1 << 20);
+    journal.put_file(disk.clone());
+    for _ in 0..10 {
+        journal.append_batch(&words(&["a word"])).expect("written");
+    }
+    assert_eq!(disk.syncs.load(Ordering::Relaxed), 0);
+    let begin = std::time::Instant::now();
+    for n in 1..=20 {
+        journal
+            .append_batch(&words(&["promised"]))
+            .expect("written");
+        assert!(journal.wait_synced(Duration::from_secs(10)));
+        assert_eq!(disk.syncs.load(Ordering::Relaxed), n);
+    }
+    assert!(
+        begin.elapsed() < Duration::from_millis(900),
+        "ten gatherings"
+    );
 }

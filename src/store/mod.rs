@@ -3,7 +3,7 @@
 //! Goes in: the switch's records, in order. Comes out: the same records after a restart; rows for the API.
 //!
 //! * [`journal`]: an append-only file of checked frames. A batch of records is one `write`, made before the answers that it backs
-//!   leave (*written*: survives the death of the process); an fsync follows within 20 ms (*synced*: survives a power cut).
+//!   leave (*written*: survives the death of the process); an fsync follows within 100 ms (*synced*: survives a power cut).
 //! * [`sqlite`]: one writer thread behind a queue applies events and call records to tables. Decisions never wait for it: when
 //!   the disk is slow or full the queue grows, which is counted, and nothing is lost, because the journal keeps its segments until
 //!   the tables have caught up.
