@@ -21,7 +21,7 @@ pub mod sipp;
 pub mod tone;
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 /// Addresses that one test process may take.
@@ -44,16 +44,22 @@ pub fn address() -> Ipv4Addr {
     )
 }
 
-/// A port that is free on 127.0.0.1 for UDP and TCP right now.
+/// A port of 127.0.0.1 that is free for UDP and TCP, as is the next one, where baresip listens for TLS. Below those that the kernel gives
+/// to whoever asks for any, and never the same twice in a process.
 pub fn free_port() -> u16 {
-    for _ in 0..100 {
-        let udp = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free UDP port");
-        let port = udp.local_addr().expect("bound").port();
-        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    for _ in 0..1000 {
+        let number = NEXT.fetch_add(1, Ordering::Relaxed) + std::process::id() * 31;
+        let port = 3_000 + (number % 3_000) as u16 * 2;
+        let free = |port: u16| {
+            UdpSocket::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
+                && TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
+        };
+        if free(port) && free(port + 1) {
             return port;
         }
     }
-    panic!("no port is free for both UDP and TCP");
+    panic!("no two ports are free for both UDP and TCP");
 }
 
 /// Asks `probe` every 20 ms until it has something; panics with `what` when `limit` is over.
