@@ -1,9 +1,10 @@
-//! Rank 0: what every other module stands on. Time as a value, timers, typed keys, ids, entropy, maps, networks, secrets,
+//! Rank 0: what every other module stands on. Time as a value, timers, typed keys, ids, digits, entropy, maps, networks, secrets,
 //! shared texts, limits.
 //!
 //! Goes in: nothing. Comes out: plain types. It knows no protocol and reads no clock: `Now` is handed in by the shell.
 
 pub mod arena;
+pub mod digits;
 pub mod entropy;
 pub mod id;
 pub mod limits;

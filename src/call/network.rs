@@ -1,12 +1,12 @@
 //! The addresses that we show to peers: sent-by in Via, Contact, and the address in SDP.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use super::leg::Endpoint;
 use super::policy::{InvitePolicy, Prack};
+use crate::base::digits::push_host_port;
 use crate::media::{Payload, SrtpPolicy};
 use crate::transport::{Flow, ProfileId, Transport};
 
@@ -91,23 +91,25 @@ impl Network {
     /// `host:port` for Via and Contact on `flow` (RFC 3261 §18.1.1).
     pub fn sent_by(&self, flow: &Flow) -> String {
         let mut text = String::with_capacity(24);
-        let ip = self.shown_ip(flow);
-        let written = match ip {
-            IpAddr::V4(ip) => write!(text, "{ip}:{}", flow.local.port()),
-            IpAddr::V6(ip) => write!(text, "[{ip}]:{}", flow.local.port()),
-        };
-        debug_assert!(written.is_ok(), "writing to a String does not fail");
+        push_host_port(&mut text, self.shown_ip(flow), flow.local.port());
         text
     }
 
     /// The Contact value for a dialog on `flow`.
     pub fn contact(&self, flow: &Flow, user: &str) -> String {
-        let sent_by = self.sent_by(flow);
-        let at = if user.is_empty() { "" } else { "@" };
-        match flow.transport.uri_parameter() {
-            Some(transport) => format!("<sip:{user}{at}{sent_by};transport={transport}>"),
-            None => format!("<sip:{user}{at}{sent_by}>"),
+        let mut text = String::with_capacity(64);
+        text.push_str("<sip:");
+        text.push_str(user);
+        if !user.is_empty() {
+            text.push('@');
         }
+        push_host_port(&mut text, self.shown_ip(flow), flow.local.port());
+        if let Some(transport) = flow.transport.uri_parameter() {
+            text.push_str(";transport=");
+            text.push_str(transport);
+        }
+        text.push('>');
+        text
     }
 
     /// The address to bind for media of a leg on `flow`: the profile's own, so that a host with several does not mix them.

@@ -134,24 +134,21 @@ impl Calls {
         let sent_by = self.network.sent_by(&spec.flow);
         let mut builder = Builder::request(&Method::Invite, &spec.request_uri)
             .via(spec.flow.transport.as_str(), &sent_by, &branch, true)
-            .header_fmt(Name::MaxForwards, format_args!("{}", self.hops_left(call)))
-            .header_fmt(Name::MaxBreadth, format_args!("{breadth}"));
+            .number(Name::MaxForwards, self.hops_left(call))
+            .number(Name::MaxBreadth, breadth);
         let tag = self.legs.get(key).map(|leg| leg.tag);
+        let tag = tag.as_ref().map(Tag::as_str).unwrap_or_default();
         for route in &spec.route {
             builder = builder.header(Name::Route, route);
         }
         builder = builder
-            .header_fmt(
+            .header_parts(
                 Name::From,
-                format_args!(
-                    "{};tag={}",
-                    spec.from,
-                    tag.as_ref().map(Tag::as_str).unwrap_or_default()
-                ),
+                &[spec.from.as_bytes(), b";tag=", tag.as_bytes()],
             )
             .header(Name::To, &spec.to)
             .header(Name::CallId, call_id)
-            .header_fmt(Name::CSeq, format_args!("1 INVITE"))
+            .header(Name::CSeq, "1 INVITE")
             .header(
                 Name::Contact,
                 self.network.contact(&spec.flow, &spec.contact_user),

@@ -313,23 +313,16 @@ impl Dialog {
             for route in self.route_set.iter().skip(1) {
                 builder = builder.header(Name::Route, route);
             }
-            builder = builder.header_fmt(
-                Name::Route,
-                format_args!("<{}>", String::from_utf8_lossy(&self.remote_target)),
-            );
+            builder = builder.header_parts(Name::Route, &[b"<", &self.remote_target, b">"]);
         }
         builder
-            .header_fmt(
+            .header_parts(
                 Name::From,
-                format_args!(
-                    "{};tag={}",
-                    String::from_utf8_lossy(&self.local),
-                    self.local_tag.as_str()
-                ),
+                &[&self.local, b";tag=", self.local_tag.as_str().as_bytes()],
             )
             .header(Name::To, &self.remote)
             .header(Name::CallId, &self.call_id)
-            .header_fmt(Name::CSeq, format_args!("{cseq} {method}"))
+            .cseq(cseq, method)
     }
 }
 

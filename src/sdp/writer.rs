@@ -1,11 +1,11 @@
 //! Writes a session description line by line.
 
-use std::fmt::Write;
 use std::net::IpAddr;
 
 use bytes::Bytes;
 
 use super::Direction;
+use crate::base::digits::{push_ip, push_number};
 
 /// Builds a description in the order of RFC 8866 §5. Values with control characters are cut at the first one.
 pub struct Writer {
@@ -17,11 +17,20 @@ impl Writer {
     pub fn new(session_id: u64, version: u64, address: IpAddr) -> Writer {
         let family = if address.is_ipv4() { "IP4" } else { "IP6" };
         let mut text = String::with_capacity(384);
-        let written = write!(
-            text,
-            "v=0\r\no=- {session_id} {version} IN {family} {address}\r\ns=-\r\nc=IN {family} {address}\r\nt=0 0\r\n"
-        );
-        debug_assert!(written.is_ok());
+        text.push_str("v=0\r\no=- ");
+        push_number(&mut text, session_id);
+        text.push(' ');
+        push_number(&mut text, version);
+        let connection = text.len();
+        text.push_str(" IN ");
+        text.push_str(family);
+        text.push(' ');
+        push_ip(&mut text, address);
+        text.push_str("\r\ns=-\r\nc=IN ");
+        // the address again, behind "c=IN "
+        let written = connection + " IN ".len()..text.len() - "\r\ns=-\r\nc=IN ".len();
+        text.extend_from_within(written);
+        text.push_str("\r\nt=0 0\r\n");
         Writer { text }
     }
 
@@ -35,8 +44,9 @@ impl Writer {
     ) -> Self {
         self.push("m=");
         self.push(clean(kind));
-        let written = write!(self.text, " {port} ");
-        debug_assert!(written.is_ok());
+        self.push(" ");
+        push_number(&mut self.text, port);
+        self.push(" ");
         self.push(clean(profile));
         for format in formats {
             self.push(" ");
@@ -55,19 +65,27 @@ impl Writer {
     }
 
     /// `a=rtpmap`; channels are written when there is more than one.
-    pub fn rtpmap(self, number: u8, name: &str, clock_hz: u32, channels: u8) -> Self {
-        let name = clean(name);
+    pub fn rtpmap(mut self, number: u8, name: &str, clock_hz: u32, channels: u8) -> Self {
+        self.push("a=rtpmap:");
+        push_number(&mut self.text, number);
+        self.push(" ");
+        self.push(clean(name));
+        self.push("/");
+        push_number(&mut self.text, clock_hz);
         if channels > 1 {
-            self.attribute("rtpmap", &format!("{number} {name}/{clock_hz}/{channels}"))
-        } else {
-            self.attribute("rtpmap", &format!("{number} {name}/{clock_hz}"))
+            self.push("/");
+            push_number(&mut self.text, channels);
         }
+        self.end()
     }
 
     /// `a=fmtp`.
-    pub fn fmtp(self, number: u8, parameters: &str) -> Self {
-        let parameters = clean(parameters);
-        self.attribute("fmtp", &format!("{number} {parameters}"))
+    pub fn fmtp(mut self, number: u8, parameters: &str) -> Self {
+        self.push("a=fmtp:");
+        push_number(&mut self.text, number);
+        self.push(" ");
+        self.push(clean(parameters));
+        self.end()
     }
 
     /// The direction attribute.

@@ -130,6 +130,32 @@ impl Builder {
         self
     }
 
+    /// Adds a header whose value is these parts, one behind the other.
+    #[must_use]
+    pub fn header_parts(mut self, name: Name, parts: &[&[u8]]) -> Self {
+        debug_assert!(name != Name::Other, "a header without a name");
+        self.line(name, name.as_str().as_bytes(), |builder| {
+            for part in parts {
+                builder.put(part);
+            }
+        });
+        self
+    }
+
+    /// Adds a header that is a number.
+    #[must_use]
+    pub fn number(self, name: Name, number: impl itoa::Integer) -> Self {
+        self.header(name, itoa::Buffer::new().format(number))
+    }
+
+    /// Adds CSeq.
+    #[must_use]
+    pub fn cseq(self, number: u32, method: &Method) -> Self {
+        let mut digits = itoa::Buffer::new();
+        let parts = [digits.format(number).as_bytes(), b" ", method.as_bytes()];
+        self.header_parts(Name::CSeq, &parts)
+    }
+
     /// Adds a header whose value is formatted in place: `header_fmt(Name::Expires, format_args!("{seconds}"))`.
     #[must_use]
     pub fn header_fmt(mut self, name: Name, value: fmt::Arguments<'_>) -> Self {
@@ -175,11 +201,18 @@ impl Builder {
         branch: impl AsRef<[u8]>,
         rport: bool,
     ) -> Self {
-        let branch = String::from_utf8_lossy(branch.as_ref()).into_owned();
         let rport = if rport { ";rport" } else { "" };
-        self.header_fmt(
+        self.header_parts(
             Name::Via,
-            format_args!("SIP/2.0/{transport} {sent_by};branch={branch}{rport}"),
+            &[
+                b"SIP/2.0/",
+                transport.as_bytes(),
+                b" ",
+                sent_by.as_bytes(),
+                b";branch=",
+                branch.as_ref(),
+                rport.as_bytes(),
+            ],
         )
     }
 
@@ -196,7 +229,7 @@ impl Builder {
     }
 
     fn end(mut self, body: &[u8]) -> Message {
-        self = self.header(Name::ContentLength, Decimal::of(body.len()).as_bytes());
+        self = self.number(Name::ContentLength, body.len());
         self.buffer.extend_from_slice(b"\r\n");
         let mut message = self.message;
         message.body = self.buffer.len() as u32;
@@ -225,8 +258,10 @@ impl Builder {
             reason
         };
         builder.buffer.extend_from_slice(b"SIP/2.0 ");
-        let digits = Decimal::of(usize::from(code.as_u16()));
-        builder.buffer.extend_from_slice(digits.as_bytes());
+        let mut digits = itoa::Buffer::new();
+        builder
+            .buffer
+            .extend_from_slice(digits.format(code.as_u16()).as_bytes());
         builder.buffer.extend_from_slice(b" ");
         let reason = builder.put(reason.as_bytes());
         builder.buffer.extend_from_slice(b"\r\n");
@@ -260,38 +295,6 @@ impl Builder {
         let start = self.buffer.len();
         put_clean(&mut self.buffer, value);
         Span::new(start, self.buffer.len())
-    }
-}
-
-/// A number as text, without the machinery of formatting: every message that is written has two of them.
-struct Decimal {
-    digits: [u8; DECIMAL_DIGITS],
-    first: usize,
-}
-
-/// Of the largest `usize`.
-const DECIMAL_DIGITS: usize = 20;
-
-impl Decimal {
-    fn of(number: usize) -> Decimal {
-        let mut decimal = Decimal {
-            digits: [b'0'; DECIMAL_DIGITS],
-            first: DECIMAL_DIGITS,
-        };
-        let mut left = number;
-        for (at, digit) in decimal.digits.iter_mut().enumerate().rev() {
-            *digit = b'0' + (left % 10) as u8;
-            decimal.first = at;
-            left /= 10;
-            if left == 0 {
-                break;
-            }
-        }
-        decimal
-    }
-
-    fn as_bytes(&self) -> &[u8] {
-        self.digits.get(self.first..).unwrap_or_default()
     }
 }
 

@@ -52,10 +52,10 @@ pub struct BindingRecord {
     /// `UDP` or `TCP`.
     pub transport: Arc<str>,
     /// Our address.
-    #[serde(serialize_with = "address")]
+    #[serde(serialize_with = "crate::base::digits::serialize_socket")]
     pub local: SocketAddr,
     /// The device's address.
-    #[serde(serialize_with = "address")]
+    #[serde(serialize_with = "crate::base::digits::serialize_socket")]
     pub remote: SocketAddr,
     /// Quality, 0 to 1000 (RFC 3261 §20.10).
     pub q: u16,
@@ -88,43 +88,6 @@ pub struct BindingRecord {
     /// Names the life of the registration in temporary GRUUs (RFC 5627); zero when it has none.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub life: u64,
-}
-
-/// The text that the address has anyway, without the machinery of formatting: there are two in each REGISTER's record.
-fn address<S: serde::Serializer>(address: &SocketAddr, to: S) -> Result<S::Ok, S::Error> {
-    let SocketAddr::V4(v4) = address else {
-        return address.serialize(to);
-    };
-    let mut text = [0u8; "255.255.255.255:65535".len()];
-    let mut length = 0;
-    let mut put = |number: u16, before: Option<u8>| {
-        let mut digits = [0u8; 5];
-        let mut from = digits.len();
-        let mut left = number;
-        loop {
-            from -= 1;
-            if let Some(place) = digits.get_mut(from) {
-                *place = b'0' + (left % 10) as u8;
-            }
-            left /= 10;
-            if left == 0 {
-                break;
-            }
-        }
-        let digits = digits.get(from..).unwrap_or_default();
-        for byte in before.iter().chain(digits) {
-            if let Some(place) = text.get_mut(length) {
-                *place = *byte;
-                length += 1;
-            }
-        }
-    };
-    for (index, octet) in v4.ip().octets().into_iter().enumerate() {
-        put(octet.into(), (index > 0).then_some(b'.'));
-    }
-    put(v4.port(), Some(b':'));
-    let text = text.get(..length).unwrap_or_default();
-    to.serialize_str(std::str::from_utf8(text).unwrap_or_default())
 }
 
 fn is_zero(number: &u64) -> bool {

@@ -481,7 +481,7 @@ fn ack_for(invite: &Message, response: &Message) -> Message {
         .copy(invite, Name::From)
         .copy(response, Name::To)
         .copy(invite, Name::CallId)
-        .header_fmt(Name::CSeq, format_args!("{} ACK", invite.cseq().number))
+        .cseq(invite.cseq().number, &Method::Ack)
         .finish()
 }
 
@@ -494,7 +494,7 @@ fn cancel_for(invite: &Message, reasons: &[u8]) -> Message {
         .copy(invite, Name::From)
         .copy(invite, Name::To)
         .copy(invite, Name::CallId)
-        .header_fmt(Name::CSeq, format_args!("{} CANCEL", invite.cseq().number));
+        .cseq(invite.cseq().number, &Method::Cancel);
     for reason in reasons.split(|byte| *byte == b'\n') {
         let reason = reason.trim_ascii();
         if !reason.is_empty() {
