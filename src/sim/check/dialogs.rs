@@ -287,7 +287,7 @@ pub(super) fn bye_only_in_dialogs(evidence: &Evidence<'_>) -> Verdict {
         .collect();
     let mut made: BTreeSet<(String, String)> = BTreeSet::new();
     // Who hangs up is one branch of a fork: the peer's tag counts.
-    let mut over: BTreeSet<(String, String, String)> = BTreeSet::new();
+    let mut over: BTreeMap<(String, String, String), Instant> = BTreeMap::new();
     let mut known: BTreeSet<String> = BTreeSet::new();
     for message in messages {
         let text = &message.text;
@@ -312,7 +312,7 @@ pub(super) fn bye_only_in_dialogs(evidence: &Evidence<'_>) -> Verdict {
                 if refused.contains(text.branch()) {
                     continue;
                 }
-                over.insert(branch);
+                over.entry(branch).or_insert(message.at);
             }
             (Some(method), _) if message.sent && !text.to_tag().is_empty() => {
                 let key = format!("{}/{method}", text.branch());
@@ -324,12 +324,14 @@ pub(super) fn bye_only_in_dialogs(evidence: &Evidence<'_>) -> Verdict {
                     return Err((Some(message.at), sentence));
                 }
                 // the subscription of a REFER outlives its call (RFC 5057 §4.2)
-                if over.contains(&branch) && !matches!(method, "BYE" | "NOTIFY") {
+                // What came in one read is answered together: a request of the same instant may have been first.
+                let ended = over.get(&branch).is_some_and(|at| *at < message.at);
+                if ended && !matches!(method, "BYE" | "NOTIFY") {
                     let sentence = format!("`{}` left in a dialog that had ended", text.start);
                     return Err((Some(message.at), sentence));
                 }
                 if method == "BYE" {
-                    over.insert(branch);
+                    over.insert(branch, message.at);
                 }
             }
             _ => {}

@@ -91,6 +91,12 @@ pub(super) fn calls_go_where_the_phone_is(evidence: &Evidence<'_>) -> Verdict {
                 for (_, place) in book.bound.values_mut().flat_map(BTreeMap::values_mut) {
                     place.connection = None;
                 }
+                // what was written and not answered is known to the server alone
+                for (request, _) in std::mem::take(&mut book.asked).values() {
+                    if let Some(contact) = request.get("Contact") {
+                        book.vague.insert(wire::uri_of(contact).to_string());
+                    }
+                }
                 book.home.clear();
                 book.heard.clear();
                 book.questions.clear();

@@ -54,6 +54,7 @@ pub(super) fn one_record_for_each_call(evidence: &Evidence<'_>) -> Verdict {
     // A record that was closed after a death may have lost the legs that came after it was opened.
     let recovered = closed.values().filter(|c| c["recovered"] == true).count();
     let mut missing = 0;
+    let torn = torn(evidence);
     for (at, call_id) in answered(evidence) {
         match legs.get(&call_id).map(Vec::len) {
             // two, when one of them had fetched the other
@@ -64,6 +65,7 @@ pub(super) fn one_record_for_each_call(evidence: &Evidence<'_>) -> Verdict {
                 return Err((Some(at), sentence));
             }
             Some(1) => {}
+            Some(2) if torn.contains(&call_id) => {}
             Some(n) => {
                 let sentence = format!("the call with Call-ID {call_id} is in {n} legs");
                 return Err((Some(at), sentence));
@@ -71,6 +73,36 @@ pub(super) fn one_record_for_each_call(evidence: &Evidence<'_>) -> Verdict {
         }
     }
     Ok(())
+}
+
+/// Call-IDs of INVITEs whose final response a crash kept back: the refusal may be in the journal, and who repeats the INVITE is a new call to
+/// the next life.
+fn torn(evidence: &Evidence<'_>) -> BTreeSet<String> {
+    let mut open: BTreeSet<String> = BTreeSet::new();
+    let mut torn = BTreeSet::new();
+    for (_, happening) in evidence.trace.entries() {
+        match happening {
+            Happening::Crash(_) => torn.append(&mut open),
+            Happening::NodeReceived { bytes, .. } => {
+                if let Ok(text) = Text::parse_strict(bytes)
+                    && text.method() == Some("INVITE")
+                    && text.to_tag().is_empty()
+                {
+                    open.insert(text.call_id().to_string());
+                }
+            }
+            Happening::NodeSent { bytes, .. } => {
+                if let Ok(text) = Text::parse_strict(bytes)
+                    && text.about() == "INVITE"
+                    && text.status().is_some_and(|status| status >= 200)
+                {
+                    open.remove(text.call_id());
+                }
+            }
+            _ => {}
+        }
+    }
+    torn
 }
 
 fn is_success(status: u16) -> bool {
