@@ -10,7 +10,7 @@ use super::queue::{Queue, QueueKey};
 use super::view::{
     AgentView, AssignmentView, Decision, ItemState, JourneyEntry, QueueView, WorkItemView,
 };
-use crate::base::{Duration, Now};
+use crate::base::{Duration, Now, Ulid};
 
 impl Acd {
     /// All queues, by name.
@@ -169,6 +169,13 @@ impl Acd {
     pub fn item(&self, now: Now, id: WorkItemId) -> Option<WorkItemView> {
         let item = self.find_item(id)?;
         Some(self.item_view(now, item, self.position(item)))
+    }
+
+    /// The work item of a call: the open one, else the newest of those that are still known.
+    pub fn item_of_call(&self, call: Ulid) -> Option<WorkItemId> {
+        let open = self.items.values().find(|item| item.call == call);
+        open.map(|item| item.id)
+            .or_else(|| self.history.of_call(call))
     }
 
     /// Work items waiting in all queues.

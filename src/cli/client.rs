@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::check::load;
 use super::tables::{self, Kind};
 use super::words::{list, plain, text};
-use super::{ConfigArgs, FAULT, WRONG, complain, ladder, say, why};
+use super::{ConfigArgs, FAULT, WRONG, complain, ladder, past, say, why};
 use crate::base::Ulid;
 
 /// Largest capture file that is fetched: as much as the memory for ladders may hold.
@@ -45,6 +45,13 @@ pub enum Question {
     Status,
     /// `GET /calls`
     Calls,
+    /// `GET /records`
+    Ended {
+        /// The oldest that are shown.
+        since: Option<Timestamp>,
+        /// Most that are shown.
+        limit: usize,
+    },
     /// `GET /queues`
     Queues,
     /// `GET /agents`
@@ -81,6 +88,7 @@ impl Question {
             Question::Reload => ("reload", Kind::Reload),
             Question::Status => ("status", Kind::Status),
             Question::Calls => ("calls", Kind::Calls),
+            Question::Ended { .. } => ("records", Kind::Ended),
             Question::Agents => ("agents", Kind::Agents),
             Question::Registrations => ("registrations", Kind::Registrations),
             Question::Trunks => ("trunks", Kind::Trunks),
@@ -131,17 +139,13 @@ fn answer(client: &Client, question: &Question, as_json: bool) -> Result<String,
         return answer_why(client, subject, as_json);
     }
     if let Question::Ladder { id, messages } = question {
-        let drawn = client.get(&format!("calls/{}/ladder", segment(id)))?;
-        return Ok(if as_json {
-            drawn.to_string()
-        } else {
-            ladder::draw(&drawn, *messages)
-        });
+        return answer_ladder(client, id, *messages, as_json);
     }
     let (path, kind) = question.path_and_kind();
     let value = match question {
         Question::Reload => client.post(path)?,
         Question::Status => client.get(path)?,
+        Question::Ended { since, limit } => client.newest(path, *since, *limit)?,
         Question::Ban { source, length } => {
             let order = json!({ "source": source, "seconds": length.as_secs() });
             json!({ "items": [client.post_json(path, &order)?] })
@@ -172,17 +176,24 @@ fn answer_why(client: &Client, subject: &str, as_json: bool) -> Result<String, F
         return Ok(why::of_agent(&agent, decisions, Timestamp::now()));
     }
     let work = match client.get(&format!("work/{subject}")) {
-        // People have the id of the call at hand: it leads to its work item.
+        // People have the id of the call at hand, and it may have been in no queue, or be over for long.
         Err(failure) if failure.status == Some(404) => {
-            let call = client
-                .get(&format!("calls/{subject}"))
-                .map_err(|_| failure)?;
-            let item = text(&call, "work").ok_or_else(|| {
-                Failure::wrong(format!(
+            if client.get(&format!("calls/{subject}")).is_ok() {
+                return Err(Failure::wrong(format!(
                     "call {subject} is in no queue, so it waits for nobody"
-                ))
-            })?;
-            client.get(&format!("work/{item}"))?
+                )));
+            }
+            let record = client
+                .get(&format!("records/{subject}"))
+                .map_err(|_| failure)?;
+            return Ok(if as_json {
+                record.to_string()
+            } else {
+                format!(
+                    "{}\n\nNo decisions are in memory any more: this is what the record says.",
+                    past::of_record(&record, Timestamp::now())
+                )
+            });
         }
         other => other?,
     };
@@ -191,6 +202,28 @@ fn answer_why(client: &Client, subject: &str, as_json: bool) -> Result<String, F
     } else {
         why::of_work(&work, Timestamp::now())
     })
+}
+
+/// The ladder of a call. When the call is over, its record stands above; when nothing is in memory, it is all that is left.
+fn answer_ladder(
+    client: &Client,
+    id: &str,
+    messages: bool,
+    as_json: bool,
+) -> Result<String, Failure> {
+    let id = segment(id);
+    let drawn = client.get(&format!("calls/{id}/ladder"));
+    if as_json {
+        return drawn.map(|drawn| drawn.to_string());
+    }
+    let record = client.get(&format!("records/{id}")).ok();
+    let told = record.map(|record| past::of_record(&record, Timestamp::now()));
+    match (drawn, told) {
+        (Ok(drawn), None) => Ok(ladder::draw(&drawn, messages)),
+        (Ok(drawn), Some(told)) => Ok(format!("{told}\n\n{}", ladder::draw(&drawn, messages))),
+        (Err(failure), Some(told)) => Ok(format!("{told}\n\n{}", failure.message)),
+        (Err(failure), None) => Err(failure),
+    }
 }
 
 /// A path segment: what is not unreserved is percent-encoded (RFC 3986 §2.1).
@@ -302,6 +335,28 @@ impl Client {
             whole = json!({ "items": items, "next": page.get("next") });
         }
         Ok(whole)
+    }
+
+    /// The newest items of a list that begins with them.
+    fn newest(&self, path: &str, since: Option<Timestamp>, limit: usize) -> Result<Value, Failure> {
+        let since = since.map_or(String::new(), |at| {
+            format!("&since={}", segment(&at.to_string()))
+        });
+        let mut items = Vec::new();
+        let mut cursor = String::new();
+        loop {
+            let most = (limit - items.len()).min(1000);
+            if most == 0 {
+                break;
+            }
+            let page = self.get(&format!("{path}?limit={most}{since}{cursor}"))?;
+            items.extend_from_slice(list(&page, "items"));
+            match text(&page, "next") {
+                Some(next) => cursor = format!("&cursor={}", segment(next)),
+                None => break,
+            }
+        }
+        Ok(json!({ "items": items }))
     }
 
     fn taken(

@@ -7,6 +7,7 @@ mod check;
 mod client;
 mod ladder;
 mod passwd;
+mod past;
 mod route;
 mod run;
 mod schema;
@@ -111,9 +112,9 @@ enum Command {
     /// Show the state of the running server
     #[command(after_help = "Example: strowger status --json")]
     Status(ServerArgs),
-    /// Show the calls, or what happened in one
+    /// Show the calls that are up or over, or what happened in one
     #[command(
-        after_help = "Examples: strowger calls\n          strowger calls 01J9Z3… --ladder\n          strowger calls 01J9Z3… --pcap call.pcap"
+        after_help = "Examples: strowger calls\n          strowger calls --ended --since 2h\n          strowger calls 01J9Z3… --ladder\n          strowger calls 01J9Z3… --pcap call.pcap"
     )]
     Calls {
         #[command(flatten)]
@@ -129,6 +130,15 @@ enum Command {
         /// Write the messages of the call to a capture file
         #[arg(long, value_name = "FILE", requires = "id")]
         pcap: Option<PathBuf>,
+        /// Calls that are over, newest first
+        #[arg(long, conflicts_with = "id")]
+        ended: bool,
+        /// Only calls that began so long ago or later (`30m`, `2h`), or at this time or later
+        #[arg(long, value_name = "TIME", requires = "ended", value_parser = past::since)]
+        since: Option<jiff::Timestamp>,
+        /// Most calls that are shown
+        #[arg(long, value_name = "COUNT", requires = "ended", default_value_t = 50)]
+        limit: usize,
     },
     /// Show, begin or end bans of sources
     #[command(
@@ -199,13 +209,22 @@ pub fn main() -> ExitCode {
             ladder: _,
             messages: _,
             pcap: _,
-        } => client::ask(&server, &Question::Calls),
+            ended,
+            since,
+            limit,
+        } => match ended {
+            true => client::ask(&server, &Question::Ended { since, limit }),
+            false => client::ask(&server, &Question::Calls),
+        },
         Command::Calls {
             server,
             id: Some(id),
             ladder: _,
             messages,
             pcap,
+            ended: _,
+            since: _,
+            limit: _,
         } => match pcap {
             Some(file) => ladder::write_pcap(&server, &id, &file),
             None => client::ask(&server, &Question::Ladder { id, messages }),

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::past;
 use super::words::{
     ago, ahead, clock, cut, list, number, percent, plain, plural, text, time, wait_ms,
 };
@@ -12,6 +13,7 @@ use super::words::{
 pub enum Kind {
     Status,
     Calls,
+    Ended,
     Queues,
     Agents,
     Registrations,
@@ -32,6 +34,11 @@ pub fn render(kind: Kind, answer: &Value, now: Timestamp) -> String {
             &["call", "state", "from", "to", "with", "for", "codec"],
             answer,
             |call| calls(call, now),
+        ),
+        Kind::Ended => table(
+            &["call", "began", "from", "to", "outcome", "talked", "detail"],
+            answer,
+            |record| past::row(record, now),
         ),
         Kind::Queues => table(
             &[
@@ -119,19 +126,9 @@ fn bans(ban: &Value, now: Timestamp) -> [String; 3] {
     ]
 }
 
-/// `1001`, or `+442071838750 via acme`.
+/// A party in a cell.
 fn party(party: Option<&Value>) -> String {
-    let Some(party) = party else {
-        return EMPTY.to_owned();
-    };
-    let number = match text(party, "number") {
-        None | Some("") => "anonymous",
-        Some(number) => number,
-    };
-    match text(party, "trunk") {
-        Some(trunk) => cut(&format!("{number} via {trunk}"), 24),
-        None => cut(number, 24),
-    }
+    cut(&past::party(party), 24)
 }
 
 fn calls(call: &Value, now: Timestamp) -> [String; 7] {

@@ -125,7 +125,7 @@ pub enum Command {
     Work,
     /// One work item with its journey and the reasons for where it is.
     WorkItem {
-        /// Its id.
+        /// Its id, or that of its call.
         id: Ulid,
     },
     /// Extends an agent's wrap-up.

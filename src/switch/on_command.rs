@@ -185,7 +185,11 @@ impl Switch {
                 fx,
             ),
             Command::Work => Ok(Answer::Work(self.acd.items(now))),
-            Command::WorkItem { id } => self.work_detail(now, id),
+            Command::WorkItem { id } => {
+                let known = self.acd.item(now, id).map(|item| item.id);
+                let item = known.or_else(|| self.acd.item_of_call(id));
+                self.work_detail(now, item.unwrap_or(id))
+            }
             Command::Prioritise { id, to, by } => {
                 let Answer::WorkItem(work) = self.work_detail(now, id)? else {
                     unreachable!("the detail of a work item");
@@ -404,6 +408,7 @@ impl Switch {
                 Some(Phase::Parked { .. }) => "parked",
                 Some(Phase::Ringing(_) | Phase::Originating { .. }) => "ringing",
                 Some(Phase::Over) | None => "ending",
+                Some(_) if call.failed.is_some() => "failed",
                 Some(_) if call.record.answered_at.is_some() => "answered",
                 Some(_) => "routing",
             }

@@ -270,6 +270,15 @@ impl Switch {
         if !self.tx.is_unheard(client) {
             return;
         }
+        let id = self.calls.call(call).map(|call| call.id);
+        let patience = self.settings.trunk(&name).map(|trunk| trunk.answer_timeout);
+        if let (Some(id), Some(patience)) = (id, patience) {
+            let text = format!(
+                "call {id}: gateway {remote} of trunk {name} says nothing to its INVITE within {:.0} s",
+                patience.as_secs_f64()
+            );
+            Self::warn(fx, text);
+        }
         self.trunk_failed(now, &name, remote, fx);
         self.with_calls(now, |calls, ctx| {
             calls.end_leg(ctx, leg, crate::call::Cause::Unavailable);

@@ -170,7 +170,8 @@ pub struct CallView {
     pub from: Party,
     /// Whom the caller asked for.
     pub to: Party,
-    /// `routing`, `ringing`, `answered`, `queued`, `parked`, `bridged`, `ending`.
+    /// `routing`, `ringing`, `answered`, `queued`, `parked`, `bridged`, `failed` (nobody was reached, and
+    /// the caller hears what the dialplan does then), `ending`.
     pub state: &'static str,
     /// When the first INVITE came.
     #[schema(value_type = String)]
