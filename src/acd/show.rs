@@ -54,6 +54,14 @@ impl Acd {
                 .expected(now.mono, queue.in_line() + 1, queue.wanting)
                 .map(expected_wait::band),
             closing: queue.closing,
+            closed: queue.closed(now.mono).map(Into::into),
+            max_waiting: queue.settings.max_waiting,
+            waiting_late: count(
+                items()
+                    .filter(|item| item.waited(now.mono) > level.within)
+                    .count(),
+            ),
+            overflow: queue.overflow_view(now.mono),
             metrics: QueueMetrics::of(
                 &queue.counters,
                 u64::from(queue.waiting()),

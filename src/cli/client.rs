@@ -1,6 +1,5 @@
 //! The calls that ask a running server through its API.
 
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -13,7 +12,7 @@ use super::check::load;
 use super::tables::{self, Kind};
 use super::words::{list, plain, text};
 use super::{ConfigArgs, FAULT, WRONG, complain, ladder, past, say, why};
-use crate::base::Ulid;
+use crate::base::{Network, Ulid};
 
 /// Largest capture file that is fetched: as much as the memory for ladders may hold.
 const FILE_BYTES_MAX: u64 = 4 << 30;
@@ -72,12 +71,23 @@ pub enum Question {
     /// `POST /bans`
     Ban {
         /// Whom.
-        source: IpAddr,
+        source: Network,
         /// For how long.
         length: Duration,
+        /// Whatever it is.
+        force: bool,
     },
     /// `DELETE /bans/{source}`
-    LiftBan(IpAddr),
+    LiftBan(Network),
+    /// `DELETE /registrations`
+    DropDevices {
+        /// Whose.
+        aor: String,
+        /// Which; all without it.
+        contact: Option<String>,
+    },
+    /// `POST /trunks/{name}/register`
+    RegisterTrunk(String),
     /// `GET /work/{id}/why` or `GET /agents/{extension}/why`
     Why(String),
 }
@@ -91,7 +101,8 @@ impl Question {
             Question::Ended { .. } => ("records", Kind::Ended),
             Question::Agents => ("agents", Kind::Agents),
             Question::Registrations => ("registrations", Kind::Registrations),
-            Question::Trunks => ("trunks", Kind::Trunks),
+            Question::DropDevices { .. } => ("registrations", Kind::Dropped),
+            Question::Trunks | Question::RegisterTrunk(_) => ("trunks", Kind::Trunks),
             Question::Bans | Question::Ban { .. } | Question::LiftBan(_) => ("bans", Kind::Bans),
             Question::Queues | Question::Why(_) | Question::Ladder { .. } => {
                 ("queues", Kind::Queues)
@@ -146,13 +157,26 @@ fn answer(client: &Client, question: &Question, as_json: bool) -> Result<String,
         Question::Reload => client.post(path)?,
         Question::Status => client.get(path)?,
         Question::Ended { since, limit } => client.newest(path, *since, *limit)?,
-        Question::Ban { source, length } => {
-            let order = json!({ "source": source, "seconds": length.as_secs() });
+        Question::Ban {
+            source,
+            length,
+            force,
+        } => {
+            let order = json!({ "source": source, "seconds": length.as_secs(), "force": force });
             json!({ "items": [client.post_json(path, &order)?] })
         }
         Question::LiftBan(source) => {
             client.delete(&format!("{path}/{}", segment(&source.to_string())))?;
             client.whole_list(path)?
+        }
+        Question::DropDevices { aor, contact } => {
+            let one = contact.as_ref().map_or(String::new(), |contact| {
+                format!("&contact={}", segment(contact))
+            });
+            client.delete(&format!("{path}?aor={}{one}", segment(aor)))?
+        }
+        Question::RegisterTrunk(name) => {
+            json!({ "items": [client.post(&format!("{path}/{}/register", segment(name)))?] })
         }
         _ => client.whole_list(path)?,
     };

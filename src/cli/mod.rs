@@ -6,6 +6,7 @@
 mod check;
 mod client;
 mod ladder;
+mod overflow;
 mod passwd;
 mod past;
 mod route;
@@ -142,20 +143,23 @@ enum Command {
     },
     /// Show, begin or end bans of sources
     #[command(
-        after_help = "Examples: strowger bans\n          strowger bans --add 192.0.2.7 --for 7d\n          strowger bans --lift 192.0.2.7"
+        after_help = "Examples: strowger bans\n          strowger bans --add 192.0.2.7 --for 7d\n          strowger bans --add 198.51.100.0/24\n          strowger bans --lift 192.0.2.7"
     )]
     Bans {
         #[command(flatten)]
         server: ServerArgs,
-        /// Ban this address
+        /// Ban this address or range
         #[arg(long, value_name = "ADDRESS", conflicts_with = "lift")]
-        add: Option<std::net::IpAddr>,
+        add: Option<crate::base::Network>,
         /// For how long
         #[arg(long = "for", value_name = "TIME", default_value = "1d", value_parser = crate::config::parse_duration)]
         length: crate::base::Duration,
-        /// End the ban of this address
+        /// Also when that bans loopback or an address of this server
+        #[arg(long, requires = "add")]
+        force: bool,
+        /// End the ban of this address or range
         #[arg(long, value_name = "ADDRESS")]
-        lift: Option<std::net::IpAddr>,
+        lift: Option<crate::base::Network>,
     },
     /// Show the queues
     #[command(after_help = "Example: strowger queues")]
@@ -166,9 +170,28 @@ enum Command {
     /// Show the registered phones
     #[command(after_help = "Example: strowger registrations")]
     Registrations(ServerArgs),
-    /// Show the trunks
-    #[command(after_help = "Example: strowger trunks")]
-    Trunks(ServerArgs),
+    /// Show the registered phones, or drop one that is stale
+    #[command(
+        args_conflicts_with_subcommands = true,
+        after_help = "Examples: strowger devices\n          strowger devices drop 1001\n          strowger devices drop 1001 --contact sip:1001@192.0.2.7:5060"
+    )]
+    Devices {
+        #[command(flatten)]
+        server: ServerArgs,
+        #[command(subcommand)]
+        order: Option<DeviceOrder>,
+    },
+    /// Show the trunks, or register one now
+    #[command(
+        args_conflicts_with_subcommands = true,
+        after_help = "Examples: strowger trunks\n          strowger trunks register acme"
+    )]
+    Trunks {
+        #[command(flatten)]
+        server: ServerArgs,
+        #[command(subcommand)]
+        order: Option<TrunkOrder>,
+    },
     /// Show why a call waits, or why an agent gets none
     #[command(after_help = "Example: strowger why 1003")]
     Why {
@@ -176,6 +199,31 @@ enum Command {
         server: ServerArgs,
         /// Id of a work item or of its call, or extension of an agent
         subject: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum DeviceOrder {
+    /// Forget a device: it is rung no more until it registers again
+    Drop {
+        #[command(flatten)]
+        server: ServerArgs,
+        /// Extension, or `user@domain`
+        aor: String,
+        /// Only the device with this contact
+        #[arg(long, value_name = "URI")]
+        contact: Option<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum TrunkOrder {
+    /// Register now, whatever the trunk waits for
+    Register {
+        #[command(flatten)]
+        server: ServerArgs,
+        /// Name of the trunk
+        name: String,
     },
 }
 
@@ -233,10 +281,15 @@ pub fn main() -> ExitCode {
             server,
             add,
             length,
+            force,
             lift,
         } => {
             let question = match (add, lift) {
-                (Some(source), _) => Question::Ban { source, length },
+                (Some(source), _) => Question::Ban {
+                    source,
+                    length,
+                    force,
+                },
                 (None, Some(source)) => Question::LiftBan(source),
                 (None, None) => Question::Bans,
             };
@@ -245,7 +298,27 @@ pub fn main() -> ExitCode {
         Command::Queues(server) => client::ask(&server, &Question::Queues),
         Command::Agents(server) => client::ask(&server, &Question::Agents),
         Command::Registrations(server) => client::ask(&server, &Question::Registrations),
-        Command::Trunks(server) => client::ask(&server, &Question::Trunks),
+        Command::Devices {
+            server,
+            order: None,
+        } => client::ask(&server, &Question::Registrations),
+        Command::Devices {
+            order:
+                Some(DeviceOrder::Drop {
+                    server,
+                    aor,
+                    contact,
+                }),
+            ..
+        } => client::ask(&server, &Question::DropDevices { aor, contact }),
+        Command::Trunks {
+            server,
+            order: None,
+        } => client::ask(&server, &Question::Trunks),
+        Command::Trunks {
+            order: Some(TrunkOrder::Register { server, name }),
+            ..
+        } => client::ask(&server, &Question::RegisterTrunk(name)),
         Command::Why { server, subject } => client::ask(&server, &Question::Why(subject)),
     }
 }

@@ -3,10 +3,10 @@
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::past;
 use super::words::{
     ago, ahead, clock, cut, list, number, percent, plain, plural, text, time, wait_ms,
 };
+use super::{overflow, past};
 
 /// What a table is shown for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -17,6 +17,7 @@ pub enum Kind {
     Queues,
     Agents,
     Registrations,
+    Dropped,
     Trunks,
     Bans,
     Reload,
@@ -40,14 +41,17 @@ pub fn render(kind: Kind, answer: &Value, now: Timestamp) -> String {
             answer,
             |record| past::row(record, now),
         ),
-        Kind::Queues => table(
-            &[
-                "queue", "waiting", "longest", "talking", "free", "ready", "in", "agents",
-                "offered", "answered", "lost", "in time", "expected",
-            ],
-            answer,
-            queues,
-        ),
+        Kind::Queues => {
+            let figures = table(
+                &[
+                    "queue", "waiting", "longest", "talking", "free", "ready", "in", "agents",
+                    "offered", "answered", "lost", "went on", "in time", "expected",
+                ],
+                answer,
+                queues,
+            );
+            format!("{figures}{}", overflow::rules(items(answer)))
+        }
         Kind::Agents => table(
             &[
                 "agent", "name", "state", "for", "detail", "devices", "calls", "busy", "queues",
@@ -55,11 +59,25 @@ pub fn render(kind: Kind, answer: &Value, now: Timestamp) -> String {
             answer,
             |agent| agents(agent, now),
         ),
-        Kind::Registrations => table(
-            &["user", "from", "over", "expires in", "state", "phone"],
-            answer,
-            |binding| registrations(binding, now),
-        ),
+        Kind::Registrations | Kind::Dropped => {
+            let devices = table(
+                &[
+                    "user",
+                    "from",
+                    "over",
+                    "expires in",
+                    "state",
+                    "phone",
+                    "contact",
+                ],
+                answer,
+                |binding| registrations(binding, now),
+            );
+            match kind {
+                Kind::Dropped => format!("dropped:\n{devices}"),
+                _ => devices,
+            }
+        }
         Kind::Bans => table(&["source", "ends in", "because of"], answer, |ban| {
             bans(ban, now)
         }),
@@ -153,22 +171,18 @@ fn calls(call: &Value, now: Timestamp) -> [String; 7] {
     ]
 }
 
-fn queues(queue: &Value) -> [String; 13] {
+fn queues(queue: &Value) -> [String; 14] {
     let metrics = queue.get("metrics").unwrap_or(&Value::Null);
     let counters = metrics.get("counters").unwrap_or(&Value::Null);
     let waiting = number(queue, "waiting");
     let name = cut(text(queue, "name").unwrap_or(EMPTY), 20);
-    let closing = queue.get("closing").and_then(Value::as_bool) == Some(true);
     [
-        if closing {
-            format!("{name} (closing)")
-        } else {
-            name
+        match text(queue, "closed") {
+            Some("closing") => format!("{name} (closing)"),
+            Some(why) => format!("{name} (closed: {})", plain(why)),
+            None => name,
         },
-        match number(queue, "alerting") {
-            0 => waiting.to_string(),
-            rung => format!("{waiting} ({rung} rung)"),
-        },
+        overflow::waiting(queue),
         match waiting {
             0 => EMPTY.to_owned(),
             _ => wait_ms(number(queue, "longest_wait_ms")),
@@ -181,6 +195,7 @@ fn queues(queue: &Value) -> [String; 13] {
         number(counters, "offered").to_string(),
         number(counters, "answered").to_string(),
         number(counters, "abandoned").to_string(),
+        overflow::went_on(counters),
         percent(metrics.get("service_level").and_then(Value::as_f64)),
         match text(queue, "expected_wait") {
             Some("under-two") => "< 2 min",
@@ -240,7 +255,7 @@ fn agents(agent: &Value, now: Timestamp) -> [String; 9] {
     ]
 }
 
-fn registrations(binding: &Value, now: Timestamp) -> [String; 6] {
+fn registrations(binding: &Value, now: Timestamp) -> [String; 7] {
     let healthy = binding.get("healthy").and_then(Value::as_bool) != Some(false);
     [
         cut(text(binding, "aor").unwrap_or(EMPTY), 30),
@@ -249,6 +264,8 @@ fn registrations(binding: &Value, now: Timestamp) -> [String; 6] {
         ahead(binding, "expires_at", now).unwrap_or_else(|| EMPTY.to_owned()),
         if healthy { "ok" } else { "silent" }.to_owned(),
         cut(text(binding, "user_agent").unwrap_or(EMPTY), 28),
+        // as `devices drop --contact` takes it
+        plain(text(binding, "contact").unwrap_or(EMPTY)),
     ]
 }
 
@@ -272,7 +289,10 @@ fn registered(trunk: &Value, now: Timestamp) -> String {
             format!("yes, {left}")
         }
         (Some("registering"), None) => "asking".to_owned(),
-        (_, Some(why)) => format!("no: {why}"),
+        (_, Some(why)) => match ahead(it, "next_at", now) {
+            Some(left) => format!("no: {why}, next try in {left}"),
+            None => format!("no: {why}"),
+        },
         (_, None) => "no".to_owned(),
     }
 }
@@ -290,10 +310,11 @@ fn trunks(trunk: &Value, now: Timestamp) -> [String; 6] {
         cut(text(trunk, "name").unwrap_or(EMPTY), 24),
         match text(trunk, "state") {
             Some("unknown") => "not pinged",
+            Some("registration-refused") => "registration refused",
             other => other.unwrap_or(EMPTY),
         }
         .to_owned(),
-        cut(&registered(trunk, now), 32),
+        cut(&registered(trunk, now), 70),
         match trunk.get("max_channels").and_then(Value::as_u64) {
             Some(most) => format!("{channels} of {most}"),
             None => channels.to_string(),

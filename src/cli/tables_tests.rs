@@ -108,6 +108,7 @@ fn a_trunk_says_how_full_it_is() {
     let trunk = TrunkView {
         name: "acme".into(),
         state: "unknown",
+        health: String::new(),
         channels: 3,
         max_channels: Some(30),
         proxies: vec![
@@ -138,7 +139,12 @@ fn a_trunk_says_where_it_is_registered_and_which_gateway_is_ill() {
     };
     let trunk = |name: &str, state: &'static str, why: Option<&str>| TrunkView {
         name: name.into(),
-        state: "up",
+        state: if why.is_some() {
+            "registration-refused"
+        } else {
+            "up"
+        },
+        health: String::new(),
         channels: 0,
         max_channels: None,
         proxies: vec!["sip:acme.example".to_owned()],
@@ -153,7 +159,7 @@ fn a_trunk_says_where_it_is_registered_and_which_gateway_is_ill() {
             registrar: None,
             why: why.map(Into::into),
             expires_at: (state == "registered").then(|| before(-600)),
-            next_at: None,
+            next_at: why.is_some().then(|| before(-290)),
         }),
     };
     let list = [
@@ -170,7 +176,7 @@ fn a_trunk_says_where_it_is_registered_and_which_gateway_is_ill() {
 #[test]
 fn a_ban_is_shown_with_its_end_and_its_reason() {
     let ban = |last, secs: i64, by| BanView {
-        source: [192, 0, 2, last].into(),
+        source: format!("192.0.2.{last}"),
         until: before(-secs),
         by,
     };

@@ -36,7 +36,7 @@ pub use settings::{
     ProfileAuth, ProfileMode, PublicAddress, QueueSettings, Redirects, RtpPorts, ServerSettings,
     Settings, SipProfile, StoreSettings,
 };
-pub use trunk::{CallerIdHeader, Trunk, TrunkCredentials, TrunkRegister};
+pub use trunk::{CallerIdHeader, CallerName, Trunk, TrunkCredentials, TrunkRegister};
 pub use units::{duration as parse_duration, show as show_duration};
 
 use crate::base::Duration;

@@ -18,6 +18,7 @@ use super::tcp::Streams;
 use super::trace::ladder::Ladder;
 use super::trace::{self, Trace};
 use super::traffic::Traffic;
+use super::trunk_figures;
 use super::web_socket::{Frames, WebPeer};
 use crate::base::{Ulid, WallTime};
 use crate::config::{Problem, Settings};
@@ -189,6 +190,10 @@ impl Handle {
             Ok(Answer::Queues(queues)) => queues,
             _ => Vec::new(),
         };
+        let trunks = match self.call(Command::Trunks).await {
+            Ok(Answer::Trunks(trunks)) => trunks,
+            _ => Vec::new(),
+        };
         let parts = &self.parts;
         let names: Vec<Arc<str>> = self
             .settings()
@@ -206,6 +211,7 @@ impl Handle {
             |page| {
                 parts.traffic.show(page, &names);
                 queue_figures::show(page, &queues);
+                trunk_figures::show(page, &trunks);
                 expiry::show(page, &self.settings());
             },
         )

@@ -30,6 +30,7 @@ mod on_subscribe;
 mod on_time;
 mod on_transfer;
 mod opening;
+mod overview;
 mod peers;
 mod record;
 mod restore;

@@ -18,6 +18,7 @@ mod flows_5359;
 mod lamps;
 mod observe;
 mod operate;
+mod orders;
 mod past;
 mod protocol;
 mod queue;
