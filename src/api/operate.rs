@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::page::{Page, Paging};
-use super::problem::Problem;
+use super::problem::{Fault, Problem};
 use crate::io::handle::Handle;
 use crate::switch::{Answer, Command, RegistrationView, StatusView, TrunkView};
 
@@ -102,8 +102,8 @@ pub(super) struct ReloadAnswer {
     opened: Vec<String>,
     /// Listening addresses that were closed.
     closed: Vec<String>,
-    /// What is legal but surely wrong, as `strowger check` prints it.
-    warnings: Vec<String>,
+    /// What is legal but surely wrong.
+    warnings: Vec<Fault>,
 }
 
 /// Reads the files again and applies the difference; a wrong file changes nothing.
@@ -114,17 +114,10 @@ pub(super) async fn reload(State(handle): State<Handle>) -> Result<Json<ReloadAn
             changes: reloaded.changes.iter().map(ToString::to_string).collect(),
             opened: reloaded.opened,
             closed: reloaded.closed,
-            warnings: reloaded
-                .warnings
-                .iter()
-                .map(|warning| warning.render(false))
-                .collect(),
+            warnings: reloaded.warnings.iter().map(Fault::of).collect(),
         })),
         Err(problems) => Err(Problem {
-            problems: problems
-                .iter()
-                .map(|problem| problem.render(false))
-                .collect(),
+            problems: problems.iter().map(Fault::of).collect(),
             ..Problem::new(
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "bad_configuration",

@@ -79,6 +79,8 @@ pub enum Question {
     },
     /// `DELETE /bans/{source}`
     LiftBan(Network),
+    /// `GET /registrations`, with what is needed to drop one
+    Devices,
     /// `DELETE /registrations`
     DropDevices {
         /// Whose.
@@ -101,7 +103,7 @@ impl Question {
             Question::Ended { .. } => ("records", Kind::Ended),
             Question::Agents => ("agents", Kind::Agents),
             Question::Registrations => ("registrations", Kind::Registrations),
-            Question::DropDevices { .. } => ("registrations", Kind::Dropped),
+            Question::Devices | Question::DropDevices { .. } => ("registrations", Kind::Devices),
             Question::Trunks | Question::RegisterTrunk(_) => ("trunks", Kind::Trunks),
             Question::Bans | Question::Ban { .. } | Question::LiftBan(_) => ("bans", Kind::Bans),
             Question::Queues | Question::Why(_) | Question::Ladder { .. } => {
@@ -118,6 +120,8 @@ struct Failure {
     exit: u8,
     /// HTTP status, when the server answered.
     status: Option<u16>,
+    /// What it answered.
+    document: Value,
 }
 
 impl Failure {
@@ -126,6 +130,7 @@ impl Failure {
             message: message.into(),
             exit: WRONG,
             status: None,
+            document: Value::Null,
         }
     }
 }
@@ -139,10 +144,24 @@ pub fn ask(server: &ServerArgs, question: &Question) -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(failure) => {
-            complain(&failure.message);
+            match server.json && !failure.document.is_null() {
+                true => say(&failure.document.to_string()),
+                false => complain(&failure.message),
+            }
             ExitCode::from(failure.exit)
         }
     }
+}
+
+/// An answer about configuration without what is drawn for terminals: programs have the fields.
+fn without_drawings(mut answer: Value) -> Value {
+    for field in ["problems", "warnings"] {
+        let list = answer.get_mut(field).and_then(Value::as_array_mut);
+        for one in list.into_iter().flatten().filter_map(Value::as_object_mut) {
+            one.remove("shown");
+        }
+    }
+    answer
 }
 
 fn answer(client: &Client, question: &Question, as_json: bool) -> Result<String, Failure> {
@@ -181,7 +200,7 @@ fn answer(client: &Client, question: &Question, as_json: bool) -> Result<String,
         _ => client.whole_list(path)?,
     };
     Ok(if as_json {
-        value.to_string()
+        without_drawings(value).to_string()
     } else {
         tables::render(kind, &value, Timestamp::now())
     })
@@ -439,7 +458,7 @@ fn refusal(status: u16, problem: &Value, token_from: &str) -> Failure {
         // Refused by a reload: each problem as `strowger check` prints it.
         422 => list(problem, "problems")
             .iter()
-            .filter_map(Value::as_str)
+            .filter_map(|one| text(one, "shown"))
             .map(str::trim_end)
             .chain([detail.as_str()])
             .collect::<Vec<_>>()
@@ -450,6 +469,7 @@ fn refusal(status: u16, problem: &Value, token_from: &str) -> Failure {
         message,
         exit: if status == 500 { FAULT } else { WRONG },
         status: Some(status),
+        document: without_drawings(problem.clone()),
     }
 }
 
@@ -521,7 +541,7 @@ mod tests {
     fn a_refused_reload_prints_every_problem() {
         let problem = json!({
             "detail": "the configuration has errors; nothing was changed",
-            "problems": ["one\n", "two\n"],
+            "problems": [{ "shown": "one\n" }, { "shown": "two\n" }],
         });
         assert_eq!(
             refusal(422, &problem, "").message,

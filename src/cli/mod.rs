@@ -78,6 +78,9 @@ enum Command {
         /// One JSON object instead of text
         #[arg(long)]
         json: bool,
+        /// Every warning is an error
+        #[arg(long)]
+        strict: bool,
     },
     /// Show the steps that a call would take, and why; nothing is dialled
     #[command(
@@ -232,7 +235,11 @@ pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     match arguments.command {
         Command::Run(config) => run::run(&config.directory()),
-        Command::Check { config, json } => check::check(&config.directory(), json),
+        Command::Check {
+            config,
+            json,
+            strict,
+        } => check::check(&config.directory(), json, strict),
         Command::Route(arguments) => route::route(&arguments),
         Command::Schema { name } => schema::schema(&name),
         Command::Passwd {
@@ -301,7 +308,7 @@ pub fn main() -> ExitCode {
         Command::Devices {
             server,
             order: None,
-        } => client::ask(&server, &Question::Registrations),
+        } => client::ask(&server, &Question::Devices),
         Command::Devices {
             order:
                 Some(DeviceOrder::Drop {

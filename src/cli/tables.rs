@@ -17,7 +17,7 @@ pub enum Kind {
     Queues,
     Agents,
     Registrations,
-    Dropped,
+    Devices,
     Trunks,
     Bans,
     Reload,
@@ -59,40 +59,34 @@ pub fn render(kind: Kind, answer: &Value, now: Timestamp) -> String {
             answer,
             |agent| agents(agent, now),
         ),
-        Kind::Registrations | Kind::Dropped => {
-            let devices = table(
-                &[
-                    "user",
-                    "from",
-                    "over",
-                    "expires in",
-                    "state",
-                    "phone",
-                    "contact",
-                ],
-                answer,
-                |binding| registrations(binding, now),
-            );
-            match kind {
-                Kind::Dropped => format!("dropped:\n{devices}"),
-                _ => devices,
-            }
-        }
+        Kind::Registrations => table(
+            &["user", "from", "over", "expires in", "state", "phone"],
+            answer,
+            |binding| registrations(binding, now),
+        ),
+        Kind::Devices => table(
+            &["user", "over", "expires in", "state", "contact"],
+            answer,
+            |binding| devices(binding, now),
+        ),
         Kind::Bans => table(&["source", "ends in", "because of"], answer, |ban| {
             bans(ban, now)
         }),
-        Kind::Trunks => table(
-            &[
-                "trunk",
-                "state",
-                "registered",
-                "channels",
-                "ping",
-                "gateways",
-            ],
-            answer,
-            |trunk| trunks(trunk, now),
-        ),
+        Kind::Trunks => {
+            let trunks_table = table(
+                &[
+                    "trunk",
+                    "state",
+                    "registered",
+                    "channels",
+                    "ping",
+                    "gateways",
+                ],
+                answer,
+                |trunk| trunks(trunk, now),
+            );
+            format!("{trunks_table}{}", unregistered(items(answer), now))
+        }
     }
 }
 
@@ -255,7 +249,7 @@ fn agents(agent: &Value, now: Timestamp) -> [String; 9] {
     ]
 }
 
-fn registrations(binding: &Value, now: Timestamp) -> [String; 7] {
+fn registrations(binding: &Value, now: Timestamp) -> [String; 6] {
     let healthy = binding.get("healthy").and_then(Value::as_bool) != Some(false);
     [
         cut(text(binding, "aor").unwrap_or(EMPTY), 30),
@@ -264,9 +258,14 @@ fn registrations(binding: &Value, now: Timestamp) -> [String; 7] {
         ahead(binding, "expires_at", now).unwrap_or_else(|| EMPTY.to_owned()),
         if healthy { "ok" } else { "silent" }.to_owned(),
         cut(text(binding, "user_agent").unwrap_or(EMPTY), 28),
-        // as `devices drop --contact` takes it
-        plain(text(binding, "contact").unwrap_or(EMPTY)),
     ]
+}
+
+/// The contact stands there whole: `devices drop --contact` takes it.
+fn devices(binding: &Value, now: Timestamp) -> [String; 5] {
+    let [user, _, over, expires, state, _] = registrations(binding, now);
+    let contact = plain(text(binding, "contact").unwrap_or(EMPTY));
+    [user, over, expires, state, contact]
 }
 
 /// A gateway, and what is wrong with it.
@@ -288,13 +287,34 @@ fn registered(trunk: &Value, now: Timestamp) -> String {
             let left = ahead(it, "expires_at", now).unwrap_or_default();
             format!("yes, {left}")
         }
-        (Some("registering"), None) => "asking".to_owned(),
-        (_, Some(why)) => match ahead(it, "next_at", now) {
-            Some(left) => format!("no: {why}, next try in {left}"),
-            None => format!("no: {why}"),
-        },
-        (_, None) => "no".to_owned(),
+        (Some("registering"), _) => "asking".to_owned(),
+        _ => "no".to_owned(),
     }
+}
+
+/// A line for each trunk that should be registered and is not: why, and when it is tried again.
+fn unregistered(trunks: &[Value], now: Timestamp) -> String {
+    let mut out = String::new();
+    for trunk in trunks {
+        let Some(it) = trunk.get("registration") else {
+            continue;
+        };
+        let Some(why) = text(it, "why").filter(|_| text(it, "state") != Some("registered")) else {
+            continue;
+        };
+        let what = match text(trunk, "state") {
+            Some("registration-refused") => "registration refused",
+            _ => "not registered",
+        };
+        let next = match ahead(it, "next_at", now) {
+            Some(left) => format!("next try in {left}"),
+            None => "asking again now".to_owned(),
+        };
+        let why = why.trim_end_matches(" to REGISTER");
+        let name = text(trunk, "name").unwrap_or(EMPTY);
+        out += &format!("\n{}: {what} ({}), {next}", plain(name), plain(why));
+    }
+    out
 }
 
 fn trunks(trunk: &Value, now: Timestamp) -> [String; 6] {
@@ -310,11 +330,11 @@ fn trunks(trunk: &Value, now: Timestamp) -> [String; 6] {
         cut(text(trunk, "name").unwrap_or(EMPTY), 24),
         match text(trunk, "state") {
             Some("unknown") => "not pinged",
-            Some("registration-refused") => "registration refused",
+            Some("registration-refused") => "refused",
             other => other.unwrap_or(EMPTY),
         }
         .to_owned(),
-        cut(&registered(trunk, now), 70),
+        cut(&registered(trunk, now), 32),
         match trunk.get("max_channels").and_then(Value::as_u64) {
             Some(most) => format!("{channels} of {most}"),
             None => channels.to_string(),
@@ -391,9 +411,9 @@ fn reload(answer: &Value) -> String {
             out.push_str(&format!("\n{word} {}", plain(address)));
         }
     }
-    for warning in list(answer, "warnings").iter().filter_map(Value::as_str) {
+    for warning in list(answer, "warnings") {
         out.push('\n');
-        out.push_str(warning.trim_end());
+        out.push_str(text(warning, "shown").unwrap_or_default().trim_end());
     }
     out
 }

@@ -116,7 +116,7 @@ fn a_refused_registration_is_no_healthy_trunk_and_is_tried_again_by_command() {
     );
     let table = shown(&server, &["trunks"]);
     assert!(
-        table.contains("registration refused  no: 403 Forbidden to REGISTER, next try in "),
+        table.contains("carrier: registration refused (403 Forbidden), next try in "),
         "{table}"
     );
     let metrics = server.api().try_get("/metrics").text;
@@ -298,4 +298,79 @@ fn a_carrier_hears_no_name_of_the_house_unless_its_trunk_asks_for_it() {
         assert!(seen.contains("P-Asserted-Identity: "), "{seen}");
         assert_eq!(seen.contains("Ada Example"), named, "{keys}:\n{seen}");
     }
+}
+
+#[test]
+fn a_secret_in_the_environment_of_the_server_alone_is_a_warning_to_check_and_none_to_reload() {
+    let mut lab = Lab::new();
+    lab.change(
+        "directory/people.toml",
+        "password = \"secret-1001\"",
+        "password = { env = \"STROWGER_TEST_ONLY_THERE\" }",
+    );
+    let mut server = Server::prepare(lab);
+    server.set_variable("STROWGER_TEST_ONLY_THERE", "secret-1001");
+    server.restart();
+    let checked = server.command(&["check"]);
+    let told = String::from_utf8_lossy(&checked.stderr).into_owned();
+    assert!(checked.status.success(), "{checked:?}");
+    for part in [
+        "`STROWGER_TEST_ONLY_THERE` is not set here",
+        "directory/people.toml:4",
+        "a server that runs may have it",
+    ] {
+        assert!(told.contains(part), "`{part}` is missing in\n{told}");
+    }
+    let strict = server.command(&["check", "--strict"]);
+    assert_eq!(strict.status.code(), Some(1), "{strict:?}");
+    let route = server.command(&[
+        "route",
+        "--profile",
+        "internal",
+        "--from",
+        "1001",
+        "--to",
+        "1002",
+    ]);
+    assert!(route.status.success(), "{route:?}");
+
+    server
+        .lab
+        .change("directory/people.toml", "Ada Example", "Ada Specimen");
+    server.write_files();
+    let reloaded = shown(&server, &["reload"]);
+    assert!(reloaded.contains("reloaded: 1 change"), "{reloaded}");
+    // the password is the server's, not what the command made of it
+    Device::registered(&server, "1001", None);
+}
+
+#[test]
+fn a_refused_reload_is_fields_for_programs_and_drawings_for_people() {
+    let mut server = Server::start(Lab::new());
+    server.lab.change(
+        "queues/support.toml",
+        "{ extension = \"1001\" }",
+        "\"1001\"",
+    );
+    server.write_files();
+    let refused = server.command(&["reload", "--json"]);
+    assert_eq!(refused.status.code(), Some(1));
+    let text = String::from_utf8_lossy(&refused.stdout).into_owned();
+    let told: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!(told["code"], "bad_configuration");
+    assert_eq!(
+        told["problems"],
+        json!([{
+            "severity": "error", "file": "queues/support.toml", "line": 7, "column": 18,
+            "message": "`agents` must be a list of tables, and a string stands in it", "label": "this is a string",
+            "help": "write `{ extension = \"1001\" }`",
+        }])
+    );
+    assert!(!text.contains('│') && refused.stderr.is_empty(), "{text}");
+    let refused = server.command(&["reload"]);
+    let text = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(
+        text.contains("queues/support.toml:7:18") && text.contains('│'),
+        "{text}"
+    );
 }
