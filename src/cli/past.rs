@@ -12,7 +12,7 @@ pub fn since(text: &str) -> Result<Timestamp, String> {
     }
     let ago = crate::config::parse_duration(text)
         .map_err(|why| format!("{why}; or write a time, as 2026-11-20T10:00:00Z"))?;
-    let ago = jiff::SignedDuration::try_from(std::time::Duration::from(ago)).ok();
+    let ago = jiff::SignedDuration::try_from(ago).ok();
     ago.and_then(|ago| Timestamp::now().checked_sub(ago).ok())
         .ok_or_else(|| format!("`{text}` is too long ago"))
 }
