@@ -232,10 +232,14 @@ fn answer_why(client: &Client, subject: &str, as_json: bool) -> Result<String, F
             return Ok(if as_json {
                 record.to_string()
             } else {
-                format!(
-                    "{}\n\nNo decisions are in memory any more: this is what the record says.",
-                    past::of_record(&record, Timestamp::now())
-                )
+                let told = past::of_record(&record, Timestamp::now());
+                match list(&record, "queues") {
+                    // nothing was ever decided
+                    [] => told,
+                    _ => format!(
+                        "{told}\n\nNo decisions are in memory any more: this is what the record says."
+                    ),
+                }
             });
         }
         other => other?,

@@ -108,6 +108,11 @@ fn a_call_out_that_a_carrier_refuses_is_failed_with_gateway_and_reason_whatever_
     let ladder = shown(&server, &["calls", id(&record)]);
     let rung = format!("* gateway {peer} of carrier: 500, Q.850;cause=34");
     assert!(ladder.contains(&rung), "`{rung}` is missing in\n{ladder}");
+    let why = shown(&server, &["why", id(&record)]);
+    assert!(
+        why.contains("It was in no queue.") && !why.contains("decisions"),
+        "{why}"
+    );
     let ended = shown(&server, &["calls", "--ended"]);
     assert!(
         ended.contains(&format!("500 at {peer}, Q.850;cause=34")) && ended.contains("failed"),
