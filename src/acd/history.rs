@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::command::WorkItemId;
 use super::item::Item;
+use crate::base::Ulid;
 
 /// Work items kept after they have left.
 const HISTORY_MAX: usize = 2000;
@@ -38,6 +39,12 @@ impl History {
 
     pub(super) fn get_mut(&mut self, id: WorkItemId) -> Option<&mut Item> {
         self.items.get_mut(&id)
+    }
+
+    /// The newest one of a call.
+    pub(super) fn of_call(&self, call: Ulid) -> Option<WorkItemId> {
+        let of_call = self.items.values().filter(|item| item.call == call);
+        of_call.map(|item| item.id).max()
     }
 
     pub(super) fn get(&self, id: WorkItemId) -> Option<&Item> {

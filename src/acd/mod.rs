@@ -28,6 +28,7 @@ mod matching;
 mod metrics;
 mod offers;
 mod overflow;
+mod overflow_view;
 mod queue;
 mod record;
 mod rekey;
@@ -64,6 +65,6 @@ pub use settings::{
 };
 pub use strategy::Strategy;
 pub use view::{
-    AgentView, AssignmentView, Candidate, Decision, ItemState, JourneyEntry, Phase, QueueView,
-    WorkItemView,
+    AgentView, AssignmentView, Candidate, Decision, ItemState, JourneyEntry, OverflowView, Phase,
+    QueueView, WorkItemView,
 };

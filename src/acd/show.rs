@@ -10,7 +10,7 @@ use super::queue::{Queue, QueueKey};
 use super::view::{
     AgentView, AssignmentView, Decision, ItemState, JourneyEntry, QueueView, WorkItemView,
 };
-use crate::base::{Duration, Now};
+use crate::base::{Duration, Now, Ulid};
 
 impl Acd {
     /// All queues, by name.
@@ -54,6 +54,14 @@ impl Acd {
                 .expected(now.mono, queue.in_line() + 1, queue.wanting)
                 .map(expected_wait::band),
             closing: queue.closing,
+            closed: queue.closed(now.mono).map(Into::into),
+            max_waiting: queue.settings.max_waiting,
+            waiting_late: count(
+                items()
+                    .filter(|item| item.waited(now.mono) > level.within)
+                    .count(),
+            ),
+            overflow: queue.overflow_view(now.mono),
             metrics: QueueMetrics::of(
                 &queue.counters,
                 u64::from(queue.waiting()),
@@ -169,6 +177,13 @@ impl Acd {
     pub fn item(&self, now: Now, id: WorkItemId) -> Option<WorkItemView> {
         let item = self.find_item(id)?;
         Some(self.item_view(now, item, self.position(item)))
+    }
+
+    /// The work item of a call: the open one, else the newest of those that are still known.
+    pub fn item_of_call(&self, call: Ulid) -> Option<WorkItemId> {
+        let open = self.items.values().find(|item| item.call == call);
+        open.map(|item| item.id)
+            .or_else(|| self.history.of_call(call))
     }
 
     /// Work items waiting in all queues.

@@ -42,8 +42,31 @@ pub struct QueueView {
     pub expected_wait: Option<WaitBand>,
     /// Removed from the configuration; finishes its calls.
     pub closing: bool,
+    /// Why a caller who enters now would not wait: `closing`, `full`, or the overflow rule that holds (`nobody-logged-in`,
+    /// `nobody-ready`, …); `None` while callers are taken.
+    #[schema(value_type = Option<String>)]
+    pub closed: Option<Arc<str>>,
+    /// Most that may wait.
+    pub max_waiting: Option<u32>,
+    /// Of those waiting, for longer than the service level's time.
+    pub waiting_late: u32,
+    /// Rules by which callers leave, in the order of the file.
+    pub overflow: Vec<OverflowView>,
     /// Figures since the counters began.
     pub metrics: QueueMetrics,
+}
+
+/// An overflow rule.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct OverflowView {
+    /// When it applies, as the file says it.
+    pub when: String,
+    /// A caller who enters now would be taken by it.
+    pub holds: bool,
+    /// Callers taken for this reason since the counters began (`max-wait`: the longest wait was over).
+    pub taken: u64,
+    /// Where they go on: the steps of the rule in words.
+    pub then: String,
 }
 
 /// An agent.

@@ -1,7 +1,5 @@
 //! Bans: who is shut out, and the operator's own.
 
-use std::net::IpAddr;
-
 use axum::Json;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{Path, Query, State};
@@ -12,6 +10,7 @@ use utoipa::ToSchema;
 use super::calls::body;
 use super::page::{Page, Paging};
 use super::problem::Problem;
+use crate::base::Network;
 use crate::io::handle::Handle;
 use crate::switch::{Answer, BanView, Command};
 
@@ -34,14 +33,23 @@ pub(super) async fn list(
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NewBan {
-    /// Its address; of IPv6 the whole /64 is banned.
-    #[schema(value_type = String, example = "192.0.2.7")]
-    source: IpAddr,
+    /// Its address, of which the whole /64 is banned with IPv6, or a range.
+    #[schema(example = "192.0.2.0/24")]
+    source: String,
     /// For how long; a day when it is absent. At most ten years.
     seconds: Option<u64>,
+    /// Also when that bans loopback or an address of this server.
+    #[serde(default)]
+    force: bool,
 }
 
-/// Bans a source until the time is over, the ban is lifted or the server restarts.
+fn network(text: &str) -> Result<Network, Problem> {
+    text.parse()
+        .map_err(|why: String| Problem::bad_request("bad_source", why))
+}
+
+/// Bans a source or a range until the time is over, the ban is lifted or the server restarts. Loopback and the server's own addresses
+/// are refused (409 `own_address`) unless it is forced.
 #[utoipa::path(post, path = "/bans", request_body = NewBan,
     responses((status = 201, body = BanView), (status = 400, body = Problem), (status = 409, body = Problem)))]
 pub(super) async fn begin(
@@ -50,8 +58,9 @@ pub(super) async fn begin(
 ) -> Result<(StatusCode, Json<BanView>), Problem> {
     let order = body(order)?;
     let command = Command::Ban {
-        source: order.source,
+        source: network(&order.source)?,
         seconds: order.seconds.unwrap_or(SECONDS),
+        force: order.force,
     };
     match handle.call(command).await? {
         Answer::Bans(bans) => match bans.into_iter().next() {
@@ -69,9 +78,7 @@ pub(super) async fn end(
     State(handle): State<Handle>,
     Path(source): Path<String>,
 ) -> Result<StatusCode, Problem> {
-    let source = source
-        .parse()
-        .map_err(|_| Problem::bad_request("bad_source", format!("`{source}` is no IP address")))?;
+    let source = network(&source)?;
     handle.call(Command::LiftBan { source }).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -8,11 +8,11 @@ use axum::extract::{Path, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use serde::Deserialize;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use super::page::{Page, Paging};
 use super::problem::Problem;
-use crate::base::Ulid;
+use crate::base::{Ulid, WallTime};
 use crate::event::CallRecord;
 use crate::io::handle::Handle;
 use crate::io::trace::ladder::Ladder;
@@ -206,14 +206,38 @@ fn parsed(json: &str) -> Result<CallRecord, Problem> {
     serde_json::from_str(json).map_err(|_| Problem::unexpected())
 }
 
-/// Records of calls that are over, newest first.
-#[utoipa::path(get, path = "/records", params(Paging), responses((status = 200, body = Page<CallRecord>)))]
+/// Which records.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Since {
+    /// Of calls that began at this time or later (RFC 3339); all without it.
+    #[param(value_type = Option<String>, example = "2026-11-20T10:00:00Z")]
+    since: Option<String>,
+}
+
+/// Records of calls that are over, newest first. They are kept for ever; a call of which a restart ended the memory is closed in them
+/// at the last sign of life, marked `recovered`.
+#[utoipa::path(get, path = "/records", params(Paging, Since),
+    responses((status = 200, body = Page<CallRecord>), (status = 400, body = Problem)))]
 pub(super) async fn records(
     State(handle): State<Handle>,
     Query(paging): Query<Paging>,
+    Query(since): Query<Since>,
 ) -> Result<Json<Page<CallRecord>>, Problem> {
     let limit = paging.limit();
-    let rows = handle.call_records(paging.cursor.clone(), limit).await?;
+    let since = match &since.since {
+        None => None,
+        Some(text) => {
+            let at: jiff::Timestamp = text.parse().map_err(|_| {
+                let detail = format!("`{text}` is no time: write it as 2026-11-20T10:00:00Z");
+                Problem::bad_request("bad_since", detail)
+            })?;
+            Some(WallTime::from_timestamp(at))
+        }
+    };
+    let rows = handle
+        .call_records(paging.cursor.clone(), since, limit)
+        .await?;
     let next = (rows.len() == limit)
         .then(|| rows.last().map(|(id, _)| id.clone()))
         .flatten();

@@ -56,8 +56,9 @@ struct Document;
 fn resources() -> OpenApiRouter<Handle> {
     OpenApiRouter::with_openapi(Document::openapi())
         .routes(routes!(operate::status))
-        .routes(routes!(operate::registrations))
+        .routes(routes!(operate::registrations, operate::drop_devices))
         .routes(routes!(operate::trunks))
+        .routes(routes!(operate::register_trunk))
         .routes(routes!(operate::reload))
         .routes(routes!(operate::drain))
         .routes(routes!(calls::list, calls::originate))

@@ -19,9 +19,49 @@ pub(super) struct Problem {
     pub code: String,
     /// What was wrong and what to do.
     pub detail: String,
-    /// All problems of a configuration, as `strowger check` prints them.
+    /// All problems of a configuration.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub problems: Vec<String>,
+    pub problems: Vec<Fault>,
+}
+
+/// One problem of a configuration: where, what was found, what was expected, what to do.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub(super) struct Fault {
+    /// `error` or `warning`.
+    pub severity: &'static str,
+    /// File, relative to the configuration directory.
+    pub file: String,
+    /// Line, from 1; 0: the file as a whole.
+    pub line: u32,
+    /// Column, from 1; 0: the file as a whole.
+    pub column: u32,
+    /// What is wrong.
+    pub message: String,
+    /// What was found or expected there; may be empty.
+    pub label: String,
+    /// What to try.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub help: Option<String>,
+    /// For a terminal: the same with the line underlined, as `strowger check` prints it.
+    pub shown: String,
+}
+
+impl Fault {
+    pub(super) fn of(problem: &crate::config::Problem) -> Fault {
+        Fault {
+            severity: match problem.is_error() {
+                true => "error",
+                false => "warning",
+            },
+            file: problem.file.to_string(),
+            line: problem.line,
+            column: problem.column,
+            message: problem.message.clone(),
+            label: problem.label.clone(),
+            help: problem.help.clone(),
+            shown: problem.render(false),
+        }
+    }
 }
 
 impl Problem {

@@ -35,7 +35,7 @@ async fn detail(handle: &Handle, id: &str) -> Result<WorkDetail, Problem> {
     }
 }
 
-/// One work item with its journey and the last decisions about it; also for a while after it has ended.
+/// One work item with its journey and the last decisions about it; also for a while after it has ended. The id may be that of its call.
 #[utoipa::path(get, path = "/work/{id}", params(("id" = String, Path)),
     responses((status = 200, body = WorkDetail), (status = 404, body = Problem)))]
 pub(super) async fn one(

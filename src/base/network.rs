@@ -3,8 +3,11 @@
 use std::fmt;
 use std::net::IpAddr;
 
+use serde::{Deserialize, Serialize};
+
 /// A range of IP addresses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct Network {
     address: IpAddr,
     prefix: u8,
@@ -51,6 +54,11 @@ impl Network {
         self.address
     }
 
+    /// True of one address, and of the /64 of IPv6 that one subscriber gets, or less.
+    pub fn is_one_source(&self) -> bool {
+        self.prefix >= if self.address.is_ipv4() { 32 } else { 64 }
+    }
+
     /// Bits that all its addresses share.
     pub fn prefix(&self) -> u8 {
         self.prefix
@@ -89,6 +97,28 @@ fn bits(address: IpAddr) -> u128 {
     match address {
         IpAddr::V4(address) => u128::from(u32::from(address)),
         IpAddr::V6(address) => u128::from(address),
+    }
+}
+
+impl From<Network> for String {
+    fn from(network: Network) -> String {
+        network.to_string()
+    }
+}
+
+impl TryFrom<String> for Network {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Network, String> {
+        Network::parse(&text)
+    }
+}
+
+impl std::str::FromStr for Network {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Network, String> {
+        Network::parse(text)
     }
 }
 

@@ -15,7 +15,7 @@ use super::redirect::Redirect;
 use super::referral::Referral;
 use crate::base::{Arena, Duration, Entropy, Instant, Key, Map, Now, Ulid, WallTime};
 use crate::dialog::Tag;
-use crate::event::{CallFact, CallRecord, LegRecord};
+use crate::event::{CallFact, CallRecord, Outcome};
 use crate::media::{MediaCommand, Ports, StreamId};
 use crate::sip::{Message, ReferTo, StatusCode};
 use crate::transaction::{Act, ClientKey, ServerKey, Transactions};
@@ -86,6 +86,8 @@ pub struct Call {
     pub worker: Option<u16>,
     /// It is being hung up.
     pub ending: bool,
+    /// How the last attempt to call somebody failed, while nothing better has come of the call.
+    pub failed: Option<Outcome>,
     /// The number of the last playback to the caller.
     pub play: u32,
     /// A playback is running.
@@ -591,17 +593,7 @@ impl Calls {
         if call.early == Some(key) {
             call.early = None;
         }
-        call.record.legs.push(LegRecord {
-            id: leg.id,
-            party: leg.party.clone(),
-            role: Arc::from(leg.role.as_str()),
-            started_at: leg.started_at,
-            answered_at: leg.answered_at,
-            ended_at: ctx.now.wall,
-            status,
-            call_id: leg.call_id(),
-            packets: (0, 0),
-        });
+        call.record.legs.push(leg.record(ctx.now.wall, status));
         let place = call.record.legs.len() - 1;
         let stream = leg.audio.stream.take();
         if let Some(stream) = stream
@@ -616,6 +608,7 @@ impl Calls {
             call: call.id,
             leg: leg.id,
             status,
+            refusal: leg.refusal(status),
         });
         if bridged {
             self.end_hold(ctx, call_key);

@@ -3,10 +3,10 @@
 use super::calls::{Asked, Call, CallEvent, Calls, Ctx};
 use super::cause::Cause;
 use super::header_policy::{self, From, On};
-use super::leg::{Invite, Leg, LegState};
+use super::leg::{Invite, Leg, LegState, Role};
 use crate::base::Key;
 use crate::dialog::Dialog;
-use crate::event::Outcome;
+use crate::event::{LegRecord, Outcome};
 use crate::sip::{Message, Method, Name, StatusCode, Uri};
 use crate::transaction::ServerKey;
 use crate::transport::{Flow, Transport};
@@ -89,7 +89,23 @@ impl Calls {
                 record.duration_secs = ctx.now.mono.since(answered).as_secs_f64();
             }
             if record.outcome == Outcome::Failed {
-                record.outcome = outcome(cause, record.answered_at.is_some());
+                let served = |leg: &LegRecord| &*leg.role != "caller" && leg.answered_at.is_some();
+                let served = record.legs.iter().any(served)
+                    || call
+                        .legs
+                        .iter()
+                        .filter_map(|key| self.legs.get(*key))
+                        .any(|leg| leg.role != Role::Caller && leg.is_answered());
+                // an announcement after an attempt that failed is no answer of whom the caller wanted
+                record.outcome = match call.failed.filter(|_| !served) {
+                    Some(failed) if record.answered_at.is_some() => failed,
+                    Some(Outcome::Failed)
+                        if matches!(cause, Cause::Unavailable | Cause::NoAnswer) =>
+                    {
+                        Outcome::Failed
+                    }
+                    _ => outcome(cause, record.answered_at.is_some()),
+                };
             }
         }
         // the caller last, so that a refusal carries what the others said

@@ -299,6 +299,7 @@ impl Calls {
             closing_streams: Vec::new(),
             worker: None,
             ending: false,
+            failed: None,
             play: 0,
             playing: false,
             started: ctx.now.mono,

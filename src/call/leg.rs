@@ -332,6 +332,8 @@ pub struct Leg {
     pub answered_at: Option<WallTime>,
     /// A 18x came from it or went to it.
     pub rang: bool,
+    /// The Reason header of its refusal.
+    pub reason: Option<String>,
     /// What is due on it.
     pub due: DueTimes,
     /// The status of the last provisional that we sent to the caller.
@@ -399,6 +401,7 @@ impl Leg {
             started_at: new.started_at,
             answered_at: None,
             rang: false,
+            reason: None,
             due: Default::default(),
             told: 0,
             private: false,

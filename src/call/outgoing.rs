@@ -11,7 +11,7 @@ use super::header_policy::{self, From, On};
 use super::identity;
 use super::incoming::{ALLOW, sdp_of};
 use super::leg::{Endpoint, Invite, Leg, LegSpec, LegState, NewLeg};
-use crate::base::{Duration, Key, id, limits};
+use crate::base::{Duration, Key, Ulid, id, limits};
 use crate::dialog::Tag;
 use crate::dialog::offer_answer::Event;
 use crate::event::CallFact;
@@ -324,7 +324,10 @@ impl Calls {
             }
             Err(why) => {
                 ctx.out.push(super::calls::CallOutput::Warn(format!(
-                    "{} answered with media that cannot be used: {why}",
+                    "call {}: {} answered with media that cannot be used: {why}",
+                    self.calls
+                        .get(call)
+                        .map_or_else(Ulid::default, |call| call.id),
                     leg.party.number
                 )));
                 let event = self.failure(key, StatusCode::NOT_ACCEPTABLE_HERE, false);
@@ -381,6 +384,9 @@ impl Calls {
         let Some(status) = response.status() else {
             return;
         };
+        if let Some(leg) = self.legs.get_mut(key) {
+            leg.note_refusal(response);
+        }
         if matches!(status.as_u16(), 415 | 488 | 606) && self.offer_savp(ctx, key) {
             return;
         }
@@ -416,7 +422,12 @@ impl Calls {
                 Endpoint::Trunk(name) => format!("trunk {name}"),
                 _ => format!("the device of {} at {}", leg.party.number, leg.flow.remote),
             };
-            ctx.out.push(CallOutput::Warn(format!("{who} {why}")));
+            let id = self
+                .calls
+                .get(leg.call)
+                .map_or_else(Ulid::default, |call| call.id);
+            ctx.out
+                .push(CallOutput::Warn(format!("call {id}: {who} {why}")));
         }
         // what was asked of us is nothing that the caller could answer
         self.fail(ctx, key, StatusCode::SERVICE_UNAVAILABLE, false);

@@ -12,7 +12,7 @@ use super::calls::{Call, CallEvent, CallOutput, Calls, Ctx};
 use super::cause::Cause;
 use super::leg::{Leg, Role};
 use crate::base::{Duration, Key, id};
-use crate::event::{CallFact, LegRecord, Party};
+use crate::event::{CallFact, Party};
 use crate::media::{MediaCommand, StreamId};
 use crate::sip::{Message, Method, Name, ReferTo, StatusCode};
 use crate::transaction::ServerKey;
@@ -283,21 +283,12 @@ impl Calls {
                 *place = None;
             }
         }
-        call.record.legs.push(LegRecord {
-            id: leg.id,
-            party: leg.party.clone(),
-            role: leg.role.as_str().into(),
-            started_at: leg.started_at,
-            answered_at: leg.answered_at,
-            ended_at: ctx.now.wall,
-            status: 200,
-            call_id: leg.call_id(),
-            packets: (0, 0),
-        });
+        call.record.legs.push(leg.record(ctx.now.wall, 200));
         ctx.fact(CallFact::LegEnded {
             call: call.id,
             leg: leg.id,
             status: 200,
+            refusal: None,
         });
         self.count_out(key, &endpoint);
     }

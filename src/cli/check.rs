@@ -11,8 +11,8 @@ use crate::base::WallTime;
 use crate::config::{self, Problem, Settings};
 
 /// Checks a directory and prints what is wrong.
-pub fn check(directory: &Path, as_json: bool) -> ExitCode {
-    let (settings, problems) = match config::load(directory) {
+pub fn check(directory: &Path, as_json: bool, strict: bool) -> ExitCode {
+    let (settings, problems) = match config::load_from_aside(directory) {
         Ok(mut settings) => {
             settings.look_at_dates(WallTime::from_timestamp(jiff::Timestamp::now()));
             let warnings = settings.warnings.clone();
@@ -20,22 +20,9 @@ pub fn check(directory: &Path, as_json: bool) -> ExitCode {
         }
         Err(problems) => (None, problems),
     };
+    let settings = settings.filter(|_| !strict || problems.is_empty());
     if as_json {
-        let list: Vec<_> = problems
-            .iter()
-            .map(|problem| {
-                json!({
-                    "severity": problem.severity,
-                    "file": problem.file,
-                    "line": problem.line,
-                    "column": problem.column,
-                    "message": problem.message,
-                    "label": problem.label,
-                    "help": problem.help,
-                })
-            })
-            .collect();
-        say(&json!({ "ok": settings.is_some(), "problems": list }).to_string());
+        say(&json!({ "ok": settings.is_some(), "problems": problems }).to_string());
     } else {
         report(&problems);
         match &settings {
@@ -63,7 +50,7 @@ pub fn report(problems: &[Problem]) {
 
 /// The settings of a directory, or its problems on standard error.
 pub fn load(directory: &Path) -> Option<Settings> {
-    match config::load(directory) {
+    match config::load_from_aside(directory) {
         Ok(settings) => Some(settings),
         Err(problems) => {
             report(&problems);

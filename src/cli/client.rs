@@ -1,6 +1,5 @@
 //! The calls that ask a running server through its API.
 
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -12,8 +11,8 @@ use serde_json::{Value, json};
 use super::check::load;
 use super::tables::{self, Kind};
 use super::words::{list, plain, text};
-use super::{ConfigArgs, FAULT, WRONG, complain, ladder, say, why};
-use crate::base::Ulid;
+use super::{ConfigArgs, FAULT, WRONG, complain, ladder, past, say, why};
+use crate::base::{Network, Ulid};
 
 /// Largest capture file that is fetched: as much as the memory for ladders may hold.
 const FILE_BYTES_MAX: u64 = 4 << 30;
@@ -45,6 +44,13 @@ pub enum Question {
     Status,
     /// `GET /calls`
     Calls,
+    /// `GET /records`
+    Ended {
+        /// The oldest that are shown.
+        since: Option<Timestamp>,
+        /// Most that are shown.
+        limit: usize,
+    },
     /// `GET /queues`
     Queues,
     /// `GET /agents`
@@ -65,12 +71,25 @@ pub enum Question {
     /// `POST /bans`
     Ban {
         /// Whom.
-        source: IpAddr,
+        source: Network,
         /// For how long.
         length: Duration,
+        /// Whatever it is.
+        force: bool,
     },
     /// `DELETE /bans/{source}`
-    LiftBan(IpAddr),
+    LiftBan(Network),
+    /// `GET /registrations`, with what is needed to drop one
+    Devices,
+    /// `DELETE /registrations`
+    DropDevices {
+        /// Whose.
+        aor: String,
+        /// Which; all without it.
+        contact: Option<String>,
+    },
+    /// `POST /trunks/{name}/register`
+    RegisterTrunk(String),
     /// `GET /work/{id}/why` or `GET /agents/{extension}/why`
     Why(String),
 }
@@ -81,9 +100,11 @@ impl Question {
             Question::Reload => ("reload", Kind::Reload),
             Question::Status => ("status", Kind::Status),
             Question::Calls => ("calls", Kind::Calls),
+            Question::Ended { .. } => ("records", Kind::Ended),
             Question::Agents => ("agents", Kind::Agents),
             Question::Registrations => ("registrations", Kind::Registrations),
-            Question::Trunks => ("trunks", Kind::Trunks),
+            Question::Devices | Question::DropDevices { .. } => ("registrations", Kind::Devices),
+            Question::Trunks | Question::RegisterTrunk(_) => ("trunks", Kind::Trunks),
             Question::Bans | Question::Ban { .. } | Question::LiftBan(_) => ("bans", Kind::Bans),
             Question::Queues | Question::Why(_) | Question::Ladder { .. } => {
                 ("queues", Kind::Queues)
@@ -99,6 +120,8 @@ struct Failure {
     exit: u8,
     /// HTTP status, when the server answered.
     status: Option<u16>,
+    /// What it answered.
+    document: Value,
 }
 
 impl Failure {
@@ -107,6 +130,7 @@ impl Failure {
             message: message.into(),
             exit: WRONG,
             status: None,
+            document: Value::Null,
         }
     }
 }
@@ -120,10 +144,24 @@ pub fn ask(server: &ServerArgs, question: &Question) -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(failure) => {
-            complain(&failure.message);
+            match server.json && !failure.document.is_null() {
+                true => say(&failure.document.to_string()),
+                false => complain(&failure.message),
+            }
             ExitCode::from(failure.exit)
         }
     }
+}
+
+/// An answer about configuration without what is drawn for terminals: programs have the fields.
+fn without_drawings(mut answer: Value) -> Value {
+    for field in ["problems", "warnings"] {
+        let list = answer.get_mut(field).and_then(Value::as_array_mut);
+        for one in list.into_iter().flatten().filter_map(Value::as_object_mut) {
+            one.remove("shown");
+        }
+    }
+    answer
 }
 
 fn answer(client: &Client, question: &Question, as_json: bool) -> Result<String, Failure> {
@@ -131,29 +169,38 @@ fn answer(client: &Client, question: &Question, as_json: bool) -> Result<String,
         return answer_why(client, subject, as_json);
     }
     if let Question::Ladder { id, messages } = question {
-        let drawn = client.get(&format!("calls/{}/ladder", segment(id)))?;
-        return Ok(if as_json {
-            drawn.to_string()
-        } else {
-            ladder::draw(&drawn, *messages)
-        });
+        return answer_ladder(client, id, *messages, as_json);
     }
     let (path, kind) = question.path_and_kind();
     let value = match question {
         Question::Reload => client.post(path)?,
         Question::Status => client.get(path)?,
-        Question::Ban { source, length } => {
-            let order = json!({ "source": source, "seconds": length.as_secs() });
+        Question::Ended { since, limit } => client.newest(path, *since, *limit)?,
+        Question::Ban {
+            source,
+            length,
+            force,
+        } => {
+            let order = json!({ "source": source, "seconds": length.as_secs(), "force": force });
             json!({ "items": [client.post_json(path, &order)?] })
         }
         Question::LiftBan(source) => {
             client.delete(&format!("{path}/{}", segment(&source.to_string())))?;
             client.whole_list(path)?
         }
+        Question::DropDevices { aor, contact } => {
+            let one = contact.as_ref().map_or(String::new(), |contact| {
+                format!("&contact={}", segment(contact))
+            });
+            client.delete(&format!("{path}?aor={}{one}", segment(aor)))?
+        }
+        Question::RegisterTrunk(name) => {
+            json!({ "items": [client.post(&format!("{path}/{}/register", segment(name)))?] })
+        }
         _ => client.whole_list(path)?,
     };
     Ok(if as_json {
-        value.to_string()
+        without_drawings(value).to_string()
     } else {
         tables::render(kind, &value, Timestamp::now())
     })
@@ -172,17 +219,28 @@ fn answer_why(client: &Client, subject: &str, as_json: bool) -> Result<String, F
         return Ok(why::of_agent(&agent, decisions, Timestamp::now()));
     }
     let work = match client.get(&format!("work/{subject}")) {
-        // People have the id of the call at hand: it leads to its work item.
+        // People have the id of the call at hand, and it may have been in no queue, or be over for long.
         Err(failure) if failure.status == Some(404) => {
-            let call = client
-                .get(&format!("calls/{subject}"))
-                .map_err(|_| failure)?;
-            let item = text(&call, "work").ok_or_else(|| {
-                Failure::wrong(format!(
+            if client.get(&format!("calls/{subject}")).is_ok() {
+                return Err(Failure::wrong(format!(
                     "call {subject} is in no queue, so it waits for nobody"
-                ))
-            })?;
-            client.get(&format!("work/{item}"))?
+                )));
+            }
+            let record = client
+                .get(&format!("records/{subject}"))
+                .map_err(|_| failure)?;
+            return Ok(if as_json {
+                record.to_string()
+            } else {
+                let told = past::of_record(&record, Timestamp::now());
+                match list(&record, "queues") {
+                    // nothing was ever decided
+                    [] => told,
+                    _ => format!(
+                        "{told}\n\nNo decisions are in memory any more: this is what the record says."
+                    ),
+                }
+            });
         }
         other => other?,
     };
@@ -191,6 +249,28 @@ fn answer_why(client: &Client, subject: &str, as_json: bool) -> Result<String, F
     } else {
         why::of_work(&work, Timestamp::now())
     })
+}
+
+/// The ladder of a call. When the call is over, its record stands above; when nothing is in memory, it is all that is left.
+fn answer_ladder(
+    client: &Client,
+    id: &str,
+    messages: bool,
+    as_json: bool,
+) -> Result<String, Failure> {
+    let id = segment(id);
+    let drawn = client.get(&format!("calls/{id}/ladder"));
+    if as_json {
+        return drawn.map(|drawn| drawn.to_string());
+    }
+    let record = client.get(&format!("records/{id}")).ok();
+    let told = record.map(|record| past::of_record(&record, Timestamp::now()));
+    match (drawn, told) {
+        (Ok(drawn), None) => Ok(ladder::draw(&drawn, messages)),
+        (Ok(drawn), Some(told)) => Ok(format!("{told}\n\n{}", ladder::draw(&drawn, messages))),
+        (Err(failure), Some(told)) => Ok(format!("{told}\n\n{}", failure.message)),
+        (Err(failure), None) => Err(failure),
+    }
 }
 
 /// A path segment: what is not unreserved is percent-encoded (RFC 3986 §2.1).
@@ -304,6 +384,28 @@ impl Client {
         Ok(whole)
     }
 
+    /// The newest items of a list that begins with them.
+    fn newest(&self, path: &str, since: Option<Timestamp>, limit: usize) -> Result<Value, Failure> {
+        let since = since.map_or(String::new(), |at| {
+            format!("&since={}", segment(&at.to_string()))
+        });
+        let mut items = Vec::new();
+        let mut cursor = String::new();
+        loop {
+            let most = (limit - items.len()).min(1000);
+            if most == 0 {
+                break;
+            }
+            let page = self.get(&format!("{path}?limit={most}{since}{cursor}"))?;
+            items.extend_from_slice(list(&page, "items"));
+            match text(&page, "next") {
+                Some(next) => cursor = format!("&cursor={}", segment(next)),
+                None => break,
+            }
+        }
+        Ok(json!({ "items": items }))
+    }
+
     fn taken(
         &self,
         sent: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
@@ -360,7 +462,7 @@ fn refusal(status: u16, problem: &Value, token_from: &str) -> Failure {
         // Refused by a reload: each problem as `strowger check` prints it.
         422 => list(problem, "problems")
             .iter()
-            .filter_map(Value::as_str)
+            .filter_map(|one| text(one, "shown"))
             .map(str::trim_end)
             .chain([detail.as_str()])
             .collect::<Vec<_>>()
@@ -371,6 +473,7 @@ fn refusal(status: u16, problem: &Value, token_from: &str) -> Failure {
         message,
         exit: if status == 500 { FAULT } else { WRONG },
         status: Some(status),
+        document: without_drawings(problem.clone()),
     }
 }
 
@@ -442,7 +545,7 @@ mod tests {
     fn a_refused_reload_prints_every_problem() {
         let problem = json!({
             "detail": "the configuration has errors; nothing was changed",
-            "problems": ["one\n", "two\n"],
+            "problems": [{ "shown": "one\n" }, { "shown": "two\n" }],
         });
         assert_eq!(
             refusal(422, &problem, "").message,

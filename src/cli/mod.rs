@@ -6,7 +6,9 @@
 mod check;
 mod client;
 mod ladder;
+mod overflow;
 mod passwd;
+mod past;
 mod route;
 mod run;
 mod schema;
@@ -76,6 +78,9 @@ enum Command {
         /// One JSON object instead of text
         #[arg(long)]
         json: bool,
+        /// Every warning is an error
+        #[arg(long)]
+        strict: bool,
     },
     /// Show the steps that a call would take, and why; nothing is dialled
     #[command(
@@ -111,9 +116,9 @@ enum Command {
     /// Show the state of the running server
     #[command(after_help = "Example: strowger status --json")]
     Status(ServerArgs),
-    /// Show the calls, or what happened in one
+    /// Show the calls that are up or over, or what happened in one
     #[command(
-        after_help = "Examples: strowger calls\n          strowger calls 01J9Z3… --ladder\n          strowger calls 01J9Z3… --pcap call.pcap"
+        after_help = "Examples: strowger calls\n          strowger calls --ended --since 2h\n          strowger calls 01J9Z3… --ladder\n          strowger calls 01J9Z3… --pcap call.pcap"
     )]
     Calls {
         #[command(flatten)]
@@ -129,23 +134,35 @@ enum Command {
         /// Write the messages of the call to a capture file
         #[arg(long, value_name = "FILE", requires = "id")]
         pcap: Option<PathBuf>,
+        /// Calls that are over, newest first
+        #[arg(long, conflicts_with = "id")]
+        ended: bool,
+        /// Only calls that began so long ago or later (`30m`, `2h`), or at this time or later
+        #[arg(long, value_name = "TIME", requires = "ended", value_parser = past::since)]
+        since: Option<jiff::Timestamp>,
+        /// Most calls that are shown
+        #[arg(long, value_name = "COUNT", requires = "ended", default_value_t = 50)]
+        limit: usize,
     },
     /// Show, begin or end bans of sources
     #[command(
-        after_help = "Examples: strowger bans\n          strowger bans --add 192.0.2.7 --for 7d\n          strowger bans --lift 192.0.2.7"
+        after_help = "Examples: strowger bans\n          strowger bans --add 192.0.2.7 --for 7d\n          strowger bans --add 198.51.100.0/24\n          strowger bans --lift 192.0.2.7"
     )]
     Bans {
         #[command(flatten)]
         server: ServerArgs,
-        /// Ban this address
+        /// Ban this address or range
         #[arg(long, value_name = "ADDRESS", conflicts_with = "lift")]
-        add: Option<std::net::IpAddr>,
+        add: Option<crate::base::Network>,
         /// For how long
         #[arg(long = "for", value_name = "TIME", default_value = "1d", value_parser = crate::config::parse_duration)]
         length: crate::base::Duration,
-        /// End the ban of this address
+        /// Also when that bans loopback or an address of this server
+        #[arg(long, requires = "add")]
+        force: bool,
+        /// End the ban of this address or range
         #[arg(long, value_name = "ADDRESS")]
-        lift: Option<std::net::IpAddr>,
+        lift: Option<crate::base::Network>,
     },
     /// Show the queues
     #[command(after_help = "Example: strowger queues")]
@@ -156,9 +173,28 @@ enum Command {
     /// Show the registered phones
     #[command(after_help = "Example: strowger registrations")]
     Registrations(ServerArgs),
-    /// Show the trunks
-    #[command(after_help = "Example: strowger trunks")]
-    Trunks(ServerArgs),
+    /// Show the registered phones, or drop one that is stale
+    #[command(
+        args_conflicts_with_subcommands = true,
+        after_help = "Examples: strowger devices\n          strowger devices drop 1001\n          strowger devices drop 1001 --contact sip:1001@192.0.2.7:5060"
+    )]
+    Devices {
+        #[command(flatten)]
+        server: ServerArgs,
+        #[command(subcommand)]
+        order: Option<DeviceOrder>,
+    },
+    /// Show the trunks, or register one now
+    #[command(
+        args_conflicts_with_subcommands = true,
+        after_help = "Examples: strowger trunks\n          strowger trunks register acme"
+    )]
+    Trunks {
+        #[command(flatten)]
+        server: ServerArgs,
+        #[command(subcommand)]
+        order: Option<TrunkOrder>,
+    },
     /// Show why a call waits, or why an agent gets none
     #[command(after_help = "Example: strowger why 1003")]
     Why {
@@ -169,12 +205,41 @@ enum Command {
     },
 }
 
+#[derive(Debug, Subcommand)]
+enum DeviceOrder {
+    /// Forget a device: it is rung no more until it registers again
+    Drop {
+        #[command(flatten)]
+        server: ServerArgs,
+        /// Extension, or `user@domain`
+        aor: String,
+        /// Only the device with this contact
+        #[arg(long, value_name = "URI")]
+        contact: Option<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum TrunkOrder {
+    /// Register now, whatever the trunk waits for
+    Register {
+        #[command(flatten)]
+        server: ServerArgs,
+        /// Name of the trunk
+        name: String,
+    },
+}
+
 /// Does what the arguments of the process say.
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     match arguments.command {
         Command::Run(config) => run::run(&config.directory()),
-        Command::Check { config, json } => check::check(&config.directory(), json),
+        Command::Check {
+            config,
+            json,
+            strict,
+        } => check::check(&config.directory(), json, strict),
         Command::Route(arguments) => route::route(&arguments),
         Command::Schema { name } => schema::schema(&name),
         Command::Passwd {
@@ -199,13 +264,22 @@ pub fn main() -> ExitCode {
             ladder: _,
             messages: _,
             pcap: _,
-        } => client::ask(&server, &Question::Calls),
+            ended,
+            since,
+            limit,
+        } => match ended {
+            true => client::ask(&server, &Question::Ended { since, limit }),
+            false => client::ask(&server, &Question::Calls),
+        },
         Command::Calls {
             server,
             id: Some(id),
             ladder: _,
             messages,
             pcap,
+            ended: _,
+            since: _,
+            limit: _,
         } => match pcap {
             Some(file) => ladder::write_pcap(&server, &id, &file),
             None => client::ask(&server, &Question::Ladder { id, messages }),
@@ -214,10 +288,15 @@ pub fn main() -> ExitCode {
             server,
             add,
             length,
+            force,
             lift,
         } => {
             let question = match (add, lift) {
-                (Some(source), _) => Question::Ban { source, length },
+                (Some(source), _) => Question::Ban {
+                    source,
+                    length,
+                    force,
+                },
                 (None, Some(source)) => Question::LiftBan(source),
                 (None, None) => Question::Bans,
             };
@@ -226,7 +305,27 @@ pub fn main() -> ExitCode {
         Command::Queues(server) => client::ask(&server, &Question::Queues),
         Command::Agents(server) => client::ask(&server, &Question::Agents),
         Command::Registrations(server) => client::ask(&server, &Question::Registrations),
-        Command::Trunks(server) => client::ask(&server, &Question::Trunks),
+        Command::Devices {
+            server,
+            order: None,
+        } => client::ask(&server, &Question::Devices),
+        Command::Devices {
+            order:
+                Some(DeviceOrder::Drop {
+                    server,
+                    aor,
+                    contact,
+                }),
+            ..
+        } => client::ask(&server, &Question::DropDevices { aor, contact }),
+        Command::Trunks {
+            server,
+            order: None,
+        } => client::ask(&server, &Question::Trunks),
+        Command::Trunks {
+            order: Some(TrunkOrder::Register { server, name }),
+            ..
+        } => client::ask(&server, &Question::RegisterTrunk(name)),
         Command::Why { server, subject } => client::ask(&server, &Question::Why(subject)),
     }
 }

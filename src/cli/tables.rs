@@ -6,15 +6,18 @@ use serde_json::Value;
 use super::words::{
     ago, ahead, clock, cut, list, number, percent, plain, plural, text, time, wait_ms,
 };
+use super::{overflow, past};
 
 /// What a table is shown for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
     Status,
     Calls,
+    Ended,
     Queues,
     Agents,
     Registrations,
+    Devices,
     Trunks,
     Bans,
     Reload,
@@ -33,14 +36,22 @@ pub fn render(kind: Kind, answer: &Value, now: Timestamp) -> String {
             answer,
             |call| calls(call, now),
         ),
-        Kind::Queues => table(
-            &[
-                "queue", "waiting", "longest", "talking", "free", "ready", "in", "agents",
-                "offered", "answered", "lost", "in time", "expected",
-            ],
+        Kind::Ended => table(
+            &["call", "began", "from", "to", "outcome", "talked", "detail"],
             answer,
-            queues,
+            |record| past::row(record, now),
         ),
+        Kind::Queues => {
+            let figures = table(
+                &[
+                    "queue", "waiting", "longest", "talking", "free", "ready", "in", "agents",
+                    "offered", "answered", "lost", "went on", "in time", "expected",
+                ],
+                answer,
+                queues,
+            );
+            format!("{figures}{}", overflow::rules(items(answer)))
+        }
         Kind::Agents => table(
             &[
                 "agent", "name", "state", "for", "detail", "devices", "calls", "busy", "queues",
@@ -53,21 +64,29 @@ pub fn render(kind: Kind, answer: &Value, now: Timestamp) -> String {
             answer,
             |binding| registrations(binding, now),
         ),
+        Kind::Devices => table(
+            &["user", "over", "expires in", "state", "contact"],
+            answer,
+            |binding| devices(binding, now),
+        ),
         Kind::Bans => table(&["source", "ends in", "because of"], answer, |ban| {
             bans(ban, now)
         }),
-        Kind::Trunks => table(
-            &[
-                "trunk",
-                "state",
-                "registered",
-                "channels",
-                "ping",
-                "gateways",
-            ],
-            answer,
-            |trunk| trunks(trunk, now),
-        ),
+        Kind::Trunks => {
+            let trunks_table = table(
+                &[
+                    "trunk",
+                    "state",
+                    "registered",
+                    "channels",
+                    "ping",
+                    "gateways",
+                ],
+                answer,
+                |trunk| trunks(trunk, now),
+            );
+            format!("{trunks_table}{}", unregistered(items(answer), now))
+        }
     }
 }
 
@@ -119,19 +138,9 @@ fn bans(ban: &Value, now: Timestamp) -> [String; 3] {
     ]
 }
 
-/// `1001`, or `+442071838750 via acme`.
+/// A party in a cell.
 fn party(party: Option<&Value>) -> String {
-    let Some(party) = party else {
-        return EMPTY.to_owned();
-    };
-    let number = match text(party, "number") {
-        None | Some("") => "anonymous",
-        Some(number) => number,
-    };
-    match text(party, "trunk") {
-        Some(trunk) => cut(&format!("{number} via {trunk}"), 24),
-        None => cut(number, 24),
-    }
+    cut(&past::party(party), 24)
 }
 
 fn calls(call: &Value, now: Timestamp) -> [String; 7] {
@@ -156,22 +165,18 @@ fn calls(call: &Value, now: Timestamp) -> [String; 7] {
     ]
 }
 
-fn queues(queue: &Value) -> [String; 13] {
+fn queues(queue: &Value) -> [String; 14] {
     let metrics = queue.get("metrics").unwrap_or(&Value::Null);
     let counters = metrics.get("counters").unwrap_or(&Value::Null);
     let waiting = number(queue, "waiting");
     let name = cut(text(queue, "name").unwrap_or(EMPTY), 20);
-    let closing = queue.get("closing").and_then(Value::as_bool) == Some(true);
     [
-        if closing {
-            format!("{name} (closing)")
-        } else {
-            name
+        match text(queue, "closed") {
+            Some("closing") => format!("{name} (closing)"),
+            Some(why) => format!("{name} (closed: {})", plain(why)),
+            None => name,
         },
-        match number(queue, "alerting") {
-            0 => waiting.to_string(),
-            rung => format!("{waiting} ({rung} rung)"),
-        },
+        overflow::waiting(queue),
         match waiting {
             0 => EMPTY.to_owned(),
             _ => wait_ms(number(queue, "longest_wait_ms")),
@@ -184,6 +189,7 @@ fn queues(queue: &Value) -> [String; 13] {
         number(counters, "offered").to_string(),
         number(counters, "answered").to_string(),
         number(counters, "abandoned").to_string(),
+        overflow::went_on(counters),
         percent(metrics.get("service_level").and_then(Value::as_f64)),
         match text(queue, "expected_wait") {
             Some("under-two") => "< 2 min",
@@ -255,6 +261,13 @@ fn registrations(binding: &Value, now: Timestamp) -> [String; 6] {
     ]
 }
 
+/// The contact stands there whole: `devices drop --contact` takes it.
+fn devices(binding: &Value, now: Timestamp) -> [String; 5] {
+    let [user, _, over, expires, state, _] = registrations(binding, now);
+    let contact = plain(text(binding, "contact").unwrap_or(EMPTY));
+    [user, over, expires, state, contact]
+}
+
 /// A gateway, and what is wrong with it.
 fn gateway(gateway: &Value) -> String {
     let address = text(gateway, "address").unwrap_or(EMPTY);
@@ -274,10 +287,34 @@ fn registered(trunk: &Value, now: Timestamp) -> String {
             let left = ahead(it, "expires_at", now).unwrap_or_default();
             format!("yes, {left}")
         }
-        (Some("registering"), None) => "asking".to_owned(),
-        (_, Some(why)) => format!("no: {why}"),
-        (_, None) => "no".to_owned(),
+        (Some("registering"), _) => "asking".to_owned(),
+        _ => "no".to_owned(),
     }
+}
+
+/// A line for each trunk that should be registered and is not: why, and when it is tried again.
+fn unregistered(trunks: &[Value], now: Timestamp) -> String {
+    let mut out = String::new();
+    for trunk in trunks {
+        let Some(it) = trunk.get("registration") else {
+            continue;
+        };
+        let Some(why) = text(it, "why").filter(|_| text(it, "state") != Some("registered")) else {
+            continue;
+        };
+        let what = match text(trunk, "state") {
+            Some("registration-refused") => "registration refused",
+            _ => "not registered",
+        };
+        let next = match ahead(it, "next_at", now) {
+            Some(left) => format!("next try in {left}"),
+            None => "asking again now".to_owned(),
+        };
+        let why = why.trim_end_matches(" to REGISTER");
+        let name = text(trunk, "name").unwrap_or(EMPTY);
+        out += &format!("\n{}: {what} ({}), {next}", plain(name), plain(why));
+    }
+    out
 }
 
 fn trunks(trunk: &Value, now: Timestamp) -> [String; 6] {
@@ -293,6 +330,7 @@ fn trunks(trunk: &Value, now: Timestamp) -> [String; 6] {
         cut(text(trunk, "name").unwrap_or(EMPTY), 24),
         match text(trunk, "state") {
             Some("unknown") => "not pinged",
+            Some("registration-refused") => "refused",
             other => other.unwrap_or(EMPTY),
         }
         .to_owned(),
@@ -373,9 +411,9 @@ fn reload(answer: &Value) -> String {
             out.push_str(&format!("\n{word} {}", plain(address)));
         }
     }
-    for warning in list(answer, "warnings").iter().filter_map(Value::as_str) {
+    for warning in list(answer, "warnings") {
         out.push('\n');
-        out.push_str(warning.trim_end());
+        out.push_str(text(warning, "shown").unwrap_or_default().trim_end());
     }
     out
 }

@@ -104,10 +104,18 @@ fn a_registration_says_where_from_and_how_long() {
 }
 
 #[test]
+fn the_contact_of_a_device_stands_there_whole() {
+    let contact = format!("sip:1001@192.0.2.7:5060;ob;x={}", "y".repeat(90));
+    let value = json!({ "items": [{ "aor": "1001@x", "contact": contact, "transport": "UDP" }] });
+    assert!(render(Kind::Devices, &value, now()).contains(&contact));
+}
+
+#[test]
 fn a_trunk_says_how_full_it_is() {
     let trunk = TrunkView {
         name: "acme".into(),
         state: "unknown",
+        health: String::new(),
         channels: 3,
         max_channels: Some(30),
         proxies: vec![
@@ -138,7 +146,12 @@ fn a_trunk_says_where_it_is_registered_and_which_gateway_is_ill() {
     };
     let trunk = |name: &str, state: &'static str, why: Option<&str>| TrunkView {
         name: name.into(),
-        state: "up",
+        state: if why.is_some() {
+            "registration-refused"
+        } else {
+            "up"
+        },
+        health: String::new(),
         channels: 0,
         max_channels: None,
         proxies: vec!["sip:acme.example".to_owned()],
@@ -153,24 +166,25 @@ fn a_trunk_says_where_it_is_registered_and_which_gateway_is_ill() {
             registrar: None,
             why: why.map(Into::into),
             expires_at: (state == "registered").then(|| before(-600)),
-            next_at: None,
+            next_at: why.is_some().then(|| before(-290)),
         }),
     };
     let list = [
         trunk("acme", "registered", None),
-        trunk("bell", "unregistered", Some("403 to REGISTER")),
+        trunk("bell", "unregistered", Some("403 Forbidden to REGISTER")),
     ];
     insta::assert_snapshot!(shown(Kind::Trunks, &list), @r"
-    trunk  state  registered           channels  ping  gateways
-    acme   up     yes, 10 min 00 s     0         -     192.0.2.1:5060, 192.0.2.2:5060 (down: no answer to OPTIONS)
-    bell   up     no: 403 to REGISTER  0         -     192.0.2.1:5060, 192.0.2.2:5060 (down: no answer to OPTIONS)
+    trunk  state    registered        channels  ping  gateways
+    acme   up       yes, 10 min 00 s  0         -     192.0.2.1:5060, 192.0.2.2:5060 (down: no answer to OPTIONS)
+    bell   refused  no                0         -     192.0.2.1:5060, 192.0.2.2:5060 (down: no answer to OPTIONS)
+    bell: registration refused (403 Forbidden), next try in 4 min 50 s
     ");
 }
 
 #[test]
 fn a_ban_is_shown_with_its_end_and_its_reason() {
     let ban = |last, secs: i64, by| BanView {
-        source: [192, 0, 2, last].into(),
+        source: format!("192.0.2.{last}"),
         until: before(-secs),
         by,
     };
@@ -255,8 +269,8 @@ fn queues_and_agents_are_shown_as_the_acd_sees_them() {
         wall: before(0),
     };
     insta::assert_snapshot!(shown(Kind::Queues, &acd.queues(at)), @r"
-    queue    waiting  longest  talking  free  ready  in  agents  offered  answered  lost  in time  expected
-    support  0        -        0        0     0      1   1       0        0         0     -        -
+    queue    waiting  longest  talking  free  ready  in  agents  offered  answered  lost  went on  in time  expected
+    support  0        -        0        0     0      1   1       0        0         0     0        -        -
     ");
     insta::assert_snapshot!(shown(Kind::Agents, &acd.agents(at)), @r"
     agent  name           state      for         detail  devices  calls  busy  queues
@@ -270,7 +284,7 @@ fn a_reload_says_what_it_changed() {
         "changes": ["queue `support` changed", "section `http` changed (needs a restart)"],
         "opened": ["udp:127.0.0.1:5062"],
         "closed": [],
-        "warnings": ["warning: …\n"],
+        "warnings": [{ "shown": "warning: …\n" }],
     });
     insta::assert_snapshot!(render(Kind::Reload, &answer, now()), @r"
     reloaded: 2 changes

@@ -93,6 +93,17 @@ impl Check<'_> {
             .help = Some(help);
     }
 
+    /// A table where a list is wanted, or the other way round: these two are easily taken for each other, so the message says what was found.
+    fn shape(&mut self, node: &Node, name: &str, wanted: &str, help: Option<String>) {
+        let found = node.value.kind();
+        let problem = self.error(
+            &node.span,
+            format!("`{name}` must be {wanted}, not {found}"),
+        );
+        problem.label = format!("this is {found}");
+        problem.help = help;
+    }
+
     fn mismatch(&mut self, node: &Node, name: &str, wanted: &str, help: Option<String>) {
         let found = node.value.kind();
         let problem = self.error(&node.span, format!("`{name}` must be {wanted}"));
@@ -207,22 +218,40 @@ impl Check<'_> {
             Kind::Either(kinds) => self.either(node, key_span, kinds, name),
             Kind::Table(keys) => match &node.value {
                 Value::Table(table) => self.table(table, node.span.clone(), keys),
-                _ => self.mismatch(node, name, "a table", None),
+                _ => {
+                    let help = table_help(self.source, node, name, keys);
+                    self.shape(node, name, "a table", Some(help));
+                }
             },
             Kind::Tables(keys) => match &node.value {
                 Value::List(list) => {
                     for item in list {
                         match &item.value {
                             Value::Table(table) => self.table(table, item.span.clone(), keys),
-                            _ => self.mismatch(item, name, "a list of tables", None),
+                            _ => {
+                                let help = entry_help(item, keys);
+                                let found = item.value.kind();
+                                let message = format!(
+                                    "`{name}` must be a list of tables, and {found} stands in it"
+                                );
+                                let problem = self.error(&item.span, message);
+                                problem.label = format!("this is {found}");
+                                problem.help = Some(help);
+                            }
                         }
                     }
                 }
                 Value::Table(_) => {
-                    let help = Some(format!("write `[[{name}]]` with two brackets"));
-                    self.mismatch(node, name, "a list of tables", help);
+                    let help = match is_header(self.source, node) {
+                        true => format!("write `[[{name}]]` with two brackets"),
+                        false => format!("put it in brackets: `{name} = [ {{ … }} ]`"),
+                    };
+                    self.shape(node, name, "a list of tables", Some(help));
                 }
-                _ => self.mismatch(node, name, "a list of tables", None),
+                _ => {
+                    let help = format!("write `{name} = [ {} ]`", sample(keys));
+                    self.shape(node, name, "a list of tables", Some(help));
+                }
             },
             Kind::Map(inner) => match &node.value {
                 Value::Table(table) => {
@@ -230,7 +259,12 @@ impl Check<'_> {
                         self.value(&entry.node, &entry.key_span, *inner, &entry.key);
                     }
                 }
-                _ => self.mismatch(node, name, "a table", None),
+                _ => self.shape(
+                    node,
+                    name,
+                    "a table",
+                    Some(format!("write `{name} = {{ name = … }}`")),
+                ),
             },
             Kind::Steps => self.steps(node, name),
             Kind::NotYet => {
@@ -407,12 +441,69 @@ impl Check<'_> {
     }
 }
 
+/// True of `[name]` and `[[name]]`, false of what stands in braces or brackets behind `=`.
+fn is_header(source: &Source, node: &Node) -> bool {
+    let text = source.text.get(node.span.clone()).unwrap_or_default();
+    match &node.value {
+        Value::Table(_) => text.starts_with('['),
+        Value::List(_) => text.starts_with("[["),
+        _ => false,
+    }
+}
+
+/// `{ extension = … }`: the keys that an entry needs, or the first that it may have.
+fn sample(keys: &Keys) -> String {
+    let mut needed: Vec<&str> = keys
+        .keys
+        .iter()
+        .filter(|key| key.required)
+        .map(|key| key.name)
+        .collect();
+    if needed.is_empty() {
+        needed.extend(keys.keys.first().map(|key| key.name));
+    }
+    let needed: Vec<String> = needed.iter().map(|name| format!("{name} = …")).collect();
+    format!("{{ {} }}", needed.join(", "))
+}
+
+/// How to write an entry of a list of tables; a string is mostly meant for the one key that is needed.
+fn entry_help(item: &Node, keys: &Keys) -> String {
+    let needed: Vec<&str> = keys
+        .keys
+        .iter()
+        .filter(|key| key.required)
+        .map(|key| key.name)
+        .collect();
+    match (&item.value, needed.as_slice()) {
+        (Value::Text(text), [only]) => format!("write `{{ {only} = \"{text}\" }}`"),
+        _ => format!("each entry is a table: `{}`", sample(keys)),
+    }
+}
+
+/// How to write a table where a list was found, or something else.
+fn table_help(source: &Source, node: &Node, name: &str, keys: &Keys) -> String {
+    match &node.value {
+        Value::List(_) if is_header(source, node) => {
+            format!("write `[{name}]` with one bracket, and only once")
+        }
+        _ => {
+            let names: Vec<&str> = keys.keys.iter().map(|key| key.name).collect();
+            format!(
+                "write `{name} = {}`; its keys are {}",
+                sample(keys),
+                alternatives(&names).replace(" or ", " and ")
+            )
+        }
+    }
+}
+
 /// The step that a key names. (`http` and `transfer` and the like are no options of any step, so a verb is a verb.)
 pub fn verb(key: &str) -> Option<&'static StepKeys> {
     STEPS.iter().find(|step| step.verb == key)
 }
 
-fn wanted(kind: &Kind) -> String {
+/// A kind in words.
+pub fn wanted(kind: &Kind) -> String {
     match kind {
         Kind::Text => "a string".to_owned(),
         Kind::Form(form) => form.what.to_owned(),

@@ -21,14 +21,30 @@ pub fn load(directory: &Path) -> Result<Settings, Vec<Problem>> {
     load_with(directory, &|name| std::env::var(name).ok())
 }
 
+/// As [`load`], for a look at the files by somebody who is not the server: variables that only the server's environment may have are
+/// warned of, and their secrets are not those of the server.
+pub fn load_from_aside(directory: &Path) -> Result<Settings, Vec<Problem>> {
+    let environment = |name: &str| std::env::var(name).ok();
+    load_as(directory, &environment, Severity::Warning)
+}
+
 /// As [`load`], with the environment of the caller's choice.
 pub fn load_with(
     directory: &Path,
     environment: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Settings, Vec<Problem>> {
+    load_as(directory, environment, Severity::Error)
+}
+
+fn load_as(
+    directory: &Path,
+    environment: &dyn Fn(&str) -> Option<String>,
+    missing_variable: Severity,
+) -> Result<Settings, Vec<Problem>> {
     let mut reading = Reading {
         directory_path: directory.to_path_buf(),
         environment,
+        missing_variable,
         problems: Vec::new(),
         references: Vec::new(),
         variables: Default::default(),

@@ -17,6 +17,7 @@ mod read;
 mod references;
 mod schema;
 pub mod settings;
+mod step_table;
 pub mod stir;
 mod take_over;
 mod tree;
@@ -28,7 +29,7 @@ pub use certificates::{
     Identity, ProfileTls, TlsVersion, TrunkTls, Trust, names_of as certificate_names,
 };
 pub use diff::{Change, ChangeKind, Object, diff};
-pub use load::{load, load_with};
+pub use load::{load, load_from_aside, load_with};
 pub use problem::{Problem, Severity};
 pub use schema::{names as schema_names, schema};
 pub use settings::{
@@ -36,7 +37,8 @@ pub use settings::{
     ProfileAuth, ProfileMode, PublicAddress, QueueSettings, Redirects, RtpPorts, ServerSettings,
     Settings, SipProfile, StoreSettings,
 };
-pub use trunk::{CallerIdHeader, Trunk, TrunkCredentials, TrunkRegister};
+pub use step_table::step_tables;
+pub use trunk::{CallerIdHeader, CallerName, Trunk, TrunkCredentials, TrunkRegister};
 pub use units::{duration as parse_duration, show as show_duration};
 
 use crate::base::Duration;

@@ -53,7 +53,7 @@ impl Source {
 }
 
 /// Something wrong with the configuration.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Problem {
     /// How bad it is.
     pub severity: Severity,
@@ -69,6 +69,7 @@ pub struct Problem {
     pub label: String,
     /// What to try.
     pub help: Option<String>,
+    #[serde(skip)]
     span: Option<(Arc<Source>, Range<usize>)>,
 }
 

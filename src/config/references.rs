@@ -245,21 +245,33 @@ fn unprovable(reading: &mut Reading<'_>) {
             let lacking = match (&user.password, profile.digest) {
                 (Some(Stored::Ha1 { md5, .. }), Algorithm::Md5) => md5.is_none(),
                 (Some(Stored::Ha1 { sha256, .. }), Algorithm::Sha256) => sha256.is_none(),
-                (Some(Stored::Password(_)) | None, _) => false,
+                (Some(Stored::Password(_)), _) => false,
+                (None, _) => {
+                    let message = format!(
+                        "{} cannot register on profile `{}`: it asks for a password, and this user has none",
+                        user.extension, profile.name
+                    );
+                    let help = format!(
+                        "add `password = \"…\"`, or the hashes that `strowger passwd {}` prints",
+                        user.extension
+                    );
+                    found.push((user.extension.clone(), message, help));
+                    continue;
+                }
             };
             if lacking {
                 let message = format!(
                     "{} cannot register on profile `{}`: it asks for {wanted}, and there is no `{key}`",
                     user.extension, profile.name
                 );
-                found.push((user.extension.clone(), message));
+                let help = format!("`strowger passwd {}` prints both hashes", user.extension);
+                found.push((user.extension.clone(), message, help));
             }
         }
     }
-    for (extension, message) in found {
+    for (extension, message, help) in found {
         if let Some((source, span)) = reading.definition("extension", &extension) {
-            reading.warning(&source, span, message).help =
-                Some(format!("`strowger passwd {extension}` prints both hashes"));
+            reading.warning(&source, span, message).help = Some(help);
         }
     }
 }

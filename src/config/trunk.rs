@@ -38,6 +38,18 @@ pub struct TrunkRegister {
     pub bulk: bool,
 }
 
+/// When the display name of who calls goes to a carrier.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum CallerName {
+    /// Never.
+    #[default]
+    None,
+    /// With the caller's own number, not beside one that stands for the company.
+    OwnNumber,
+    /// Whatever number is shown.
+    Always,
+}
+
 /// Where our number stands in calls to a trunk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum CallerIdHeader {
@@ -93,6 +105,8 @@ pub struct Trunk {
     pub caller_id: CallerIdHeader,
     /// The number that every call to it shows; `None`: the caller's.
     pub caller_number: Option<Arc<str>>,
+    /// When the display name of who calls goes there. Default: never.
+    pub caller_name: CallerName,
     /// What is done when it answers with a 3xx. Default: refuse.
     pub redirect: Redirects,
     /// Whether it may transfer calls with REFER. Default: false, since what it transfers to is called at our cost.

@@ -94,6 +94,12 @@ pub struct LegRecord {
     pub call_id: String,
     /// RTP packets received from and sent to the party.
     pub packets: (u64, u64),
+    /// Where it was signalled with, transport and address: of a trunk, which gateway it was.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub peer: Option<String>,
+    /// The Reason header of the refusal, where one came (RFC 3326): `Q.850;cause=34`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub reason: Option<String>,
 }
 
 /// One transfer of a party of a call.

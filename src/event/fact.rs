@@ -8,6 +8,18 @@ use utoipa::ToSchema;
 use super::call_record::{Direction, Party};
 use crate::base::{Ulid, WallTime};
 
+/// Who refused a call that we sent, where, and why.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct LegRefusal {
+    /// The party.
+    pub party: Party,
+    /// Transport and address: of a trunk, which gateway it was.
+    pub peer: String,
+    /// The Reason header of the refusal, where one came (RFC 3326).
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub reason: Option<String>,
+}
+
 /// What happened to a call or to one of its legs.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "type", rename_all = "kebab-case")]
@@ -139,6 +151,26 @@ pub enum CallFact {
         leg: Ulid,
         /// Final status of its INVITE; 200 when it had been answered.
         status: u16,
+        /// Of a party that was called and refused: who, where, why.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        refusal: Option<Box<LegRefusal>>,
+    },
+    /// A party that was called named somebody else (3xx).
+    Forwarded {
+        /// The call.
+        #[schema(value_type = String)]
+        call: Ulid,
+        /// Who forwards.
+        by: Party,
+        /// Transport and address of the device or gateway that said so.
+        device: String,
+        /// Whom it names: the number, or the URI where it is none of ours.
+        to: String,
+        /// The status that it gave, 300 to 399.
+        status: u16,
+        /// Why that is not followed; absent when it is.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        refused: Option<String>,
     },
     /// The call is over; its record follows in the journal.
     Ended {
@@ -165,6 +197,7 @@ impl CallFact {
             | CallFact::Transferred { call, .. }
             | CallFact::TransferFailed { call, .. }
             | CallFact::LegEnded { call, .. }
+            | CallFact::Forwarded { call, .. }
             | CallFact::Ended { call, .. } => *call,
         }
     }

@@ -7,4 +7,4 @@ pub mod call_record;
 pub mod fact;
 
 pub use call_record::{CallRecord, Direction, LegRecord, Outcome, Party, TransferRecord};
-pub use fact::{CallFact, RegistrationFact, TrunkFact};
+pub use fact::{CallFact, LegRefusal, RegistrationFact, TrunkFact};

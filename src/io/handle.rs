@@ -18,8 +18,9 @@ use super::tcp::Streams;
 use super::trace::ladder::Ladder;
 use super::trace::{self, Trace};
 use super::traffic::Traffic;
+use super::trunk_figures;
 use super::web_socket::{Frames, WebPeer};
-use crate::base::Ulid;
+use crate::base::{Ulid, WallTime};
 use crate::config::{Problem, Settings};
 use crate::event::CallRecord;
 use crate::store::Sqlite;
@@ -136,19 +137,33 @@ impl Handle {
         self.ask(|sqlite| sqlite.event_range()).await
     }
 
-    /// Call records, newest first, older than the record `before`, at most `limit`, as id and JSON.
+    /// Records of calls that are over, newest first, older than the record `before`, of calls that began at `since` or later, at most
+    /// `limit`, as id and JSON.
     pub async fn call_records(
         &self,
         before: Option<String>,
+        since: Option<WallTime>,
         limit: usize,
     ) -> Result<Vec<(String, String)>, Refusal> {
-        self.ask(move |sqlite| sqlite.calls_before(before.as_deref(), limit))
-            .await
+        // ids sort by the time of birth
+        let since = since.map(|at| {
+            let millis = u64::try_from(at.as_millis()).unwrap_or(0);
+            Ulid::from_parts(millis, 0).to_string()
+        });
+        self.ask(move |sqlite| {
+            sqlite.wait_written(PATIENCE);
+            sqlite.calls_before(before.as_deref(), since.as_deref(), limit)
+        })
+        .await
     }
 
     /// One call record as JSON.
     pub async fn call_record(&self, id: String) -> Result<Option<String>, Refusal> {
-        self.ask(move |sqlite| sqlite.call(&id)).await
+        self.ask(move |sqlite| {
+            sqlite.wait_written(PATIENCE);
+            sqlite.call(&id)
+        })
+        .await
     }
 
     /// Puts a question to the database on a thread that may block.
@@ -175,6 +190,10 @@ impl Handle {
             Ok(Answer::Queues(queues)) => queues,
             _ => Vec::new(),
         };
+        let trunks = match self.call(Command::Trunks).await {
+            Ok(Answer::Trunks(trunks)) => trunks,
+            _ => Vec::new(),
+        };
         let parts = &self.parts;
         let names: Vec<Arc<str>> = self
             .settings()
@@ -192,6 +211,7 @@ impl Handle {
             |page| {
                 parts.traffic.show(page, &names);
                 queue_figures::show(page, &queues);
+                trunk_figures::show(page, &trunks);
                 expiry::show(page, &self.settings());
             },
         )

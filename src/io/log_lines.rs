@@ -6,7 +6,9 @@ use std::fmt;
 
 use crate::acd::{AcdEvent, LeaveWhy, OfferResult};
 use crate::base::Duration;
-use crate::event::{CallFact, CallRecord, LegRecord, Party, RegistrationFact, TrunkFact};
+use crate::event::{
+    CallFact, CallRecord, LegRecord, Outcome as How, Party, RegistrationFact, TrunkFact,
+};
 use crate::switch::{Event, Fact, Record};
 
 /// A party in a log line: `1001`, or `+442071838750 via acme`. Numbers come from the network, so nothing in them may end the line.
@@ -91,8 +93,41 @@ fn of_call(fact: &CallFact) {
         }
         CallFact::Held { call, leg } => tracing::debug!("call {call}: leg {leg} holds"),
         CallFact::Resumed { call, leg } => tracing::debug!("call {call}: leg {leg} resumes"),
-        CallFact::LegEnded { call, leg, status } => {
+        CallFact::LegEnded {
+            call,
+            status,
+            refusal: Some(refusal),
+            ..
+        } if refusal.party.trunk.is_some() => {
+            tracing::info!(
+                "call {call}: {} refused at {}: {}",
+                Shown(&refusal.party),
+                refusal.peer,
+                Refused(*status, refusal.reason.as_deref()),
+            );
+        }
+        CallFact::LegEnded {
+            call, leg, status, ..
+        } => {
             tracing::debug!("call {call}: leg {leg} is over ({status})");
+        }
+        CallFact::Forwarded {
+            call,
+            by,
+            device,
+            to,
+            status,
+            refused,
+        } => {
+            let by = by.trunk.as_deref().unwrap_or(&by.number).escape_debug();
+            match refused {
+                Some(why) => tracing::warn!(
+                    "call {call}: forwarded by {by} ({device}) to {to} with {status}: {why}"
+                ),
+                None => {
+                    tracing::info!("call {call}: forwarded by {by} ({device}) to {to}");
+                }
+            }
         }
         CallFact::TransferStarted { call, by, to } => {
             tracing::debug!("call {call}: {} transfers to {to}", Shown(by));
@@ -223,20 +258,42 @@ fn ended(call: &CallRecord) {
     );
 }
 
+/// `503, Q.850;cause=34`.
+struct Refused<'a>(u16, Option<&'a str>);
+
+impl fmt::Display for Refused<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        match self.1 {
+            Some(reason) => write!(f, ", {}", reason.escape_debug()),
+            None => Ok(()),
+        }
+    }
+}
+
 /// `answered, 12.3 s`, or how it failed.
 struct Outcome<'a>(&'a CallRecord);
 
 impl fmt::Display for Outcome<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let call = self.0;
-        if call.answered_at.is_some() {
+        if call.answered_at.is_some() && call.outcome == How::Answered {
             return write!(f, "answered, {:.1} s", call.duration_secs);
         }
         write!(f, "{}", call.outcome.as_str())?;
         // Of several legs that failed the last is the one that the caller was told of.
         let called = |leg: &&LegRecord| &*leg.role != "caller" && leg.status >= 300;
         match call.legs.iter().rev().find(called) {
-            Some(leg) => write!(f, " ({} from {})", leg.status, Shown(&leg.party)),
+            Some(leg) => write!(
+                f,
+                " ({} from {}{})",
+                leg.status,
+                Shown(&leg.party),
+                match &leg.reason {
+                    Some(reason) => format!(", {}", reason.escape_debug()),
+                    None => String::new(),
+                }
+            ),
             None => match call.legs.first().filter(|leg| leg.status >= 300) {
                 Some(caller) => write!(f, " ({})", caller.status),
                 None => Ok(()),
@@ -249,7 +306,7 @@ impl fmt::Display for Outcome<'_> {
 mod tests {
     use super::*;
     use crate::base::{Ulid, WallTime};
-    use crate::event::{Direction, Outcome as How};
+    use crate::event::Direction;
 
     fn party(number: &str) -> Party {
         Party {
@@ -289,6 +346,8 @@ mod tests {
             status,
             call_id: String::new(),
             packets: (0, 0),
+            peer: None,
+            reason: None,
         }
     }
 
@@ -296,6 +355,8 @@ mod tests {
     fn an_answered_call_is_logged_with_its_duration() {
         let mut call = call();
         call.answered_at = Some(WallTime::from_millis(5));
+        assert_eq!(Outcome(&call).to_string(), "busy", "an announcement only");
+        call.outcome = How::Answered;
         assert_eq!(Outcome(&call).to_string(), "answered, 12.3 s");
     }
 
@@ -306,6 +367,11 @@ mod tests {
         assert_eq!(Outcome(&call).to_string(), "busy (486)");
         call.legs.push(leg("callee", "1002", 486));
         assert_eq!(Outcome(&call).to_string(), "busy (486 from 1002)");
+        call.legs[1].reason = Some("Q.850;cause=17".to_owned());
+        assert_eq!(
+            Outcome(&call).to_string(),
+            "busy (486 from 1002, Q.850;cause=17)"
+        );
     }
 
     #[test]

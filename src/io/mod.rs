@@ -35,6 +35,7 @@ pub mod tcp;
 mod tls;
 pub mod trace;
 pub mod traffic;
+mod trunk_figures;
 pub mod udp;
 pub mod web_socket;
 pub mod witness;

@@ -24,6 +24,14 @@ const NOW: &[Now] = &[
     ("waiting", "Work items waiting", |q| {
         Some(f64::from(q.waiting))
     }),
+    (
+        "waiting_late",
+        "Of these, for longer than the service level's time",
+        |q| Some(f64::from(q.waiting_late)),
+    ),
+    ("closed", "1: callers are not taken now, 0: they are", |q| {
+        Some(f64::from(u8::from(q.closed.is_some())))
+    }),
     ("alerting", "Of these, rung for or being connected", |q| {
         Some(f64::from(q.alerting))
     }),

@@ -415,6 +415,8 @@ mod tests {
             status,
             call_id: String::new(),
             packets: (0, 0),
+            peer: None,
+            reason: None,
         };
         let traffic = Traffic::default();
         traffic.call(&CallRecord {

@@ -298,17 +298,19 @@ impl Sqlite {
         })
     }
 
-    /// Call records, newest first, older than the record `before` (an id; `None` begins at the newest), at most `limit`, as JSON.
+    /// Call records, newest first, older than the record `before` and not older than `since` (ids; `None` begins at the newest, and ends at
+    /// the oldest), at most `limit`, as JSON.
     pub fn calls_before(
         &self,
         before: Option<&str>,
+        since: Option<&str>,
         limit: usize,
     ) -> rusqlite::Result<Vec<(String, String)>> {
         let reader = self.reader.lock();
         let mut query = reader.prepare_cached(
-            "SELECT id, json FROM call_records WHERE ?1 IS NULL OR id < ?1 ORDER BY id DESC LIMIT ?2",
+            "SELECT id, json FROM call_records WHERE (?1 IS NULL OR id < ?1) AND (?2 IS NULL OR id >= ?2) ORDER BY id DESC LIMIT ?3",
         )?;
-        let rows = query.query_map(params![before, signed(limit as u64)], |row| {
+        let rows = query.query_map(params![before, since, signed(limit as u64)], |row| {
             Ok((row.get(0)?, row.get(1)?))
         })?;
         rows.collect()

@@ -94,7 +94,9 @@ fn call_records_are_paged_from_the_newest() {
     let mut seen = Vec::new();
     let mut cursor: Option<String> = None;
     loop {
-        let page = sqlite.calls_before(cursor.as_deref(), 10).expect("query");
+        let page = sqlite
+            .calls_before(cursor.as_deref(), None, 10)
+            .expect("query");
         let Some((last, _)) = page.last() else { break };
         cursor = Some(last.clone());
         seen.extend(page.into_iter().map(|(id, _)| id));

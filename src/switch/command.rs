@@ -1,6 +1,5 @@
 //! What people and programs ask of a running switch, and what it answers. The API and the command line are built on this.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -10,7 +9,7 @@ use super::view::{
     BanView, CallView, QueueDetail, RegistrationView, StatusView, TrunkView, WorkDetail,
 };
 use crate::acd;
-use crate::base::Ulid;
+use crate::base::{Network, Ulid};
 use crate::event::CallRecord;
 
 /// A question or an order.
@@ -39,15 +38,29 @@ pub enum Command {
     Bans,
     /// Bans a source.
     Ban {
-        /// Its address; of IPv6 the whole /64.
-        source: IpAddr,
+        /// Its address (of IPv6 the whole /64), or a range.
+        source: Network,
         /// For how long, in seconds.
         seconds: u64,
+        /// Also when that shuts out this machine itself.
+        force: bool,
     },
     /// Ends a ban.
     LiftBan {
-        /// Its address.
-        source: IpAddr,
+        /// Its address, or the range as it was banned.
+        source: Network,
+    },
+    /// Removes a device from an address of record, or all of them.
+    DropDevice {
+        /// `user@domain`, or the extension alone.
+        aor: Arc<str>,
+        /// The contact of the device; all when it is absent.
+        contact: Option<Arc<str>>,
+    },
+    /// Registers a trunk now, whatever it waits for.
+    RegisterTrunk {
+        /// Its name.
+        name: Arc<str>,
     },
     /// Rings `from`'s devices and, when they answer, calls `to` on their behalf.
     Originate {
@@ -125,7 +138,7 @@ pub enum Command {
     Work,
     /// One work item with its journey and the reasons for where it is.
     WorkItem {
-        /// Its id.
+        /// Its id, or that of its call.
         id: Ulid,
     },
     /// Extends an agent's wrap-up.
@@ -200,9 +213,9 @@ pub enum Answer {
     Done,
     /// To [`Command::Status`], [`Command::Drain`] and [`Command::EndCalls`].
     Status(Box<StatusView>),
-    /// To [`Command::Registrations`].
+    /// To [`Command::Registrations`], and with those that are gone to [`Command::DropDevice`].
     Registrations(Vec<RegistrationView>),
-    /// To [`Command::Trunks`].
+    /// To [`Command::Trunks`], and with one alone to [`Command::RegisterTrunk`].
     Trunks(Vec<TrunkView>),
     /// To [`Command::Calls`].
     Calls(Vec<CallView>),

@@ -5,6 +5,7 @@
 //! A request is authenticated here, a call's dialplan is run here, the ACD's orders become legs here. It decides nothing that one
 //! of its cores can decide.
 
+mod attempts;
 mod callbacks;
 mod command;
 mod core;
@@ -29,6 +30,7 @@ mod on_subscribe;
 mod on_time;
 mod on_transfer;
 mod opening;
+mod overview;
 mod peers;
 mod record;
 mod restore;

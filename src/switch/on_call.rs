@@ -163,6 +163,7 @@ impl Switch {
             | Action::Hangup { .. }
             | Action::End => {}
         }
+        self.begin_anew(call, &action);
         match action {
             Action::Answer => self.answered(now, call).then_some(StepInput::Done),
             Action::Ring => {
@@ -231,6 +232,7 @@ impl Switch {
             Action::Dial(dial) => {
                 let ended = self.dial(now, call, dial);
                 if let Some(StepInput::DialEnded(outcome)) = ended {
+                    self.note_failed(call, outcome);
                     self.customer_not_reached(call, outcome);
                 }
                 ended
@@ -629,6 +631,7 @@ impl Switch {
         fx: &mut Effects,
     ) {
         self.phase(call, Phase::Running);
+        self.note_failed(call, outcome);
         self.customer_not_reached(call, outcome);
         self.with_calls(now, |calls, ctx| calls.stop(ctx, call));
         self.drive(now, call, StepInput::DialEnded(outcome), fx);

@@ -7,9 +7,7 @@ use super::core::{State, Switch};
 use super::effect::Effects;
 use super::record::Fact;
 use super::routing::Phase;
-use super::view::{
-    CallView, LegView, QueueDetail, RegistrationView, StatusView, WaitingView, WorkDetail,
-};
+use super::view::{CallView, LegView, QueueDetail, StatusView, WaitingView, WorkDetail};
 use crate::acd::{AcdCommand, AgentStatus, DeclineRefused, DispositionRefused, WrapEndedBy};
 use crate::base::{Key, Now};
 use crate::call::{Call, Calls, Cause};
@@ -21,7 +19,7 @@ impl Switch {
     pub(super) fn on_command(&mut self, now: Now, command: Command, fx: &mut Effects) -> Reply {
         match command {
             Command::Status => Ok(Answer::Status(Box::new(self.status(now)))),
-            Command::Registrations => Ok(Answer::Registrations(self.registrations(now))),
+            Command::Registrations => Ok(Answer::Registrations(self.registration_views(now))),
             Command::Trunks => Ok(Answer::Trunks(self.trunk_views(now))),
             Command::Calls => Ok(Answer::Calls(
                 self.calls
@@ -38,8 +36,16 @@ impl Switch {
             }
             Command::Record { id } => self.record_so_far(now, id),
             Command::Bans => Ok(Answer::Bans(self.ban_views(now))),
-            Command::Ban { source, seconds } => self.ban(now, source, seconds),
+            Command::Ban {
+                source,
+                seconds,
+                force,
+            } => self.ban(now, source, seconds, force),
             Command::LiftBan { source } => self.lift_ban(now, source),
+            Command::DropDevice { aor, contact } => {
+                self.drop_devices(now, &aor, contact.as_deref(), fx)
+            }
+            Command::RegisterTrunk { name } => self.register_trunk(now, &name, fx),
             Command::Originate { from, to } => {
                 let key = self.originate(now, &from, &to)?;
                 self.view_of(key)
@@ -74,11 +80,10 @@ impl Switch {
                 self.work_off(now, fx);
                 self.view_of(key)
             }
-            Command::Queues => Ok(Answer::Queues(self.acd.queues(now))),
+            Command::Queues => Ok(Answer::Queues(self.queue_views(now))),
             Command::Queue { name } => {
                 let queue = self
-                    .acd
-                    .queues(now)
+                    .queue_views(now)
                     .into_iter()
                     .find(|queue| queue.name == name)
                     .ok_or_else(|| Refusal::not_found("queue", &name))?;
@@ -185,7 +190,11 @@ impl Switch {
                 fx,
             ),
             Command::Work => Ok(Answer::Work(self.acd.items(now))),
-            Command::WorkItem { id } => self.work_detail(now, id),
+            Command::WorkItem { id } => {
+                let known = self.acd.item(now, id).map(|item| item.id);
+                let item = known.or_else(|| self.acd.item_of_call(id));
+                self.work_detail(now, item.unwrap_or(id))
+            }
             Command::Prioritise { id, to, by } => {
                 let Answer::WorkItem(work) = self.work_detail(now, id)? else {
                     unreachable!("the detail of a work item");
@@ -378,21 +387,6 @@ impl Switch {
         }
     }
 
-    fn registrations(&self, now: Now) -> Vec<RegistrationView> {
-        self.registrar
-            .all()
-            .map(|(aor, binding)| RegistrationView {
-                aor: Arc::from(aor.as_str()),
-                contact: Arc::from(binding.contact()),
-                transport: binding.flow.transport.as_str(),
-                source: binding.flow.remote.to_string(),
-                user_agent: binding.user_agent.clone(),
-                expires_at: now.wall_at(binding.expires_at),
-                healthy: self.registrar.healthy(now, binding),
-            })
-            .collect()
-    }
-
     fn call_view(&self, key: Key<Call>, call: &Call) -> CallView {
         let routing = self.routings.get(&key);
         let state = if call.ending {
@@ -404,6 +398,7 @@ impl Switch {
                 Some(Phase::Parked { .. }) => "parked",
                 Some(Phase::Ringing(_) | Phase::Originating { .. }) => "ringing",
                 Some(Phase::Over) | None => "ending",
+                Some(_) if call.failed.is_some() => "failed",
                 Some(_) if call.record.answered_at.is_some() => "answered",
                 Some(_) => "routing",
             }

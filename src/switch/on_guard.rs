@@ -1,8 +1,5 @@
 //! Whom the switch turns away: answers to strangers, overload, bans, and what is counted of it.
 
-use std::net::IpAddr;
-use std::sync::Arc;
-
 use bytes::Bytes;
 
 use super::command::{Answer, Refusal, Reply};
@@ -10,9 +7,9 @@ use super::core::Switch;
 use super::effect::{Effect, Effects, Level};
 use super::input::LoadLevel;
 use super::view::{BanView, GuardView};
-use crate::base::{Duration, Now, Ulid};
+use crate::base::{Duration, Network, Now, Ulid};
 use crate::call::CallOutput;
-use crate::event::LegRecord;
+use crate::config::PublicAddress;
 use crate::sip::{Builder, Message, Method, Name, StatusCode};
 use crate::transaction::ServerKey;
 use crate::transport::{Ban, BannedBy, Flow, Transport};
@@ -34,12 +31,23 @@ pub(super) struct TurnedAway {
 
 fn ban_view(now: Now, ban: Ban) -> BanView {
     BanView {
-        source: ban.source,
+        source: match ban.range {
+            Some(range) => range.to_string(),
+            None => ban.source.to_string(),
+        },
         until: now.wall_at(ban.until),
         by: match ban.by {
             BannedBy::Failures => "failures",
             BannedBy::Operator => "operator",
         },
+    }
+}
+
+/// One address, or a range.
+fn shown(source: Network) -> String {
+    match source.is_one_source() {
+        true => source.address().to_string(),
+        false => source.to_string(),
     }
 }
 
@@ -138,7 +146,30 @@ impl Switch {
         bans.map(|ban| ban_view(now, ban)).collect()
     }
 
-    pub(super) fn ban(&mut self, now: Now, source: IpAddr, seconds: u64) -> Reply {
+    /// An address of this machine in a range, and what it is.
+    fn own_address_in(&self, range: Network) -> Option<String> {
+        let loopback = [Network::parse("127.0.0.0/8"), Network::parse("::1")];
+        if loopback.iter().flatten().any(|own| own.overlaps(&range)) {
+            return Some("loopback addresses, those of this machine itself".to_owned());
+        }
+        let listens = self.settings.profiles.iter().flat_map(|profile| {
+            let own = profile.listen.iter();
+            own.map(|listen| (listen.address.ip(), "where profiles listen"))
+        });
+        let public = match self.settings.server.public_address {
+            PublicAddress::Address(ip) => Some((ip, "the public address")),
+            PublicAddress::Auto => None,
+        };
+        let http = (self.settings.http.listen.ip(), "where the API listens");
+        listens
+            .chain(public)
+            .chain([http])
+            .filter(|(ip, _)| !ip.is_unspecified())
+            .find(|(ip, _)| range.contains(*ip))
+            .map(|(ip, what)| format!("{ip}, {what}"))
+    }
+
+    pub(super) fn ban(&mut self, now: Now, source: Network, seconds: u64, force: bool) -> Reply {
         if seconds == 0 || seconds > BAN_SECONDS_MAX {
             return Err(Refusal {
                 status: 400,
@@ -146,24 +177,51 @@ impl Switch {
                 detail: "a ban lasts between a second and ten years".to_owned(),
             });
         }
-        match self.guard.ban(now, source, Duration::from_secs(seconds)) {
-            Some(ban) => {
-                let line = format!("{source} is banned by command for {seconds} s");
-                self.outputs.push_back(CallOutput::Warn(line));
-                Ok(Answer::Bans(vec![ban_view(now, ban)]))
-            }
-            None => Err(Refusal::conflict(
-                "exempt",
-                format!("{source} is exempt: see `exempt` of [guard] and `from` of the trunks"),
-            )),
+        if !force && let Some(own) = self.own_address_in(source) {
+            return Err(Refusal::conflict(
+                "own_address",
+                format!(
+                    "{} covers {own}: a ban would shut this server out of itself; force it if that is meant",
+                    shown(source)
+                ),
+            ));
         }
+        let length = Duration::from_secs(seconds);
+        let ban = if source.is_one_source() {
+            let ban = self.guard.ban(now, source.address(), length);
+            ban.ok_or_else(|| {
+                Refusal::conflict(
+                    "exempt",
+                    format!(
+                        "{} is exempt: see `exempt` of [guard] and `from` of the trunks",
+                        source.address()
+                    ),
+                )
+            })?
+        } else {
+            let ban = self.guard.ban_range(now, source, length);
+            ban.ok_or_else(|| {
+                Refusal::conflict(
+                    "too_many_ranges",
+                    "no more ranges can be banned: lift one, or let the firewall do it",
+                )
+            })?
+        };
+        let line = format!("{} is banned by command for {seconds} s", shown(source));
+        self.outputs.push_back(CallOutput::Warn(line));
+        Ok(Answer::Bans(vec![ban_view(now, ban)]))
     }
 
-    pub(super) fn lift_ban(&mut self, now: Now, source: IpAddr) -> Reply {
-        if !self.guard.lift(now, source) {
-            return Err(Refusal::not_found("ban of", &source.to_string()));
+    pub(super) fn lift_ban(&mut self, now: Now, source: Network) -> Reply {
+        let lifted = if source.is_one_source() {
+            self.guard.lift(now, source.address())
+        } else {
+            self.guard.lift_range(now, source)
+        };
+        if !lifted {
+            return Err(Refusal::not_found("ban of", &shown(source)));
         }
-        let line = format!("the ban of {source} is lifted by command");
+        let line = format!("the ban of {} is lifted by command", shown(source));
         self.outputs.push_back(CallOutput::Warn(line));
         Ok(Answer::Done)
     }
@@ -176,17 +234,7 @@ impl Switch {
         };
         let mut record = call.record.clone();
         let live = call.legs.iter().filter_map(|leg| self.calls.leg(*leg));
-        record.legs.extend(live.map(|leg| LegRecord {
-            id: leg.id,
-            party: leg.party.clone(),
-            role: Arc::from(leg.role.as_str()),
-            started_at: leg.started_at,
-            answered_at: leg.answered_at,
-            ended_at: now.wall,
-            status: 0,
-            call_id: leg.call_id(),
-            packets: (0, 0),
-        }));
+        record.legs.extend(live.map(|leg| leg.record(now.wall, 0)));
         record.legs.sort_by_key(|leg| leg.started_at);
         Ok(Answer::Record(Box::new(record)))
     }

@@ -10,7 +10,7 @@ use super::core::Switch;
 use super::effect::Effects;
 use super::routing::{Branch, Phase};
 use crate::base::{Key, Now};
-use crate::call::{Call, CallOutput, Cause, Diversion, Endpoint, Leg, Redirect};
+use crate::call::{Call, Cause, Diversion, Endpoint, Leg, Redirect};
 use crate::config::{CallerIdHeader, Redirects};
 use crate::dialplan::{Action, CallFacts, Run, StepInput};
 use crate::sip::{Name, StatusCode};
@@ -53,10 +53,11 @@ impl Switch {
             return;
         }
         match policy.unwrap_or_default() {
-            Redirects::Refuse => self.outputs.push_back(CallOutput::Warn(format!(
-                "{own} sends a call elsewhere ({}); `redirect` says that this is not followed",
-                moved.status
-            ))),
+            Redirects::Refuse => {
+                let first = moved.to.first().map_or("nobody", |target| &target.uri);
+                let why = "`redirect` says that this is not followed";
+                self.note_forwarded(moved, first, Some(why));
+            }
             Redirects::Pass => self.pass_redirect(now, moved),
             Redirects::Follow => self.send_on(now, moved, &own, fx),
         }
@@ -81,6 +82,8 @@ impl Switch {
                 .map(|target| format!("<{}>;q={:.3}", target.uri, f32::from(target.q) / 1000.0))
                 .collect();
         }
+        let first = moved.to.first().map_or("nobody", |target| &target.uri);
+        self.note_forwarded(moved, first, Some("the caller is told, and may call there"));
         self.end_call(now, moved.call, Cause::Status(moved.status), "callee");
     }
 
@@ -88,22 +91,17 @@ impl Switch {
         let mut groups: Vec<(u16, Vec<Branch>)> = Vec::new();
         let mut service = None;
         for target in &moved.to {
-            let refused = |why: &str| {
-                format!(
-                    "{own} sends a call to `{}`: {why}",
-                    target.uri.escape_debug()
-                )
-            };
             if target.user.is_empty() || !self.is_our_host(&target.host, &moved.flow) {
-                let text = refused("that is no number of this server, it is not called");
-                self.outputs.push_back(CallOutput::Warn(text));
+                let why = "that is no number of this server, it is not called";
+                self.note_forwarded(moved, &target.uri, Some(why));
                 continue;
             }
             if !self.is_new_target(moved.call, own, &target.user) {
-                let text = refused("it was tried in this call before");
-                self.outputs.push_back(CallOutput::Warn(text));
+                let why = "it was tried in this call before";
+                self.note_forwarded(moved, &target.uri, Some(why));
                 continue;
             }
+            self.note_forwarded(moved, &target.user, None);
             let Some(facts) = self.facts_of_redirect(moved, own, &target.user) else {
                 continue;
             };

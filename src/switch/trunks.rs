@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::command::{Answer, Refusal, Reply};
 use super::core::Switch;
 use super::dialing::{display_text, uri_user};
 use super::effect::{Effect, Effects};
@@ -15,11 +16,11 @@ use super::view::TrunkView;
 use crate::base::{Duration, Key, Now};
 use crate::call::{Call, Endpoint, Leg, LegSpec, LegState, Role, User};
 use crate::config::trunk::host_of;
-use crate::config::{CallerIdHeader, Trunk};
+use crate::config::{CallerIdHeader, CallerName, Trunk};
 use crate::event::Party;
 use crate::sip::{Builder, Message, Method, Name, StatusCode};
 use crate::transport::{Flow, GuardSettings, Located};
-use crate::trunk::{Ask, Asked, Output, Register, Trunks, Way};
+use crate::trunk::{Ask, Asked, Output, Register, Trunks, View, Way};
 
 /// Ways that one call tries at most, over all trunks.
 const WAYS_MAX: usize = 16;
@@ -270,6 +271,15 @@ impl Switch {
         if !self.tx.is_unheard(client) {
             return;
         }
+        let id = self.calls.call(call).map(|call| call.id);
+        let patience = self.settings.trunk(&name).map(|trunk| trunk.answer_timeout);
+        if let (Some(id), Some(patience)) = (id, patience) {
+            let text = format!(
+                "call {id}: gateway {remote} of trunk {name} says nothing to its INVITE within {:.0} s",
+                patience.as_secs_f64()
+            );
+            Self::warn(fx, text);
+        }
         self.trunk_failed(now, &name, remote, fx);
         self.with_calls(now, |calls, ctx| {
             calls.end_leg(ctx, leg, crate::call::Cause::Unavailable);
@@ -374,9 +384,21 @@ impl Switch {
         // a number that the operator has fixed for the trunk is the operator's own
         let is_own = trunk.caller_number.is_some() || own.as_ref() == Some(&presented);
         let signed = self.identity_headers(now, call, trunk, &presented, number, is_own);
+        let number_shown = presented.clone();
         let presented = trunk.number_format.outward(&presented);
         let dialled = trunk.number_format.outward(number);
-        let display = display_text(open.record.from.name.as_deref());
+        // inside names are no carrier's business, unless the operator says that it gets them
+        let shows_own = own.as_ref() == Some(&number_shown)
+            || self
+                .calls
+                .calling_party(call)
+                .is_some_and(|party| party.number == number_shown);
+        let named = match trunk.caller_name {
+            CallerName::None => false,
+            CallerName::OwnNumber => trunk.caller_number.is_none() && shows_own,
+            CallerName::Always => true,
+        };
+        let display = display_text(open.record.from.name.as_deref().filter(|_| named));
         let host = host_of(&way.uri);
         let domain = trunk.domain.as_deref().unwrap_or(&host);
         let uri = |user: &str, host: &str| {
@@ -425,6 +447,22 @@ impl Switch {
         })
     }
 
+    /// Registers a trunk now.
+    pub(super) fn register_trunk(&mut self, now: Now, name: &Arc<str>, fx: &mut Effects) -> Reply {
+        if self.settings.trunk(name).is_none() {
+            return Err(Refusal::not_found("trunk", name));
+        }
+        if !self.with_trunks(now, fx, |trunks, out| trunks.register_now(now, name, out)) {
+            return Err(Refusal::conflict(
+                "does_not_register",
+                format!("trunk {name} has no `register`: it does not register"),
+            ));
+        }
+        let mut views = self.trunk_views(now);
+        views.retain(|view| view.name == *name);
+        Ok(Answer::Trunks(views))
+    }
+
     pub(super) fn trunk_views(&mut self, now: Now) -> Vec<TrunkView> {
         let shown = self.trunks.show(now);
         shown
@@ -440,6 +478,7 @@ impl Switch {
                     .iter()
                     .filter_map(|gateway| gateway.ping_ms)
                     .min_by(f64::total_cmp),
+                health: health(&view),
                 name: view.name,
                 state: view.state,
                 proxies: view.proxies,
@@ -447,6 +486,33 @@ impl Switch {
                 registration: view.registration,
             })
             .collect()
+    }
+}
+
+/// The state of a trunk in words.
+fn health(view: &View) -> String {
+    if let Some(registration) = &view.registration
+        && registration.state != "registered"
+        && let Some(why) = &registration.why
+    {
+        let what = match view.state {
+            "registration-refused" => "registration refused",
+            _ => "not registered",
+        };
+        let next = match &registration.next_at {
+            Some(at) => format!("next try at {at}"),
+            None => "asking again now".to_owned(),
+        };
+        return format!("{what} ({}), {next}", why.trim_end_matches(" to REGISTER"));
+    }
+    let down = view
+        .gateways
+        .iter()
+        .find_map(|gateway| gateway.why.as_ref());
+    match (view.state, down) {
+        ("down", Some(why)) => format!("down: {why}"),
+        ("unknown", _) => "not asked".to_owned(),
+        (state, _) => state.to_owned(),
     }
 }
 

@@ -1,6 +1,5 @@
 //! What the switch shows of itself: plain data, made on request, stored nowhere.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -85,9 +84,8 @@ pub struct GuardView {
 /// A source that is banned.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, ToSchema)]
 pub struct BanView {
-    /// The address; of IPv6 the first of its /64.
-    #[schema(value_type = String)]
-    pub source: IpAddr,
+    /// The address (of IPv6 the first of its /64), or the range.
+    pub source: String,
     /// When the ban ends.
     #[schema(value_type = String)]
     pub until: WallTime,
@@ -124,8 +122,10 @@ pub struct TrunkView {
     /// Its name.
     #[schema(value_type = String)]
     pub name: Arc<str>,
-    /// `up`, `down` or `unknown` (not pinged).
+    /// `up`, `down`, `unknown` (not pinged) or `registration-refused`.
     pub state: &'static str,
+    /// The same in words, with the reason, and of a registration that is not there with the time of the next try.
+    pub health: String,
     /// Calls through it now.
     pub channels: u32,
     /// Most calls through it, if capped.
@@ -170,7 +170,8 @@ pub struct CallView {
     pub from: Party,
     /// Whom the caller asked for.
     pub to: Party,
-    /// `routing`, `ringing`, `answered`, `queued`, `parked`, `bridged`, `ending`.
+    /// `routing`, `ringing`, `answered`, `queued`, `parked`, `bridged`, `failed` (nobody was reached, and
+    /// the caller hears what the dialplan does then), `ending`.
     pub state: &'static str,
     /// When the first INVITE came.
     #[schema(value_type = String)]

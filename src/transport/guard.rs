@@ -6,9 +6,10 @@
 use std::hash::BuildHasher;
 use std::net::{IpAddr, Ipv6Addr};
 
+use super::banned_ranges::BannedRanges;
 use super::bucket::{Bucket, ONE};
 use crate::base::map::HashKey;
-use crate::base::{Duration, Instant, Now};
+use crate::base::{Duration, Instant, Network, Now};
 
 /// Rates and thresholds of the guard. The defaults are guesses sized for an office of some hundred phones behind one NAT.
 #[derive(Clone, PartialEq, Debug)]
@@ -114,8 +115,10 @@ pub enum BannedBy {
 /// A source that is banned.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Ban {
-    /// The address; of IPv6 the first of its /64.
+    /// The address; of IPv6 the first of its /64; of a range the first.
     pub source: IpAddr,
+    /// The range, where it is one.
+    pub range: Option<Network>,
     /// When the ban ends.
     pub until: Instant,
     /// Who banned it.
@@ -155,6 +158,7 @@ impl Source {
     fn ban(&self) -> Ban {
         Ban {
             source: source_of(self.address),
+            range: None,
             until: self.banned_until,
             by: if self.by_operator {
                 BannedBy::Operator
@@ -172,6 +176,7 @@ const WAYS: usize = 4;
 pub struct Guard {
     settings: GuardSettings,
     sets: Vec<[Source; WAYS]>,
+    ranges: BannedRanges,
     /// All strangers together.
     total: Bucket,
     hash: HashKey,
@@ -184,6 +189,7 @@ impl Guard {
         let sets = settings.sources_max.div_ceil(WAYS).next_power_of_two();
         Guard {
             sets: vec![[NOBODY; WAYS]; sets],
+            ranges: BannedRanges::default(),
             total: Bucket::full(Instant::ZERO, settings.total_rate, 1),
             hash: HashKey::default(),
             counts: GuardCounts::default(),
@@ -205,6 +211,10 @@ impl Guard {
     pub fn admit(&mut self, now: Now, source: IpAddr, size: usize) -> Verdict {
         if self.is_exempt(source) {
             return Verdict::Admit;
+        }
+        if self.ranges.hold(now.mono, source) {
+            self.counts.banned += 1;
+            return Verdict::Banned;
         }
         let (rate, proven_rate) = (self.settings.rate, self.settings.proven_rate);
         let place = self.place(now.mono, source);
@@ -317,6 +327,18 @@ impl Guard {
         Some(ban)
     }
 
+    /// Bans a range by hand, but for what in it is exempt. `None` when there are too many.
+    pub fn ban_range(&mut self, now: Now, range: Network, length: Duration) -> Option<Ban> {
+        let ban = self.ranges.ban(now.mono, range, now.mono + length)?;
+        self.counts.bans += 1;
+        Some(ban)
+    }
+
+    /// Ends the ban of a range. False when there is none.
+    pub fn lift_range(&mut self, now: Now, range: Network) -> bool {
+        self.ranges.lift(now.mono, range)
+    }
+
     /// Ends a ban, and forgives what led to it. False when there is none.
     pub fn lift(&mut self, now: Now, source: IpAddr) -> bool {
         let address = source_bits(source);
@@ -340,7 +362,8 @@ impl Guard {
             .filter(|place| place.banned_until > now.mono)
             .map(Source::ban)
             .collect();
-        found.sort_by_key(|ban| ban.source);
+        found.extend(self.ranges.all(now.mono));
+        found.sort_by_key(|ban| (ban.source, ban.range.map(|range| range.prefix())));
         found
     }
 

@@ -213,11 +213,13 @@ fn bans_are_shown_set_and_lifted_by_the_operator() {
         [
             Ban {
                 source: source(7),
+                range: None,
                 until: at(3_600_000).mono,
                 by: BannedBy::Operator
             },
             Ban {
                 source: source(9),
+                range: None,
                 until: at(10_000).mono,
                 by: BannedBy::Failures
             },
@@ -245,6 +247,23 @@ fn a_ban_by_the_operator_is_not_shortened_by_failures_and_never_hits_the_exempt(
     let trunk = IpAddr::from([127, 0, 1, 9]);
     assert_eq!(guard.ban(at(0), trunk, Duration::from_secs(3_600)), None);
     assert_eq!(guard.admit(at(1), trunk, 400), Verdict::Admit);
+}
+
+#[test]
+fn a_banned_range_is_kept_out_but_for_the_exempt_in_it() {
+    let mut guard = Guard::new(GuardSettings {
+        exempt: vec![(source(8), 32)],
+        ..GuardSettings::default()
+    });
+    let range = crate::base::Network::parse("127.0.0.0/28").expect("a range");
+    let ban = guard.ban_range(at(0), range, Duration::from_secs(60));
+    assert_eq!(ban.and_then(|ban| ban.range), Some(range));
+    assert_eq!(guard.admit(at(1), source(7), 400), Verdict::Banned);
+    assert_eq!(guard.admit(at(1), source(8), 400), Verdict::Admit);
+    assert_eq!(guard.counts().banned, 1);
+    assert_eq!(guard.bans(at(1)).len(), 1);
+    assert!(guard.lift_range(at(1), range));
+    assert_eq!(guard.admit(at(2), source(7), 400), Verdict::Admit);
 }
 
 #[test]

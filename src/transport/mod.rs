@@ -4,6 +4,7 @@
 //! RFC 3261 §18, RFC 3581 (rport), RFC 3263, whose name service is asked of the shell. It deliberately knows no sockets,
 //! no transactions and no accounts.
 
+mod banned_ranges;
 pub mod bucket;
 pub mod flow;
 pub mod guard;

@@ -286,7 +286,10 @@ impl Trunks {
             .iter_mut()
             .map(|trunk| View {
                 name: trunk.settings.name.clone(),
-                state: word(trunk.up),
+                state: match &trunk.registration {
+                    Some(registration) if registration.is_refused() => "registration-refused",
+                    _ => word(trunk.up),
+                },
                 proxies: trunk
                     .settings
                     .hosts

@@ -18,7 +18,7 @@ use super::proof::Proofs;
 use super::settings::{Login, RegisterSettings};
 use super::view::RegistrationView;
 use crate::base::{Duration, Entropy, Instant, Now};
-use crate::sip::{Message, Name};
+use crate::sip::{Message, Name, StatusCode};
 
 /// A REGISTER without a final answer so long is given up: the next registrar is asked.
 const PATIENCE: Duration = Duration::from_secs(8);
@@ -112,6 +112,8 @@ pub(super) struct Registration {
     /// Rounds in a row without success.
     failures: u32,
     refused: bool,
+    /// The last round ended in a refusal: still true while the next one asks.
+    turned_away: bool,
     retry_after: Duration,
     why: Option<Arc<str>>,
     last: Option<Choice>,
@@ -135,6 +137,7 @@ impl Registration {
             registered: None,
             failures: 0,
             refused: false,
+            turned_away: false,
             retry_after: Duration::ZERO,
             why: None,
             last: None,
@@ -148,6 +151,11 @@ impl Registration {
 
     pub fn is_registered(&self) -> bool {
         self.registered.is_some()
+    }
+
+    /// The registrar said no, and has not been asked successfully since.
+    pub fn is_refused(&self) -> bool {
+        self.turned_away && self.registered.is_none()
     }
 
     /// The gateway that took the registration.
@@ -316,17 +324,17 @@ impl Registration {
                         self.raised = true;
                         (self.ask(now, choice, login, entropy), None)
                     }
-                    _ => self.refused(now, "423 to REGISTER", entropy),
+                    _ => self.refused(now, &said(status), entropy),
                 }
             }
             // the address of record or the right to it is at fault, wherever we ask
             400 | 402..=406 | 410 | 413..=416 | 420 | 421 | 484 | 485 | 600..=699 => {
-                self.refused(now, &format!("{code} to REGISTER"), entropy)
+                self.refused(now, &said(status), entropy)
             }
             _ => {
                 let wait = retry_after(response).min(RETRY_AFTER_MAX);
                 self.retry_after = self.retry_after.max(wait);
-                self.elsewhere(now, &format!("{code} to REGISTER"), login, entropy)
+                self.elsewhere(now, &said(status), login, entropy)
             }
         }
     }
@@ -354,6 +362,7 @@ impl Registration {
         entropy: &mut Entropy,
     ) -> (Step, Option<Change>) {
         self.why = Some(Arc::from(why));
+        self.turned_away = false;
         if self.rest.is_empty() {
             return self.pause(now, entropy);
         }
@@ -369,6 +378,7 @@ impl Registration {
         let had = self.fall(why.clone());
         let first = !self.refused && self.failures == 0;
         self.refused = true;
+        self.turned_away = true;
         self.rest.clear();
         self.proofs.forget_nonce();
         let (step, _) = self.pause(now, entropy);
@@ -413,6 +423,7 @@ impl Registration {
         let registrar = format!("{} {}", choice.transport, choice.address);
         self.failures = 0;
         self.refused = false;
+        self.turned_away = false;
         self.why = None;
         self.rest.clear();
         self.registered = Some(Registered {
@@ -470,6 +481,15 @@ impl Registration {
             next_at: self.next.map(|at| now.wall_at(at)),
         }
     }
+}
+
+/// `403 Forbidden to REGISTER`.
+fn said(status: StatusCode) -> String {
+    format!(
+        "{} {} to REGISTER",
+        status.as_u16(),
+        status.default_reason()
+    )
 }
 
 /// 10 % up or down.

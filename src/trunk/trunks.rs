@@ -517,6 +517,27 @@ impl Trunks {
         }
     }
 
+    /// Registers a trunk now, whatever it waits for. False when it does not register at all.
+    pub fn register_now(&mut self, now: Now, name: &str, out: &mut Vec<Output>) -> bool {
+        let Some(trunk) = self.named(name) else {
+            return false;
+        };
+        let (number, timer) = (trunk.number, trunk.register_timer);
+        let Some(registration) = &mut trunk.registration else {
+            return false;
+        };
+        // what is under way is not asked twice
+        if trunk.register_ticket.is_some() {
+            return true;
+        }
+        registration.hurry();
+        if let Some(timer) = timer {
+            self.timers.cancel(timer);
+        }
+        self.register(now, number, out);
+        true
+    }
+
     fn register(&mut self, now: Now, number: u32, out: &mut Vec<Output>) {
         let mut entropy = self.entropy.fork();
         let Some(trunk) = self.numbered(number) else {

@@ -33,6 +33,7 @@ pub struct GatewayView {
 
 /// A trunk's registration.
 #[derive(Clone, PartialEq, Debug, Serialize, ToSchema)]
+#[schema(as = TrunkRegistrationView)] // bindings have a view of the same name
 pub struct RegistrationView {
     /// `registered`, `registering` or `unregistered`.
     pub state: &'static str,

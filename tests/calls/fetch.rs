@@ -1,5 +1,6 @@
 //! Calls that are fetched or sent elsewhere: pickup, takeover, park, and 3xx.
 
+use strowger::event::CallFact;
 use strowger::sip::{Method, Name};
 use strowger::switch::Residue;
 
@@ -307,7 +308,11 @@ fn trunk_that_sends_a_call_elsewhere_is_not_followed_unless_it_may() {
     house.answers_with(CARRIER, 302, "<sip:1003@pbx.example.com>");
     house.last(1, response(&Method::Invite, 480));
     assert_eq!(house.count(3, |_| true), 0);
-    assert!(house.warnings.iter().any(|line| line.contains("redirect")));
+    let told = house.facts.iter().any(|fact| {
+        matches!(fact, CallFact::Forwarded { to, status: 302, refused: Some(why), .. }
+            if to == "sip:1003@pbx.example.com" && why.contains("redirect"))
+    });
+    assert!(told, "{:?}", house.facts);
 }
 
 #[test]

@@ -105,7 +105,6 @@ pub struct Parties {
     /// What the queues said happened.
     pub acd: Vec<AcdEvent>,
     pub media: Vec<MediaCommand>,
-    pub warnings: Vec<String>,
     pub reply: Option<Reply>,
     /// Codecs of a party, if not PCMA alone.
     pub codecs: BTreeMap<u8, &'static [&'static str]>,
@@ -147,7 +146,6 @@ impl Parties {
             journal: Vec::new(),
             acd: Vec::new(),
             media: Vec::new(),
-            warnings: Vec::new(),
             reply: None,
             codecs: BTreeMap::new(),
             mute: Vec::new(),
@@ -205,7 +203,6 @@ impl Parties {
                         self.media.push(command);
                     }
                     Effect::Reply { reply, .. } => self.reply = Some(reply),
-                    Effect::Log { text, .. } => self.warnings.push(text),
                     _ => {}
                 }
             }

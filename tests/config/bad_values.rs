@@ -140,6 +140,11 @@ gruu = "yes"
         r#"strowger.toml:3:13: error: `29999-20000` ends before it begins (for example `20000-29999`)"#,
     ]),
     (r#"strowger.toml"#, r#"
+[http]"#, r#"rtp-ports = "20000-20002"
+[http]"#, &[
+        r#"strowger.toml:3:13: error: `20000-20002` holds 3 ports, and one call between two parties takes 4 (for example `20000-29999`)"#,
+    ]),
+    (r#"strowger.toml"#, r#"
 [http]"#, r#"rtp-ports = "80-90"
 [http]"#, &[
         r#"strowger.toml:3:13: error: ports below 1024 need rights that the server does not have (for example `20000-29999`)"#,
@@ -227,7 +232,7 @@ node = "a""#, &[
         r#"sip-profiles/internal.toml:2:10: error: `5060` names no transport (for example `udp:0.0.0.0:5060`)"#,
     ]),
     (r#"sip-profiles/internal.toml"#, r#"listen = "udp:127.0.0.1:5060""#, r#"listen = "sctp:127.0.0.1:5060""#, &[
-        r#"sip-profiles/internal.toml:2:10: error: `sctp` is not a transport (for example `udp:0.0.0.0:5060`)"#,
+        r#"sip-profiles/internal.toml:2:10: error: `sctp` is not a transport: `udp`, `tcp`, `tls`, `ws` or `wss` (for example `udp:0.0.0.0:5060`)"#,
     ]),
     (r#"sip-profiles/internal.toml"#, r#"listen = "udp:127.0.0.1:5060""#, r#"listen = "tls:127.0.0.1:5061""#, &[
         r#"sip-profiles/internal.toml:2:10: error: `tls:127.0.0.1:5061` needs a certificate (give `tls = { certificate = "FILE", key = "FILE" }`)"#,
@@ -344,7 +349,7 @@ auth = "none""#, &[
         r#"sip-profiles/external.toml:9:12: error: `register` needs `password` (Password there.)"#,
     ]),
     (r#"sip-profiles/external.toml"#, r#""#, r#"register = { username = "a", password = { env = "STROWGER_TEST_UNSET" } }"#, &[
-        r#"sip-profiles/external.toml:9:49: error: the environment variable `STROWGER_TEST_UNSET` is not set"#,
+        r#"sip-profiles/external.toml:9:49: error: the environment variable `STROWGER_TEST_UNSET` is not set (the server takes it from the environment in which it was started)"#,
     ]),
     (r#"sip-profiles/external.toml"#, r#""#, r#"register = { username = "a", password = { file = "secrets/none" } }"#, &[
         r#"sip-profiles/external.toml:9:50: error: cannot read `secrets/none`: No such file or directory (os error 2) (paths are relative to the configuration directory)"#,
@@ -451,7 +456,7 @@ ring = false"#, &[
         r#"sip-profiles/external.toml:9:15: error: `early-media` must be `pass`, `ring` or `ignore` (this is true or false)"#,
     ]),
     (r#"sip-profiles/external.toml"#, r#""#, r#"session-timer = "30m""#, &[
-        r#"sip-profiles/external.toml:9:17: error: `session-timer` must be a table (this is a string)"#,
+        r#"sip-profiles/external.toml:9:17: error: `session-timer` must be a table, not a string (write `session-timer = { expires = … }`; its keys are `expires`, `min` and `refresher`)"#,
     ]),
     (r#"sip-profiles/external.toml"#, r#""#, r#"session-timer = { expires = "60s" }"#, &[
         r#"sip-profiles/external.toml:9:29: error: `expires` must be from 1m30s to 1d"#,
@@ -460,7 +465,7 @@ ring = false"#, &[
         r#"sip-profiles/external.toml:9:29: error: `expires` is shorter than `min`: our own calls would be refused by our own rule"#,
     ]),
     (r#"sip-profiles/external.toml"#, r#""#, r#"chanels = 3"#, &[
-        r#"sip-profiles/external.toml:9:1: error: unknown key `chanels` in a trunk (the keys here are `name`, `was`, `proxy`, `from`, `tls`, `domain`, `register`, `auth`, `realm`, `max-channels`, `max-cps`, `wait`, `answer-timeout`, `breaker`, `number-format`, `user-phone`, `caller-id`, `caller-number`, `trusted`, `redirect`, `stir`, `transfer`, `options-ping`, `prack`, `session-timer` and `early-media`)"#,
+        r#"sip-profiles/external.toml:9:1: error: unknown key `chanels` in a trunk (the keys here are `name`, `was`, `proxy`, `from`, `tls`, `domain`, `register`, `auth`, `realm`, `max-channels`, `max-cps`, `wait`, `answer-timeout`, `breaker`, `number-format`, `user-phone`, `caller-id`, `caller-number`, `caller-name`, `trusted`, `redirect`, `stir`, `transfer`, `options-ping`, `prack`, `session-timer` and `early-media`)"#,
     ]),
     (r#"dialplans/internal.toml"#, r#"context = "internal"
 "#, r#""#, &[
@@ -759,7 +764,25 @@ name = "Twin""#, &[
         r#"queues/support.toml:2:76: error: `enabled` must be `true` or `false` (this is a whole number)"#,
     ]),
     (r#"queues/support.toml"#, r#"agents = [ { extension = "1001" } ]"#, r#"agents = ["1001"]"#, &[
-        r#"queues/support.toml:2:11: error: `agents` must be a list of tables (this is a string)"#,
+        r#"queues/support.toml:2:11: error: `agents` must be a list of tables, and a string stands in it (write `{ extension = "1001" }`)"#,
+    ]),
+    (r#"queues/support.toml"#, r#"agents = [ { extension = "1001" } ]"#, r#"agents = { extension = "1001" }"#, &[
+        r#"queues/support.toml:2:10: error: `agents` must be a list of tables, not a table (put it in brackets: `agents = [ { … } ]`)"#,
+    ]),
+    (r#"queues/support.toml"#, r#"agents = [ { extension = "1001" } ]"#, "[agents]\nextension = \"1001\"", &[
+        r#"queues/support.toml:2:1: error: `agents` must be a list of tables, not a table (write `[[agents]]` with two brackets)"#,
+    ]),
+    (r#"queues/support.toml"#, r#"agents = [ { extension = "1001" } ]"#, r#"agents = "1001""#, &[
+        r#"queues/support.toml:2:10: error: `agents` must be a list of tables, not a string (write `agents = [ { extension = … } ]`)"#,
+    ]),
+    (r#"queues/support.toml"#, r#"agents = ["#, "service-level = [ \"20s\", 0.8 ]\nagents = [", &[
+        r#"queues/support.toml:2:17: error: `service-level` must be a table, not a list (write `service-level = { within = … }`; its keys are `within` and `target`)"#,
+    ]),
+    (r#"strowger.toml"#, "[log]", "[[log]]", &[
+        r#"strowger.toml:10:1: error: `log` must be a table, not a list (write `[log]` with one bracket, and only once)"#,
+    ]),
+    (r#"sip-profiles/internal.toml"#, r#"listen = "udp:"#, r#"listen = "upd:"#, &[
+        r#"sip-profiles/internal.toml:2:10: error: `upd` is not a transport: `udp`, `tcp`, `tls`, `ws` or `wss`; did you mean `udp`? (for example `udp:0.0.0.0:5060`)"#,
     ]),
     (r#"queues/support.toml"#, r#""#, r#"strategy = "longest_idle""#, &[
         r#"queues/support.toml:3:12: error: `strategy` cannot be `longest_idle` (did you mean `longest-idle`?)"#,

@@ -2,6 +2,7 @@
 
 mod bad_guard;
 mod bad_values;
+mod dialplan_page;
 mod diff;
 mod queues;
 mod registration;
@@ -127,6 +128,54 @@ fn text(problems: &[Problem]) -> String {
 pub fn shipped() -> Settings {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     config::load_with(root, &|_| None).unwrap_or_else(|problems| panic!("{}", text(&problems)))
+}
+
+#[test]
+fn who_cannot_prove_anything_to_a_profile_that_asks_for_it_is_warned_of() {
+    let mut house = house();
+    let bare = "\n[[user]]\nextension = \"1002\"\nname = \"Ben Example\"\n";
+    house.change("directory/people.toml", "", bare);
+    let warnings: Vec<String> = house.problems().iter().map(ToString::to_string).collect();
+    assert_eq!(
+        warnings,
+        [
+            "directory/people.toml:7:13: warning: 1002 cannot register on profile `internal`: it asks for a password, and this user has none \
+          (add `password = \"…\"`, or the hashes that `strowger passwd 1002` prints)"
+        ]
+    );
+    house.change(
+        "sip-profiles/internal.toml",
+        "auth = \"digest\"",
+        "auth = \"none\"",
+    );
+    let warnings: Vec<String> = house.problems().iter().map(ToString::to_string).collect();
+    assert!(
+        !warnings.iter().any(|line| line.contains("1002")),
+        "{warnings:?}"
+    );
+}
+
+#[test]
+fn a_variable_that_only_the_server_may_have_is_an_error_to_it_and_a_warning_to_others() {
+    let mut house = house();
+    house.change(
+        "directory/people.toml",
+        "password = \"secret-1001\"",
+        "password = { env = \"STROWGER_TEST_UNSET\" }",
+    );
+    let directory = tempfile::tempdir().expect("a directory");
+    let own = house.load_in(directory.path(), &|_| None);
+    let problems = own.expect_err("the server does not start without it");
+    assert!(problems[0].is_error(), "{}", text(&problems));
+    let aside = config::load_from_aside(directory.path()).expect("others may look");
+    let told: Vec<String> = aside.warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(
+        told[0].starts_with(
+            "directory/people.toml:4:20: warning: the environment variable `STROWGER_TEST_UNSET` is not set here (a server that runs may have it"
+        ),
+        "{told:?}"
+    );
 }
 
 #[test]

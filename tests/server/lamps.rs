@@ -168,3 +168,50 @@ fn lamp_follows_a_call_and_comes_back_after_kill_9() {
     phone.asks("BYE", "*43", &tag, 2, "", "");
     console.hears(&["NOTIFY ", "<state>terminated</state>"]);
 }
+
+#[test]
+fn a_device_that_an_operator_drops_is_rung_no_more_and_its_watcher_hears_that_it_was_deactivated() {
+    let mut lab = Lab::new();
+    lab.change(
+        "sip-profiles/internal.toml",
+        "auth     = \"digest\"",
+        "auth     = \"none\"",
+    );
+    let server = Server::start(lab);
+    let mut phone = Desk::new(&server, "1002");
+    let mut other = Desk::new(&server, "1002");
+    for desk in [&mut phone, &mut other] {
+        desk.asks("REGISTER", "1002", "", 1, "Expires: 600\r\n", "");
+        desk.hears(&["SIP/2.0 200", "CSeq: 1 REGISTER"]);
+    }
+    phone.asks(
+        "SUBSCRIBE",
+        "1002",
+        "",
+        2,
+        "Event: reg\r\nExpires: 600\r\n",
+        "",
+    );
+    phone.hears(&["NOTIFY ", "event=\"registered\""]);
+    let stale = format!("sip:1002@{}", phone.own());
+    let nobody = server.command(&["devices", "drop", "1002", "--contact", "sip:nobody@x"]);
+    assert!(!nobody.status.success(), "{nobody:?}");
+    let dropped = server.command(&["devices", "drop", "1002", "--contact", &stale]);
+    let text = String::from_utf8_lossy(&dropped.stdout).into_owned();
+    assert!(
+        dropped.status.success() && text.contains(&phone.own().to_string()),
+        "{dropped:?}"
+    );
+    let told = phone.hears(&["NOTIFY ", "event=\"deactivated\""]);
+    assert!(told.contains("state=\"terminated\""), "{told}");
+    assert!(
+        told.contains("event=\"registered\""),
+        "the other stays: {told}"
+    );
+    server.wait_registered("1002", 1);
+    let all = server.api().try_delete("/registrations?aor=1002@pbx.test");
+    assert_eq!(all.status, 200, "{all:?}");
+    server.wait_registered("1002", 0);
+    let none = server.api().try_delete("/registrations?aor=1002");
+    assert_eq!(none.status, 404);
+}

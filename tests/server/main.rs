@@ -18,6 +18,8 @@ mod flows_5359;
 mod lamps;
 mod observe;
 mod operate;
+mod orders;
+mod past;
 mod protocol;
 mod queue;
 mod reconnecting;

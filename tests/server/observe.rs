@@ -288,7 +288,7 @@ fn an_operator_bans_a_source_and_lifts_the_ban() {
     assert!(ping(&stranger, &server, 1).is_some());
     let made = server.api().post(
         "/bans",
-        &json!({ "source": own.to_string(), "seconds": 3600 }),
+        &json!({ "source": own.to_string(), "seconds": 3600, "force": true }),
     );
     assert_eq!(
         (&made["source"], &made["by"]),
@@ -315,7 +315,7 @@ fn an_operator_bans_a_source_and_lifts_the_ban() {
         .api()
         .try_post("/bans", &json!({ "source": own.to_string(), "seconds": 0 }));
     assert_eq!(none.status, 400);
-    let added = server.command(&["bans", "--add", &own.to_string(), "--for", "7d"]);
+    let added = server.command(&["bans", "--add", &own.to_string(), "--for", "7d", "--force"]);
     assert!(added.status.success(), "{added:?}");
     assert_eq!(server.api().list("/bans").len(), 1);
     assert_eq!(

@@ -19,6 +19,8 @@ pub struct Server {
     folder: tempfile::TempDir,
     process: Option<Process>,
     api: Option<Api>,
+    /// `NAME=value` for the server alone.
+    variables: Vec<String>,
 }
 
 impl Server {
@@ -30,6 +32,7 @@ impl Server {
             folder,
             process: None,
             api: None,
+            variables: Vec::new(),
         };
         server.write_files();
         server
@@ -41,6 +44,12 @@ impl Server {
         let mut server = Server::prepare(lab);
         server.restart();
         server
+    }
+
+    /// Sets a variable in the environment of the server, which the commands beside it do not have.
+    #[allow(dead_code)] // not in every binary of tests
+    pub fn set_variable(&mut self, name: &str, value: &str) {
+        self.variables.push(format!("{name}={value}"));
     }
 
     /// Writes the lab's files (again).
@@ -56,14 +65,10 @@ impl Server {
     #[track_caller]
     pub fn restart(&mut self) {
         self.process = None;
-        let arguments =
-            ["run", "--config", &self.folder.path().display().to_string()].map(String::from);
-        let mut process = Process::start(
-            "strowger",
-            env!("CARGO_BIN_EXE_strowger"),
-            &arguments,
-            self.folder.path(),
-        );
+        let folder = self.folder.path().display().to_string();
+        let own = [env!("CARGO_BIN_EXE_strowger"), "run", "--config", &folder].map(String::from);
+        let arguments: Vec<String> = self.variables.iter().cloned().chain(own).collect();
+        let mut process = Process::start("strowger", "env", &arguments, self.folder.path());
         // The log is appended to, so an earlier life's line must not be taken for this one's.
         let lives = self.lives() + 1;
         wait_for("the server to print `ready`", START_LIMIT, || {

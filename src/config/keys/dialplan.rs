@@ -143,6 +143,26 @@ pub const FEATURES: &[&str] = &[
     "time",
 ];
 
+/// The same with what each does, for people.
+pub const FEATURE_DOCS: &[(&str, &str)] = &[
+    (
+        "queue-login",
+        "logs the agent in to all own queues, or with `queue` into that one",
+    ),
+    (
+        "queue-logout",
+        "logs the agent out of everything, or with `queue` of that queue",
+    ),
+    ("ready", "the agent takes work"),
+    (
+        "not-ready",
+        "the agent takes none; `reason` is shown to supervisors",
+    ),
+    ("end-wrap", "ends the wrap-up now"),
+    ("echo", "the caller hears itself; for anybody"),
+    ("time", "speaks the time of day; for anybody"),
+];
+
 const SAY: Keys = Keys::of(
     "`say`",
     &[
@@ -410,7 +430,6 @@ pub const STEPS: &[StepKeys] = &[
     ),
     not_yet("callback"),
     not_yet("voicemail"),
-    not_yet("conference"),
     not_yet("page"),
     not_yet("http"),
     not_yet("transfer"),

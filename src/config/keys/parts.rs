@@ -6,7 +6,7 @@ use super::{Form, Kind};
 use crate::base::Duration;
 use crate::config::network::Network;
 use crate::config::settings::{ListenAddress, PublicAddress, RtpPorts};
-use crate::config::units::size;
+use crate::config::units::{nearest, size};
 use crate::dialplan::hours::Span;
 use crate::dialplan::template::is_variable_name;
 use crate::dialplan::{Condition, Pattern, Template};
@@ -335,7 +335,12 @@ pub fn listen(text: &str) -> Result<ListenAddress, String> {
         .ok_or_else(|| format!("`{text}` names no transport"))?;
     let transport = Transport::parse(transport.as_bytes())
         .filter(|known| known.as_str().to_ascii_lowercase() == transport)
-        .ok_or_else(|| format!("`{transport}` is not a transport"))?;
+        .ok_or_else(|| {
+            const NAMES: [&str; 5] = ["udp", "tcp", "tls", "ws", "wss"];
+            let meant = nearest(transport, NAMES.iter().copied())
+                .map_or(String::new(), |near| format!("; did you mean `{near}`?"));
+            format!("`{transport}` is not a transport: `udp`, `tcp`, `tls`, `ws` or `wss`{meant}")
+        })?;
     let address = address.parse().map_err(|_| {
         format!("`{address}` is not an address and a port; `0.0.0.0:5060` listens on every address")
     })?;
@@ -356,6 +361,9 @@ pub fn public_address(text: &str) -> Result<PublicAddress, String> {
     }
 }
 
+/// RTP and RTCP for each of two parties.
+const PORTS_OF_A_CALL: u32 = 4;
+
 /// A range of ports.
 pub fn ports(text: &str) -> Result<RtpPorts, String> {
     let wrong = || format!("`{text}` is not a range of ports");
@@ -367,6 +375,12 @@ pub fn ports(text: &str) -> Result<RtpPorts, String> {
     }
     if last <= first {
         return Err(format!("`{text}` ends before it begins"));
+    }
+    let count = u32::from(last - first) + 1;
+    if count < PORTS_OF_A_CALL {
+        return Err(format!(
+            "`{text}` holds {count} ports, and one call between two parties takes {PORTS_OF_A_CALL}"
+        ));
     }
     Ok(RtpPorts { first, last })
 }

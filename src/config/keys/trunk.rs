@@ -272,6 +272,12 @@ pub const TRUNK: Keys = Keys::of(
             "The number that every call to it shows. Default: the caller's.",
         ),
         key(
+            "caller-name",
+            Kind::OneOf(&["none", "own-number", "always"]),
+            "When it gets the display name of who calls: never, with the caller's own number, or beside any.",
+        )
+        .default("\"none\""),
+        key(
             "trusted",
             Kind::Flag,
             "Whether it is believed who its callers are, and told who ours are when they call anonymously.",

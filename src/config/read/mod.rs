@@ -59,6 +59,8 @@ pub type Definition = (Arc<Source>, Range<usize>);
 pub struct Reading<'a> {
     pub directory_path: PathBuf,
     pub environment: &'a dyn Fn(&str) -> Option<String>,
+    /// How bad it is that a variable of the environment is missing.
+    pub missing_variable: Severity,
     pub problems: Vec<Problem>,
     pub references: Vec<Reference>,
     /// Names of variables that something sets.
@@ -174,9 +176,23 @@ impl Reading<'_> {
                         Some(value) if !value.is_empty() => Some(Secret::new(value)),
                         found => {
                             let state = if found.is_some() { "empty" } else { "not set" };
-                            let message = format!("the environment variable `{name}` is {state}");
-                            self.error(fields.source, inner.span("env"), message);
-                            None
+                            let (wrong, help) = match self.missing_variable {
+                                Severity::Error => (
+                                    "",
+                                    "the server takes it from the environment in which it was started",
+                                ),
+                                Severity::Warning => (
+                                    " here",
+                                    "a server that runs may have it: `strowger reload` asks that one; `--strict` takes this for an error",
+                                ),
+                            };
+                            let message =
+                                format!("the environment variable `{name}` is {state}{wrong}");
+                            let severity = self.missing_variable;
+                            self.report(severity, fields.source, inner.span("env"), message)
+                                .help = Some(help.to_owned());
+                            // what it would hold is not known, but it would be there
+                            (severity == Severity::Warning).then(|| Secret::new("unknown"))
                         }
                     };
                 }

@@ -9,7 +9,7 @@ use crate::call::InvitePolicy;
 use crate::config::fields::Fields;
 use crate::config::keys::parts;
 use crate::config::settings::{ProfileAuth, Redirects};
-use crate::config::trunk::{CallerIdHeader, Trunk, TrunkCredentials, TrunkRegister};
+use crate::config::trunk::{CallerIdHeader, CallerName, Trunk, TrunkCredentials, TrunkRegister};
 use crate::directory::{NumberFormat, e164};
 use crate::trunk::BreakerSettings;
 
@@ -118,6 +118,16 @@ pub fn read(
                     ("rpid", CallerIdHeader::Rpid),
                     ("from", CallerIdHeader::From),
                     ("diversion-aware", CallerIdHeader::DiversionAware),
+                ],
+            )
+            .unwrap_or_default(),
+        caller_name: fields
+            .one_of(
+                "caller-name",
+                &[
+                    ("none", CallerName::None),
+                    ("own-number", CallerName::OwnNumber),
+                    ("always", CallerName::Always),
                 ],
             )
             .unwrap_or_default(),

@@ -27,6 +27,42 @@ pub fn of_call(fact: &CallFact) -> Option<(Option<Ulid>, String)> {
         CallFact::TransferFailed { to, status, .. } => {
             (None, format!("the transfer to {to} failed ({status})"))
         }
+        CallFact::LegEnded {
+            leg,
+            status,
+            refusal: Some(refusal),
+            ..
+        } => {
+            let who = match &refusal.party.trunk {
+                Some(trunk) => format!("gateway {} of {trunk}", refusal.peer),
+                None => format!("{} at {}", refusal.party.number, refusal.peer),
+            };
+            let why = match &refusal.reason {
+                Some(reason) => format!(", {reason}"),
+                None => String::new(),
+            };
+            (Some(*leg), format!("{who}: {status}{why}"))
+        }
+        CallFact::Forwarded {
+            by,
+            device,
+            to,
+            refused,
+            ..
+        } => {
+            let by = match &by.trunk {
+                Some(trunk) => trunk,
+                None => &by.number,
+            };
+            let refused = match refused {
+                Some(why) => format!(": {why}"),
+                None => String::new(),
+            };
+            (
+                None,
+                format!("forwarded by {by} ({device}) to {to}{refused}"),
+            )
+        }
         CallFact::Ended { ended_by, .. } => (None, format!("call ended by {ended_by}")),
         // the messages say it
         _ => return None,

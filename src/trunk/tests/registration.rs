@@ -399,7 +399,7 @@ fn a_registrar_without_bulk_is_not_pressed() {
     let (state, why) = bench.state();
     assert_eq!(
         (state, why.as_deref()),
-        ("unregistered", Some("420 to REGISTER"))
+        ("unregistered", Some("420 Bad Extension to REGISTER"))
     );
 }
 
