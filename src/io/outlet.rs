@@ -6,11 +6,13 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use serde::Serialize;
+use smallvec::SmallVec;
 use tokio::sync::broadcast;
 
 use super::log_lines;
@@ -67,6 +69,28 @@ enum Published<'a> {
 
 fn is_datagram(effect: &Effect) -> bool {
     matches!(effect, Effect::Send { flow, .. } if flow.transport == Transport::Udp)
+}
+
+/// How many effects come before the first input that has a record. `ends` as for [`Outlet::apply`].
+fn before_records(list: &[Effect], ends: &[usize]) -> usize {
+    let first = list
+        .iter()
+        .position(|effect| matches!(effect, Effect::Journal(_)));
+    match first {
+        None => list.len(),
+        Some(first) => {
+            let whole = ends.iter().copied().take_while(|end| *end <= first);
+            whole.last().unwrap_or(0)
+        }
+    }
+}
+
+/// True when one response of the batch at most goes to that peer.
+fn is_only_response(list: &[Effect], to: Flow) -> bool {
+    let responses = list.iter().filter(|effect| {
+        matches!(effect, Effect::Send { flow, bytes } if *flow == to && bytes.starts_with(b"SIP/2.0 "))
+    });
+    responses.take(2).count() < 2
 }
 
 /// What stands in `{"kind":…}`: a record without its kind. Empty when it is anything else.
@@ -151,14 +175,18 @@ impl<W: World> Outlet<W> {
         ports: &mut UdpPorts,
         again: &mut VecDeque<Input>,
     ) {
-        let sent = self.send_ahead(now, list, ends, ports, again);
+        // Up to the first input of which something must be written before: whoever waits for them need not wait for the disk. What goes by
+        // a connection keeps its place among the effects that say how to connect.
+        let ahead = before_records(list, ends);
+        let mut last = self.send_datagrams(now, list, 0..ahead, ports, again);
         let failed_now = self.journal_all(now, list, again);
         if failed_now {
             self.hold_answers(list, ends);
         }
         // what is held back stands behind what was sent ahead
+        last.extend(self.send_datagrams(now, list, ahead..list.len(), ports, again));
         for (index, effect) in list.drain(..).enumerate() {
-            if index >= sent || !is_datagram(&effect) {
+            if !is_datagram(&effect) || last.contains(&index) {
                 self.carry_out(now, effect, ports, again);
             }
         }
@@ -169,42 +197,37 @@ impl<W: World> Outlet<W> {
         self.world.batch_ends();
     }
 
-    /// Puts the datagrams on the wire that answer the first inputs of the batch, up to the first input of which something must be written
-    /// before: whoever waits for them need not wait for the disk. Gives how many effects were looked at. What goes by a connection keeps
-    /// its place among the effects that say how to connect.
-    fn send_ahead(
+    /// Puts those datagrams of the batch on the wire, before events, tables and log lines are seen to. A 100 to a peer that gets no other
+    /// response waits for these as well: it has 200 ms (RFC 3261 §17.2.1), and who gets the request is waiting. Gives the places of such.
+    fn send_datagrams(
         &mut self,
         now: Now,
         list: &[Effect],
-        ends: &[usize],
+        places: Range<usize>,
         ports: &mut UdpPorts,
         again: &mut VecDeque<Input>,
-    ) -> usize {
-        let backed = list
-            .iter()
-            .position(|effect| matches!(effect, Effect::Journal(_)));
-        let ahead = match backed {
-            None => list.len(),
-            Some(first) => ends
-                .iter()
-                .copied()
-                .take_while(|end| *end <= first)
-                .last()
-                .unwrap_or(0),
-        };
+    ) -> SmallVec<[usize; 4]> {
+        let mut last = SmallVec::new();
         let mut any = false;
-        for effect in list.iter().take(ahead) {
-            if let Effect::Send { flow, bytes } = effect
-                && is_datagram(effect)
-            {
-                any = true;
-                self.send(now, *flow, bytes.clone(), ports, again);
+        let among = list.iter().enumerate().take(places.end);
+        for (index, effect) in among.skip(places.start) {
+            let Effect::Send { flow, bytes } = effect else {
+                continue;
+            };
+            if !is_datagram(effect) {
+                continue;
             }
+            if bytes.starts_with(b"SIP/2.0 100 ") && is_only_response(list, *flow) {
+                last.push(index);
+                continue;
+            }
+            any = true;
+            self.send(now, *flow, bytes.clone(), ports, again);
         }
         if any {
             self.flush(ports, again);
         }
-        ahead
+        last
     }
 
     fn flush(&self, ports: &mut UdpPorts, again: &mut VecDeque<Input>) {

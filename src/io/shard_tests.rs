@@ -58,6 +58,14 @@ impl Core for Obedient {
                         fx.push(Effect::Send { flow, bytes });
                         fx.push(Effect::Journal(Record::Seq(number)));
                     }
+                    // a 100 and what else the words say, in this order
+                    "try" => {
+                        let code = if number == 0 { "INVITE" } else { "SIP/2.0 180" };
+                        for text in ["SIP/2.0 100 Trying", code] {
+                            let bytes = Bytes::from(text);
+                            fx.push(Effect::Send { flow, bytes });
+                        }
+                    }
                     "event" => fx.push(Effect::Event(Arc::new(Event {
                         seq: number,
                         at: now.wall,
@@ -347,6 +355,18 @@ fn what_needs_no_record_leaves_before_what_needs_one_is_written() {
     assert_eq!(rig.disk.allowed.load(Ordering::SeqCst), 0);
     rig.disk.allowed.store(u64::MAX, Ordering::SeqCst);
     rig.hears("re keep 3");
+    assert_eq!(rig.stop(), End::Stopped);
+}
+
+#[test]
+fn a_100_leaves_after_the_request_and_before_a_later_response() {
+    let mut rig = Rig::start();
+    rig.say("try 0");
+    rig.hears("INVITE");
+    rig.hears("SIP/2.0 100 Trying");
+    rig.say("try 1");
+    rig.hears("SIP/2.0 100 Trying");
+    rig.hears("SIP/2.0 180");
     assert_eq!(rig.stop(), End::Stopped);
 }
 
