@@ -25,6 +25,7 @@ pub(super) enum Trigger {
     AgentFree,
     Timer,
     Configured,
+    CallerChanged,
 }
 
 impl Trigger {
@@ -35,6 +36,7 @@ impl Trigger {
             Trigger::AgentFree => "agent-free",
             Trigger::Timer => "timer",
             Trigger::Configured => "configured",
+            Trigger::CallerChanged => "caller-changed",
         }
     }
 }
@@ -57,6 +59,8 @@ pub(super) enum Why {
     NoDevice,
     Cooldown(WallTime),
     NoReoffer(Duration),
+    /// The agent is the one who waits.
+    OwnCall,
     KeptFor(Duration),
     BoundTo(Arc<str>),
     OuterRing(u8),
@@ -98,6 +102,7 @@ impl Why {
                 "had this work item already; not again for {} s",
                 millis(*left).div_ceil(1000)
             ),
+            Why::OwnCall => "is the caller, and nobody is offered their own call".into(),
             Why::KeptFor(left) => format!(
                 "kept for others, whom it prefers, for {} s more",
                 millis(*left).div_ceil(1000)
@@ -143,7 +148,10 @@ impl Kept {
     /// The candidates, the free before the others, up to the limit.
     pub(super) fn notes(&self) -> impl Iterator<Item = &(Arc<str>, Why)> {
         let room = CANDIDATES_MAX.saturating_sub(self.candidates.len());
-        self.candidates.iter().chain(self.busy.iter().take(room))
+        // what is true of this work item alone stands before what is shared with all that wait
+        let named = |agent: &Arc<str>| self.candidates.iter().any(|(other, _)| other == agent);
+        let busy = self.busy.iter().filter(move |(agent, _)| !named(agent));
+        self.candidates.iter().chain(busy.take(room))
     }
 
     pub(super) fn words(&self) -> Decision {

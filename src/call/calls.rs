@@ -11,6 +11,7 @@ use super::leg::{Endpoint, Leg, LegState, Role};
 use super::loops::Cookie;
 use super::music::Held;
 use super::network::Network;
+use super::parting::PartingOn;
 use super::redirect::Redirect;
 use super::referral::Referral;
 use crate::base::{Arena, Duration, Entropy, Instant, Key, Map, Now, Ulid, WallTime};
@@ -294,6 +295,12 @@ pub struct Calls {
     on_trunk: BTreeMap<Arc<str>, usize>,
     /// Extensions whose number of live calls changed since the switch last asked.
     touched: Vec<Arc<str>>,
+    /// Legs that are over for us, whose devices have not answered our BYE, with their extensions.
+    pub(super) parting: Map<Key<Leg>, Arc<str>>,
+    pub(super) parting_on: PartingOn,
+    pub(super) parting_changed: Vec<Arc<str>>,
+    /// The order in which we stop to wait for them: for all equally long.
+    pub(super) parting_lapse: VecDeque<(Instant, Key<Leg>)>,
     /// Requests in dialogs whose peer may want credentials first.
     pub(super) pending: Map<ClientKey, Box<Pending>>,
     /// BYEs to devices over connections, until they are answered.
@@ -342,6 +349,10 @@ impl Calls {
             on_extension: BTreeMap::new(),
             on_trunk: BTreeMap::new(),
             touched: Vec::new(),
+            parting: Map::default(),
+            parting_on: PartingOn::default(),
+            parting_changed: Vec::new(),
+            parting_lapse: VecDeque::new(),
             pending: Map::default(),
             byes: Map::default(),
             farewells: VecDeque::new(),
@@ -441,6 +452,7 @@ impl Calls {
             + self.reoffers.len()
             + self.leaving.len()
             + self.farewells.len()
+            + self.parting_len()
     }
 
     /// Live calls of an extension, whatever their origin (acd.md §4); `(all, those that are no agent's leg)`.
@@ -488,6 +500,20 @@ impl Calls {
         }
     }
 
+    /// An agent's part in a call is over, and its device is still in it: until it leaves, that is a call like any other.
+    pub(super) fn count_as_own(&mut self, key: Key<Leg>) {
+        let Some(Endpoint::Extension(extension)) = self.legs.get(key).map(|leg| &leg.endpoint)
+        else {
+            return;
+        };
+        if let Some(legs) = self.on_extension.get_mut(extension) {
+            for (_, _, agent) in legs.iter_mut().filter(|(_, leg, _)| *leg == key) {
+                *agent = false;
+            }
+            self.touched.push(extension.clone());
+        }
+    }
+
     pub(super) fn count_out(&mut self, key: Key<Leg>, endpoint: &Endpoint) {
         match endpoint {
             Endpoint::Extension(extension) => {
@@ -526,6 +552,7 @@ impl Calls {
             .chain(leaving)
             .chain(referrals)
             .chain(self.farewells_due())
+            .chain(self.next_parting())
             .min()
     }
 
@@ -533,6 +560,7 @@ impl Calls {
     pub fn on_time(&mut self, ctx: &mut Ctx<'_>) {
         let now = ctx.now.mono;
         self.forget_farewells(now);
+        self.parting_due(now);
         self.reoffers_due(ctx);
         self.leave_due(ctx);
         self.lapse_referrals(ctx);

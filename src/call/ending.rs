@@ -34,6 +34,7 @@ impl Calls {
             (LegState::Answered, Invite::Server { acked: false, .. }) => {
                 // no BYE before the ACK, or before we gave up waiting for it (RFC 3261 §15)
                 leg.bye_when_acked = Some(cause);
+                self.part_with(ctx.now.mono, key);
                 self.waiting_for_ack.insert(key);
                 self.detach(ctx, key, 200);
             }

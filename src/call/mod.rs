@@ -30,6 +30,7 @@ mod loops;
 mod music;
 mod network;
 mod outgoing;
+mod parting;
 mod policy;
 mod probe;
 mod redirect;

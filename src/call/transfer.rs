@@ -141,6 +141,7 @@ impl Calls {
     /// The transferor's part is over: it gets its BYE, unless it hangs up first.
     pub fn dismiss(&mut self, ctx: &mut Ctx<'_>, transferor: Key<Leg>) {
         if self.legs.get(transferor).is_some_and(Leg::is_answered) {
+            self.count_as_own(transferor);
             self.leaving.insert((ctx.now.mono + LINGER, transferor));
         }
     }

@@ -87,6 +87,7 @@ impl Floor {
             caller: CallerInfo {
                 number: "+447700900123".into(),
                 name: "".into(),
+                extension: None,
             },
             call: Ulid::from_parts(1, 9),
         });

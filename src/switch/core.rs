@@ -267,9 +267,11 @@ impl Switch {
                 self.on_act(now, act, fx);
             } else if let Some(output) = self.outputs.pop_front() {
                 self.on_call_output(now, output, fx);
+            } else if self.report_live(now) {
+                // before any other order: an agent who has just called is not free for what the call asks for
             } else if let Some(order) = self.orders.pop_front() {
                 self.tell_acd(now, order, fx);
-            } else if !self.report_live(now) && !self.notify_next(now, fx) {
+            } else if !self.notify_next(now, fx) {
                 break;
             }
         }
@@ -330,15 +332,20 @@ impl Switch {
 
     /// Tells the ACD of extensions whose number of live calls changed; false when there are none.
     fn report_live(&mut self, now: Now) -> bool {
-        let touched = self.calls.take_touched();
+        let mut touched = self.calls.take_touched();
+        for extension in &touched {
+            self.calls_changed(now, extension);
+        }
+        // who watches an extension has seen the end of its call when our BYE left
+        touched.extend(self.calls.take_parting_changed());
         if touched.is_empty() {
             return false;
         }
         for extension in touched {
-            self.calls_changed(now, &extension);
             let (_, own) = self.calls.live_on(&extension);
+            let own = own + self.calls.parting_on(&extension);
             if self.acd.knows_agent(&extension) {
-                self.orders.push_back(AcdCommand::Live {
+                self.orders.push_front(AcdCommand::Live {
                     agent: extension,
                     calls: u32::try_from(own).unwrap_or(u32::MAX),
                 });

@@ -332,6 +332,7 @@ impl Switch {
         }
         self.with_calls(now, |calls, ctx| calls.settle_bridge(ctx, to));
         self.resume_waiting(now, to);
+        self.caller_changed(to);
         self.note_transfer(now, to, by, &shown, "attended", 200);
         let referrer = [instead, left];
         for leg in referrer {
