@@ -26,6 +26,7 @@ mod incoming;
 mod info;
 mod late_answer;
 mod leg;
+mod live;
 mod loops;
 mod music;
 mod network;
