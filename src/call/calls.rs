@@ -14,9 +14,10 @@ use super::network::Network;
 use super::parting::PartingOn;
 use super::redirect::Redirect;
 use super::referral::Referral;
+use super::transfer::Unmet;
 use crate::base::{Arena, Duration, Entropy, Instant, Key, Map, Now, Ulid, WallTime};
 use crate::dialog::Tag;
-use crate::event::{CallFact, CallRecord, LegRecord};
+use crate::event::{CallFact, CallRecord, Party};
 use crate::media::{MediaCommand, Ports, StreamId};
 use crate::sip::{Message, ReferTo, StatusCode};
 use crate::transaction::{Act, ClientKey, ServerKey, Transactions};
@@ -69,6 +70,10 @@ pub struct Call {
     pub b: Option<Key<Leg>>,
     /// The leg of who asked for the transfer that is under way, or was: it is there, but in nobody's ear.
     pub transferor: Option<Key<Leg>>,
+    /// Whom it is with, or is to be with, since a transfer: no longer whom its first caller asked for.
+    pub with: Option<Party>,
+    /// Who of its parties is not shown yet whom it talks to.
+    pub unmet: Unmet,
     /// The leg whose early media the caller hears.
     pub early: Option<Key<Leg>>,
     /// Max-Breadth that the call came with, and the branches of its present fork (RFC 5393 §5.3.3).
@@ -537,17 +542,7 @@ impl Calls {
         if call.early == Some(key) {
             call.early = None;
         }
-        call.record.legs.push(LegRecord {
-            id: leg.id,
-            party: leg.party.clone(),
-            role: Arc::from(leg.role.as_str()),
-            started_at: leg.started_at,
-            answered_at: leg.answered_at,
-            ended_at: ctx.now.wall,
-            status,
-            call_id: leg.call_id(),
-            packets: (0, 0),
-        });
+        call.record.legs.push(leg.record(ctx.now.wall, status));
         let place = call.record.legs.len() - 1;
         let stream = leg.audio.stream.take();
         if let Some(stream) = stream

@@ -123,7 +123,7 @@ impl Calls {
             CallEvent::LegEnded {
                 call: leg.call,
                 leg: key,
-                role: leg.role,
+                role: leg.came_as,
                 cause,
             }
         };
@@ -159,7 +159,7 @@ impl Calls {
         let Some(leg) = self.legs.get(key) else {
             return;
         };
-        let (call, role) = (leg.call, leg.role);
+        let (call, role) = (leg.call, leg.came_as);
         let attached = self
             .calls
             .get(call)
@@ -242,7 +242,7 @@ impl Calls {
             LegState::Answered => CallEvent::LegEnded {
                 call,
                 leg: key,
-                role: leg.role,
+                role: leg.came_as,
                 cause: Cause::CallerGone,
             },
             _ => CallEvent::CallerGone { call },

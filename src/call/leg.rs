@@ -15,7 +15,7 @@ use super::reliable::Reliable;
 use super::session_timer::Timer;
 use crate::base::{Key, Secret, Ulid, WallTime};
 use crate::dialog::{Dialog, OfferAnswer, Tag};
-use crate::event::Party;
+use crate::event::{LegRecord, Party};
 use crate::media::{LocalMedia, MediaPlan, StreamId};
 use crate::sdp::SdpOffer;
 use crate::sip::{Message, Name};
@@ -264,6 +264,8 @@ pub struct Leg {
     pub call: Key<Call>,
     /// What it is to the call.
     pub role: Role,
+    /// What it was when it came into the call, which is what its record says: who is transferred becomes the caller of what follows.
+    pub came_as: Role,
     /// For people.
     pub party: Party,
     /// For the configuration.
@@ -365,6 +367,7 @@ impl Leg {
             id: new.id,
             call: new.call,
             role: new.role,
+            came_as: new.role,
             party: new.party,
             endpoint: new.endpoint,
             state: new.state,
@@ -433,6 +436,21 @@ impl Leg {
     /// True while the party waits for a final response to its INVITE: nothing was answered, or the 2xx is held back.
     pub(super) fn waits_for_answer(&self) -> bool {
         self.state == LegState::Incoming || self.reliable.answer.is_some()
+    }
+
+    /// Its part of the call's record; the counts of its stream come later.
+    pub fn record(&self, ended_at: WallTime, status: u16) -> LegRecord {
+        LegRecord {
+            id: self.id,
+            party: self.party.clone(),
+            role: self.came_as.as_str().into(),
+            started_at: self.started_at,
+            answered_at: self.answered_at,
+            ended_at,
+            status,
+            call_id: self.call_id(),
+            packets: (0, 0),
+        }
     }
 
     /// The address in Call-ID terms, for records.

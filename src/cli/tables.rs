@@ -137,7 +137,7 @@ fn party(party: Option<&Value>) -> String {
 fn calls(call: &Value, now: Timestamp) -> [String; 7] {
     let others: Vec<&Value> = list(call, "legs")
         .iter()
-        .filter(|leg| text(leg, "role") != Some("caller"))
+        .filter(|leg| !matches!(text(leg, "role"), Some("caller" | "transferor")))
         .collect();
     let with = match others.as_slice() {
         [] => EMPTY.to_owned(),

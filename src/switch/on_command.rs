@@ -411,8 +411,11 @@ impl Switch {
         CallView {
             id: call.id,
             direction: call.record.direction,
-            from: call.record.from.clone(),
-            to: call.record.to.clone(),
+            from: self
+                .calls
+                .calling_party(key)
+                .unwrap_or_else(|| call.record.from.clone()),
+            to: self.calls_for(key, call),
             state,
             started_at: call.record.started_at,
             answered_at: call.record.answered_at,
@@ -426,10 +429,13 @@ impl Switch {
             legs: call
                 .legs
                 .iter()
-                .filter_map(|&leg| self.calls.leg(leg))
-                .map(|leg| LegView {
+                .filter_map(|&key| Some((key, self.calls.leg(key)?)))
+                .map(|(key, leg)| LegView {
                     id: leg.id,
-                    role: leg.role.as_str(),
+                    role: match call.transferor == Some(key) {
+                        true => "transferor",
+                        false => leg.role.as_str(),
+                    },
                     party: leg.party.clone(),
                     state: leg.state_word(),
                     peer: leg.flow.remote.to_string(),

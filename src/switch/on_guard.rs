@@ -1,7 +1,6 @@
 //! Whom the switch turns away: answers to strangers, overload, bans, and what is counted of it.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -12,7 +11,6 @@ use super::input::LoadLevel;
 use super::view::{BanView, GuardView};
 use crate::base::{Duration, Now, Ulid};
 use crate::call::CallOutput;
-use crate::event::LegRecord;
 use crate::sip::{Builder, Message, Method, Name, StatusCode};
 use crate::transaction::ServerKey;
 use crate::transport::{Ban, BannedBy, Flow, Transport};
@@ -176,17 +174,7 @@ impl Switch {
         };
         let mut record = call.record.clone();
         let live = call.legs.iter().filter_map(|leg| self.calls.leg(*leg));
-        record.legs.extend(live.map(|leg| LegRecord {
-            id: leg.id,
-            party: leg.party.clone(),
-            role: Arc::from(leg.role.as_str()),
-            started_at: leg.started_at,
-            answered_at: leg.answered_at,
-            ended_at: now.wall,
-            status: 0,
-            call_id: leg.call_id(),
-            packets: (0, 0),
-        }));
+        record.legs.extend(live.map(|leg| leg.record(now.wall, 0)));
         record.legs.sort_by_key(|leg| leg.started_at);
         Ok(Answer::Record(Box::new(record)))
     }

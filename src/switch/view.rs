@@ -146,7 +146,7 @@ pub struct LegView {
     /// Its id.
     #[schema(value_type = String)]
     pub id: Ulid,
-    /// `caller`, `callee` or `agent`.
+    /// `caller`, `callee` or `agent`; `transferor` while it is still there after, or during, a transfer that it asked for.
     pub role: &'static str,
     /// The party.
     pub party: Party,
@@ -166,9 +166,9 @@ pub struct CallView {
     pub id: Ulid,
     /// Where it came from.
     pub direction: Direction,
-    /// Who calls.
+    /// Who calls; after a transfer, or while one is under way, who is transferred.
     pub from: Party,
-    /// Whom the caller asked for.
+    /// Whom the caller asked for; after a transfer, or while one is under way, its target.
     pub to: Party,
     /// `routing`, `ringing`, `answered`, `queued`, `parked`, `bridged`, `ending`.
     pub state: &'static str,

@@ -21,6 +21,7 @@ mod reliable;
 mod session_timer;
 mod stage;
 mod transfer;
+mod transferred;
 mod trunks;
 mod update;
 mod watch_bench;
