@@ -528,6 +528,9 @@ impl Calls {
         if !call.legs.contains(&key) {
             return;
         }
+        leg.heard |= leg
+            .invite_client()
+            .is_some_and(|invite| ctx.tx.is_heard(invite));
         let bridged = call.a == Some(key) || call.b == Some(key);
         call.legs.retain(|other| *other != key);
         if call.a == Some(key) {
@@ -557,6 +560,7 @@ impl Calls {
             call: call.id,
             leg: leg.id,
             status,
+            silent_since: leg.silent_since(),
         });
         if bridged {
             self.end_hold(ctx, call_key);

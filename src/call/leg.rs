@@ -332,6 +332,8 @@ pub struct Leg {
     pub started_at: WallTime,
     /// When the 2xx went.
     pub answered_at: Option<WallTime>,
+    /// Its device has responded to our INVITE; of a 100 only the transaction knows until the leg ends.
+    pub heard: bool,
     /// A 18x came from it or went to it.
     pub rang: bool,
     /// What is due on it.
@@ -401,6 +403,7 @@ impl Leg {
             held_by_order: false,
             started_at: new.started_at,
             answered_at: None,
+            heard: false,
             rang: false,
             due: Default::default(),
             told: 0,
@@ -450,7 +453,14 @@ impl Leg {
             status,
             call_id: self.call_id(),
             packets: (0, 0),
+            no_response: self.silent_since().is_some(),
         }
+    }
+
+    /// Since when the device that we called has not said a word; `None` when it has, or when it called us.
+    pub fn silent_since(&self) -> Option<WallTime> {
+        let called = matches!(self.invite, Invite::Client { .. });
+        (called && !self.heard).then_some(self.started_at)
     }
 
     /// The address in Call-ID terms, for records.

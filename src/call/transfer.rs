@@ -329,6 +329,7 @@ impl Calls {
             call: call.id,
             leg: leg.id,
             status: 200,
+            silent_since: None,
         });
         self.count_out(key, &endpoint);
     }

@@ -134,6 +134,13 @@ fn party(party: Option<&Value>) -> String {
     }
 }
 
+/// A device that was called and has not responded at all. A second is the network's.
+fn silent(leg: &Value, now: Timestamp) -> Option<String> {
+    let since = time(leg, "silent_since")?;
+    let ago = ago(leg, "silent_since", now)?;
+    (now.duration_since(since).as_secs() >= 1).then(|| format!("no response for {ago}"))
+}
+
 fn calls(call: &Value, now: Timestamp) -> [String; 7] {
     let others: Vec<&Value> = list(call, "legs")
         .iter()
@@ -141,7 +148,10 @@ fn calls(call: &Value, now: Timestamp) -> [String; 7] {
         .collect();
     let with = match others.as_slice() {
         [] => EMPTY.to_owned(),
-        [one] => party(one.get("party")),
+        [one] => match silent(one, now) {
+            Some(silent) => format!("{} ({silent})", party(one.get("party"))),
+            None => party(one.get("party")),
+        },
         [one, rest @ ..] => format!("{} and {} more", party(one.get("party")), rest.len()),
     };
     let codec = list(call, "legs").iter().find_map(|leg| text(leg, "codec"));
@@ -150,7 +160,7 @@ fn calls(call: &Value, now: Timestamp) -> [String; 7] {
         cut(text(call, "state").unwrap_or(EMPTY), 9),
         party(call.get("from")),
         party(call.get("to")),
-        cut(&with, 22),
+        cut(&with, 36),
         ago(call, "started_at", now).unwrap_or_else(|| EMPTY.to_owned()),
         cut(codec.unwrap_or(EMPTY), 6),
     ]

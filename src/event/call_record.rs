@@ -94,6 +94,9 @@ pub struct LegRecord {
     pub call_id: String,
     /// RTP packets received from and sent to the party.
     pub packets: (u64, u64),
+    /// The device did not respond to our INVITE at all; `status` is then ours, and nothing that it said.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub no_response: bool,
 }
 
 /// One transfer of a party of a call.

@@ -139,6 +139,10 @@ pub enum CallFact {
         leg: Ulid,
         /// Final status of its INVITE; 200 when it had been answered.
         status: u16,
+        /// When the device was called that has not responded at all; then the status is ours.
+        #[schema(value_type = Option<String>)]
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        silent_since: Option<WallTime>,
     },
     /// The call is over; its record follows in the journal.
     Ended {

@@ -91,7 +91,19 @@ fn of_call(fact: &CallFact) {
         }
         CallFact::Held { call, leg } => tracing::debug!("call {call}: leg {leg} holds"),
         CallFact::Resumed { call, leg } => tracing::debug!("call {call}: leg {leg} resumes"),
-        CallFact::LegEnded { call, leg, status } => {
+        CallFact::LegEnded {
+            call,
+            leg,
+            silent_since: Some(at),
+            ..
+        } => {
+            tracing::debug!(
+                "call {call}: leg {leg} is over: its device has not responded since {at}"
+            );
+        }
+        CallFact::LegEnded {
+            call, leg, status, ..
+        } => {
             tracing::debug!("call {call}: leg {leg} is over ({status})");
         }
         CallFact::TransferStarted { call, by, to } => {
@@ -236,6 +248,15 @@ impl fmt::Display for Outcome<'_> {
         // Of several legs that failed the last is the one that the caller was told of.
         let called = |leg: &&LegRecord| &*leg.role != "caller" && leg.status >= 300;
         match call.legs.iter().rev().find(called) {
+            Some(leg) if leg.no_response => {
+                let waited = leg.ended_at.since(leg.started_at);
+                write!(
+                    f,
+                    " (no response from {} in {})",
+                    Shown(&leg.party),
+                    Seconds(waited)
+                )
+            }
             Some(leg) => write!(f, " ({} from {})", leg.status, Shown(&leg.party)),
             None => match call.legs.first().filter(|leg| leg.status >= 300) {
                 Some(caller) => write!(f, " ({})", caller.status),
@@ -289,6 +310,7 @@ mod tests {
             status,
             call_id: String::new(),
             packets: (0, 0),
+            no_response: false,
         }
     }
 
@@ -306,6 +328,18 @@ mod tests {
         assert_eq!(Outcome(&call).to_string(), "busy (486)");
         call.legs.push(leg("callee", "1002", 486));
         assert_eq!(Outcome(&call).to_string(), "busy (486 from 1002)");
+    }
+
+    #[test]
+    fn a_device_that_never_responded_is_not_said_to_have_refused() {
+        let mut call = call();
+        call.outcome = How::Cancelled;
+        let mut silent = leg("callee", "1002", 487);
+        silent.no_response = true;
+        silent.ended_at = WallTime::from_millis(7_400);
+        call.legs.push(silent);
+        let line = Outcome(&call).to_string();
+        assert_eq!(line, "cancelled (no response from 1002 in 7.4 s)");
     }
 
     #[test]

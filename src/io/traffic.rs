@@ -415,6 +415,7 @@ mod tests {
             status,
             call_id: String::new(),
             packets: (0, 0),
+            no_response: false,
         };
         let traffic = Traffic::default();
         traffic.call(&CallRecord {

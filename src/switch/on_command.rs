@@ -402,7 +402,13 @@ impl Switch {
                 Some(Phase::Bridged) => "bridged",
                 Some(Phase::Queued { .. }) => "queued",
                 Some(Phase::Parked { .. }) => "parked",
-                Some(Phase::Ringing(_) | Phase::Originating { .. }) => "ringing",
+                Some(Phase::Ringing(_) | Phase::Originating { .. }) => {
+                    let mut called = call.legs.iter().filter(|&&leg| Some(leg) != call.a);
+                    match called.any(|&leg| self.calls.leg(leg).is_some_and(|leg| leg.rang)) {
+                        true => "ringing",
+                        false => "calling",
+                    }
+                }
                 Some(Phase::Over) | None => "ending",
                 Some(_) if call.record.answered_at.is_some() => "answered",
                 Some(_) => "routing",
@@ -438,6 +444,10 @@ impl Switch {
                     },
                     party: leg.party.clone(),
                     state: leg.state_word(),
+                    silent_since: leg.silent_since().filter(|_| {
+                        let invite = leg.invite_client();
+                        !invite.is_some_and(|invite| self.tx.is_heard(invite))
+                    }),
                     peer: leg.flow.remote.to_string(),
                     codec: leg.audio.plan.as_ref().and_then(Calls::codec_of),
                 })

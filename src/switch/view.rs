@@ -152,6 +152,9 @@ pub struct LegView {
     pub party: Party,
     /// `calling`, `ringing`, `answered`, `held`, `ending`.
     pub state: &'static str,
+    /// When the device was called, while it has not responded at all.
+    #[schema(value_type = Option<String>)]
+    pub silent_since: Option<WallTime>,
     /// The address it is signalled with.
     pub peer: String,
     /// Codec in use.
@@ -170,7 +173,7 @@ pub struct CallView {
     pub from: Party,
     /// Whom the caller asked for; after a transfer, or while one is under way, its target.
     pub to: Party,
-    /// `routing`, `ringing`, `answered`, `queued`, `parked`, `bridged`, `ending`.
+    /// `routing`, `calling` (nobody rings yet), `ringing`, `answered`, `queued`, `parked`, `bridged`, `ending`.
     pub state: &'static str,
     /// When the first INVITE came.
     #[schema(value_type = String)]

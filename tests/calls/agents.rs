@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use strowger::event::CallFact;
 use strowger::media::{MediaCommand, MediaEvent};
 use strowger::sip::Method;
 use strowger::switch::{Answer, Command};
@@ -194,4 +195,63 @@ fn agent_who_gives_a_customer_back_to_the_queue_is_rung_when_the_phone_has_left_
     assert_eq!(rung(&house, 4), 1, "the phone has not hung up yet");
     house.says(&served, "BYE", "", "");
     assert_eq!(rung(&house, 4), 2);
+}
+
+/// The leg of a party in the only live call: its state, and whether its device has said anything.
+fn leg_of(house: &mut Parties, number: &str) -> (&'static str, &'static str, bool) {
+    let Ok(Answer::Calls(calls)) = house.command(Command::Calls) else {
+        panic!("calls");
+    };
+    let legs = calls[0].legs.iter();
+    let leg = legs.filter(|leg| &*leg.party.number == number).next_back();
+    let leg = leg.expect("a leg");
+    (calls[0].state, leg.state, leg.silent_since.is_none())
+}
+
+#[test]
+fn phone_that_never_responds_does_not_ring_and_is_said_not_to_have_responded() {
+    let mut house = house();
+    let call = house.calls(1, "1002");
+    house.pass(s(7));
+    assert_eq!(leg_of(&mut house, "1002"), ("calling", "calling", false));
+    house.sends(1, cancel_of(&call));
+    house.residue();
+    let ended = house.facts.iter().find_map(|fact| match fact {
+        CallFact::LegEnded {
+            silent_since: Some(at),
+            ..
+        } => Some(*at),
+        _ => None,
+    });
+    let record = house.records.last().expect("a record");
+    let silent = record.legs.iter().filter(|leg| leg.no_response);
+    let silent: Vec<_> = silent
+        .map(|leg| (&*leg.party.number, leg.started_at))
+        .collect();
+    assert_eq!(silent, [("1002", ended.expect("said at its end"))]);
+}
+
+#[test]
+fn phone_that_responds_is_ringing_only_when_it_rings() {
+    let mut house = house();
+    house.calls(1, "1002");
+    house.answers(2, 100);
+    assert_eq!(leg_of(&mut house, "1002"), ("calling", "calling", true));
+    house.answers(2, 180);
+    assert_eq!(leg_of(&mut house, "1002"), ("ringing", "ringing", true));
+    house.answers(2, 486);
+    house.residue();
+    let record = house.records.last().expect("a record");
+    assert!(record.legs.iter().all(|leg| !leg.no_response));
+}
+
+/// CANCEL of the INVITE that opened a line.
+fn cancel_of(line: &Line) -> String {
+    let (it, us) = (at(line.party), strowger::sim::house::internal());
+    let branch = line.ours.replacen('o', "i", 1);
+    format!(
+        "CANCEL sip:1002@{us} SIP/2.0\r\nVia: SIP/2.0/UDP {it};branch=z9hG4bK{branch};rport\r\nMax-Forwards: 70\r\n\
+         From: <sip:1001@{us}>;tag={}\r\nTo: <sip:1002@{us}>\r\nCall-ID: {}\r\nCSeq: 1 CANCEL\r\nContent-Length: 0\r\n\r\n",
+        line.ours, line.call_id
+    )
 }

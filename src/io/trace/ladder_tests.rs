@@ -35,6 +35,7 @@ fn leg(number: u128, role: &str, call_id: &str) -> LegRecord {
         status: 200,
         call_id: call_id.to_owned(),
         packets: (0, 0),
+        no_response: false,
     }
 }
 

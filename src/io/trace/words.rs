@@ -27,6 +27,17 @@ pub fn of_call(fact: &CallFact) -> Option<(Option<Ulid>, String)> {
         CallFact::TransferFailed { to, status, .. } => {
             (None, format!("the transfer to {to} failed ({status})"))
         }
+        CallFact::LegEnded {
+            leg,
+            silent_since: Some(at),
+            ..
+        } => (
+            Some(*leg),
+            format!(
+                "given up: the device has not responded since {}",
+                at.timestamp().strftime("%H:%M:%S UTC")
+            ),
+        ),
         CallFact::Ended { ended_by, .. } => (None, format!("call ended by {ended_by}")),
         // the messages say it
         _ => return None,
