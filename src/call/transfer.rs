@@ -237,7 +237,7 @@ impl Calls {
         let Some(open) = self.calls.get_mut(call).filter(|c| c.b == Some(transferee)) else {
             return;
         };
-        let target = std::mem::replace(&mut open.a, Some(transferee));
+        let target = open.a.replace(transferee);
         open.b = target;
         for (key, role) in [(Some(transferee), Role::Caller), (target, Role::Callee)] {
             let is =

@@ -202,8 +202,8 @@ fn leg_of(house: &mut Parties, number: &str) -> (&'static str, &'static str, boo
     let Ok(Answer::Calls(calls)) = house.command(Command::Calls) else {
         panic!("calls");
     };
-    let legs = calls[0].legs.iter();
-    let leg = legs.filter(|leg| &*leg.party.number == number).next_back();
+    let mut legs = calls[0].legs.iter();
+    let leg = legs.rfind(|leg| &*leg.party.number == number);
     let leg = leg.expect("a leg");
     (calls[0].state, leg.state, leg.silent_since.is_none())
 }
