@@ -268,7 +268,7 @@ impl Switch {
             } else if let Some(output) = self.outputs.pop_front() {
                 self.on_call_output(now, output, fx);
             } else if self.report_live(now) {
-                // before any other order: an agent who has just called is not free for what the call asks for
+                // before the orders of the same step
             } else if let Some(order) = self.orders.pop_front() {
                 self.tell_acd(now, order, fx);
             } else if !self.notify_next(now, fx) {
@@ -344,11 +344,24 @@ impl Switch {
         for extension in touched {
             let (_, own) = self.calls.live_on(&extension);
             let own = own + self.calls.parting_on(&extension);
-            if self.acd.knows_agent(&extension) {
-                self.orders.push_front(AcdCommand::Live {
-                    agent: extension,
-                    calls: u32::try_from(own).unwrap_or(u32::MAX),
-                });
+            let Some(before) = self.acd.other_calls(&extension) else {
+                continue;
+            };
+            // what it was told of before and has not heard yet is not true any more
+            self.orders.retain(
+                |order| !matches!(order, AcdCommand::Live { agent, .. } if *agent == extension),
+            );
+            let calls = u32::try_from(own).unwrap_or(u32::MAX);
+            let live = AcdCommand::Live {
+                agent: extension,
+                calls,
+            };
+            // an agent who has just called is not free for what the call asks for, and one whose call is over is free when
+            // everything that was in it is over too
+            if calls > before {
+                self.orders.push_front(live);
+            } else {
+                self.orders.push_back(live);
             }
         }
         true

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use strowger::acd::AcdEvent;
 use strowger::event::CallFact;
 use strowger::media::{MediaCommand, MediaEvent};
 use strowger::sip::Method;
@@ -89,6 +90,21 @@ fn agent_who_calls_the_own_queue_is_not_offered_that_call() {
     // and is free for others as soon as it is over
     house.calls(1, "8750");
     assert_eq!(rung(&house, 4), 1);
+}
+
+#[test]
+fn agent_who_leaves_the_own_queue_is_free_when_that_call_is_out_of_it() {
+    let mut house = house();
+    house.log_in("1004");
+    let call = house.calls(4, "8750");
+    house.calls(1, "8750");
+    assert_eq!(rung(&house, 4), 0);
+    house.says(&call, "BYE", "", "");
+    assert_eq!(rung(&house, 4), 1);
+    let at = |fits: fn(&AcdEvent) -> bool| house.acd.iter().position(fits).expect("happened");
+    let left = at(|event| matches!(event, AcdEvent::Abandoned { .. }));
+    let offered = at(|event| matches!(event, AcdEvent::AgentOffered { .. }));
+    assert!(left < offered, "nobody overtakes who waits");
 }
 
 #[test]
