@@ -214,6 +214,9 @@ impl Acd {
 
     /// Gives the agent nothing for `time`.
     pub(super) fn cool_down(&mut self, cx: &mut Cx, key: AgentKey, time: Duration) {
+        if time == Duration::ZERO {
+            return; // or the agent would be kept from this step's match until the next tick
+        }
         let Some(agent) = self.agents.get_mut(key) else {
             return;
         };

@@ -21,6 +21,12 @@ impl Acd {
             .is_some_and(|agent| agent.logged_in.is_some())
     }
 
+    /// Other live calls on the extension, as the ACD knows them.
+    pub fn other_calls(&self, extension: &str) -> Option<u32> {
+        let key = self.agent_names.get(extension)?;
+        Some(self.agents.get(*key)?.live)
+    }
+
     /// Work items that wait or are with an agent.
     pub fn open_items(&self) -> usize {
         self.items.len()

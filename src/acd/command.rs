@@ -43,6 +43,13 @@ pub enum AcdCommand {
         /// The call that waits.
         call: Ulid,
     },
+    /// Somebody else waits as this work item now: a transfer has put another party in the caller's place.
+    CallerIs {
+        /// The work item.
+        item: WorkItemId,
+        /// Who waits now.
+        caller: CallerInfo,
+    },
     /// A waiting work item leaves, or the customer of a connected one is gone. Every AgentOffer of it is cancelled in this step.
     Withdraw {
         /// The work item.
@@ -239,6 +246,10 @@ pub struct CallerInfo {
     /// Presented name, may be empty.
     #[schema(value_type = String)]
     pub name: Arc<str>,
+    /// The extension that it is, if it is one of ours: an agent is never offered the call that it is making itself.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[schema(value_type = Option<String>)]
+    pub extension: Option<Arc<str>>,
 }
 
 /// Why a work item is withdrawn.

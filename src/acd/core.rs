@@ -184,6 +184,7 @@ impl Acd {
                 };
                 self.enter(cx, entry);
             }
+            AcdCommand::CallerIs { item, caller } => self.caller_is(cx, item, caller),
             AcdCommand::Withdraw { item, cause } => self.withdraw(cx, item, &cause),
             AcdCommand::Rekey { item, to, by } => self.rekey(cx, item, to, &by),
             AcdCommand::Login { agent } => self.with_agent(&agent, |acd, key| acd.login(cx, key)),

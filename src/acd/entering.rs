@@ -183,6 +183,32 @@ impl Acd {
         item
     }
 
+    /// Another party waits in the caller's place. Whoever that is, is not offered it; who was the caller may have it now.
+    pub(super) fn caller_is(&mut self, cx: &mut Cx, id: WorkItemId, caller: CallerInfo) {
+        let Some(item) = self.items.get_mut(&id) else {
+            return;
+        };
+        if item.caller == caller {
+            return;
+        }
+        item.note(cx.now.wall, "caller-changed", None, &*caller.number);
+        item.caller = caller;
+        if !item.queued {
+            return;
+        }
+        cx.journal(AcdRecord::Item(item.record()));
+        let own = item.caller.extension.clone();
+        let rung = item.offers.iter().copied().find(|offer| {
+            let offer = self.offers.get(offer).filter(|offer| !offer.answered);
+            let agent = offer.and_then(|offer| self.agents.get(offer.agent));
+            agent.is_some_and(|agent| Some(agent.extension()) == own.as_ref())
+        });
+        if let Some(offer) = rung {
+            self.cancel_offer(cx, offer, CancelReason::Withdrawn);
+        }
+        self.pending.push(Pending::Item(id, Trigger::CallerChanged));
+    }
+
     /// The work item may be offered from now on.
     pub(super) fn open_item(&mut self, id: WorkItemId, trigger: Trigger) {
         let Some(item) = self.items.get(&id) else {

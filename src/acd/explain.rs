@@ -25,6 +25,7 @@ pub(super) enum Trigger {
     AgentFree,
     Timer,
     Configured,
+    CallerChanged,
 }
 
 impl Trigger {
@@ -35,6 +36,7 @@ impl Trigger {
             Trigger::AgentFree => "agent-free",
             Trigger::Timer => "timer",
             Trigger::Configured => "configured",
+            Trigger::CallerChanged => "caller-changed",
         }
     }
 }
@@ -57,6 +59,8 @@ pub(super) enum Why {
     NoDevice,
     Cooldown(WallTime),
     NoReoffer(Duration),
+    /// The agent is the one who waits.
+    OwnCall,
     KeptFor(Duration),
     BoundTo(Arc<str>),
     OuterRing(u8),
@@ -73,47 +77,82 @@ fn clock(at: WallTime) -> String {
 }
 
 impl Why {
-    pub(super) fn words(&self) -> String {
+    /// The rule, for programs.
+    pub(super) fn code(&self) -> &'static str {
         match self {
-            Why::Chosen => "chosen".into(),
-            Why::AfterChosen => "free, but after the chosen one".into(),
-            Why::NothingWaits => "free, but nothing waits that it may take now".into(),
-            Why::LoggedOut => "logged out".into(),
-            Why::NotReady(None) => "not ready".into(),
-            Why::NotReady(Some(reason)) => format!("not ready: {reason}"),
-            Why::NextNotReady => "not ready next".into(),
-            Why::AssignmentOff => "logged out of this queue".into(),
-            Why::Offered(Stage::Reserved, item) => format!("about to ring for {item}"),
-            Why::Offered(Stage::Alerting, item) => format!("ringing for {item}"),
-            Why::Offered(Stage::Connecting, item) => format!("being connected to {item}"),
-            Why::Talking(item) => format!("talking with {item}"),
-            Why::Wrap(until) => format!("wrap until {}", clock(*until)),
-            Why::OtherCall(calls) => format!("{calls} other live call(s) on the extension"),
-            Why::TooManyCalls(most) => format!("at its limit of {most} concurrent call(s)"),
-            Why::NoDevice => "no device that can be rung".into(),
-            Why::Cooldown(until) => {
-                format!("pause after a failed AgentOffer until {}", clock(*until))
-            }
+            Why::Chosen => "chosen",
+            Why::AfterChosen => "after-chosen",
+            Why::NothingWaits => "nothing-waits",
+            Why::LoggedOut => "logged-out",
+            Why::NotReady(_) => "not-ready",
+            Why::NextNotReady => "next-not-ready",
+            Why::AssignmentOff => "assignment-off",
+            Why::Offered(Stage::Reserved | Stage::Alerting, _) => "alerting",
+            Why::Offered(Stage::Connecting, _) => "connecting",
+            Why::Talking(_) => "talking",
+            Why::Wrap(_) => "wrap",
+            Why::OtherCall(_) => "other-call",
+            Why::TooManyCalls(_) => "too-many-calls",
+            Why::NoDevice => "no-device",
+            Why::Cooldown(_) => "cooldown",
+            Why::NoReoffer(_) => "no-reoffer",
+            Why::OwnCall => "own-call",
+            Why::KeptFor(_) => "kept-for-others",
+            Why::BoundTo(_) => "bound-to-another",
+            Why::OuterRing(_) => "outer-ring",
+            Why::Skill(..) => "skill",
+            Why::LevelDelay { .. } => "level-delay",
+        }
+    }
+
+    /// The rest of a sentence that begins with the agent.
+    pub(super) fn words(&self) -> String {
+        let seconds = |left: &Duration| millis(*left).div_ceil(1000);
+        match self {
+            Why::Chosen => "was chosen".into(),
+            Why::AfterChosen => "is free, and came after the one who was chosen".into(),
+            Why::NothingWaits => "is free, and nothing waits that they may take".into(),
+            Why::LoggedOut => "is logged out".into(),
+            Why::NotReady(None) => "is not ready".into(),
+            Why::NotReady(Some(reason)) => format!("is not ready ({reason})"),
+            Why::NextNotReady => "will be not ready after the present call".into(),
+            Why::AssignmentOff => "is logged out of this queue".into(),
+            Why::Offered(Stage::Reserved, item) => format!("is about to be rung for {item}"),
+            Why::Offered(Stage::Alerting, item) => format!("is being rung for {item}"),
+            Why::Offered(Stage::Connecting, item) => format!("is being connected to {item}"),
+            Why::Talking(item) => format!("talks with {item}"),
+            Why::Wrap(until) => format!("wraps up until {}", clock(*until)),
+            Why::OtherCall(1) => "is in another call".into(),
+            Why::OtherCall(calls) => format!("is in {calls} other calls"),
+            Why::TooManyCalls(most) => format!("has as many calls as they may have ({most})"),
+            Why::NoDevice => "has no device that can be rung".into(),
+            Why::Cooldown(until) => format!(
+                "is left alone until {}, because the last call could not be given to them",
+                clock(*until)
+            ),
             Why::NoReoffer(left) => format!(
-                "had this work item already; not again for {} s",
-                millis(*left).div_ceil(1000)
+                "had this call already, and is not rung for it again for {} s",
+                seconds(left)
             ),
+            Why::OwnCall => "is the caller, and nobody is offered their own call".into(),
             Why::KeptFor(left) => format!(
-                "kept for others, whom it prefers, for {} s more",
-                millis(*left).div_ceil(1000)
+                "has to leave it for {} s more to others, for whom it is kept",
+                seconds(left)
             ),
-            Why::BoundTo(agent) => format!("a callback for {agent}"),
-            Why::OuterRing(ring) => format!("serves this queue only from ring {ring} on"),
+            Why::BoundTo(agent) => format!("may not have it, because it is a callback for {agent}"),
+            Why::OuterRing(ring) => {
+                format!("helps in this queue only when a call has waited longer (ring {ring})")
+            }
             Why::Skill(skill, min, 0) => format!("lacks the skill {skill} (at least {min})"),
             Why::Skill(skill, min, has) => {
-                format!("skill {skill} is {has}, at least {min} is asked")
+                format!("has the skill {skill} at {has}, and at least {min} is asked")
             }
             Why::LevelDelay {
                 level,
                 delay,
                 waited,
             } => format!(
-                "level {level} delay {} s, waited {} s",
+                "helps when a call has waited {} s (level {level}), and this one has waited {} s",
                 delay.as_secs(),
                 waited.as_secs()
             ),
@@ -143,7 +182,10 @@ impl Kept {
     /// The candidates, the free before the others, up to the limit.
     pub(super) fn notes(&self) -> impl Iterator<Item = &(Arc<str>, Why)> {
         let room = CANDIDATES_MAX.saturating_sub(self.candidates.len());
-        self.candidates.iter().chain(self.busy.iter().take(room))
+        // what is true of this work item alone stands before what is shared with all that wait
+        let named = |agent: &Arc<str>| self.candidates.iter().any(|(other, _)| other == agent);
+        let busy = self.busy.iter().filter(move |(agent, _)| !named(agent));
+        self.candidates.iter().chain(busy.take(room))
     }
 
     pub(super) fn words(&self) -> Decision {
@@ -165,6 +207,7 @@ impl Kept {
                 .map(|(agent, why)| Candidate {
                     agent: agent.clone(),
                     verdict: why.words(),
+                    code: why.code().into(),
                 })
                 .collect(),
             more: self.more,
@@ -188,7 +231,7 @@ mod tests {
     #[test]
     fn wrap_is_explained_with_its_end() {
         let at = WallTime::from_millis(10 * 3_600_000 + 2 * 60_000 + 11_000);
-        assert_eq!(Why::Wrap(at).words(), "wrap until 10:02:11 UTC");
+        assert_eq!(Why::Wrap(at).words(), "wraps up until 10:02:11 UTC");
     }
 
     #[test]
@@ -198,6 +241,9 @@ mod tests {
             delay: Duration::from_secs(30),
             waited: Duration::from_secs(12),
         };
-        assert_eq!(why.words(), "level 2 delay 30 s, waited 12 s");
+        assert_eq!(
+            why.words(),
+            "helps when a call has waited 30 s (level 2), and this one has waited 12 s"
+        );
     }
 }

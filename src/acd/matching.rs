@@ -267,6 +267,11 @@ impl Acd {
                 break;
             }
         }
+        if let Some(own) = self.own_agent(item, queue)
+            && !notes.iter().any(|(agent, _)| *agent == own)
+        {
+            notes.push((own, Why::OwnCall));
+        }
         notes.shrink_to_fit();
         let busy = Arc::clone(
             queue
@@ -274,7 +279,11 @@ impl Acd {
                 .borrow_mut()
                 .get_or_insert_with(|| self.busy_notes(item.queue, queue)),
         );
-        let shown = (notes.len() + busy.len()).min(CANDIDATES_MAX.max(notes.len()));
+        let twice = busy
+            .iter()
+            .filter(|(agent, _)| notes.iter().any(|(other, _)| other == agent));
+        let named = notes.len() + busy.len() - twice.count();
+        let shown = named.min(CANDIDATES_MAX.max(notes.len()));
         let more = queue.assigned.len().saturating_sub(shown);
         let decision = Kept {
             at: cx.now.wall,
@@ -288,6 +297,13 @@ impl Acd {
             chosen: names,
         };
         Some((chosen, decision))
+    }
+
+    /// The agent of this queue who is the caller.
+    fn own_agent(&self, item: &Item, queue: &Queue) -> Option<Arc<str>> {
+        let own = item.caller.extension.as_ref()?;
+        let key = self.agent_names.get(own)?;
+        queue.assigned.contains(key).then(|| own.clone())
     }
 
     /// Agents who are not free, with the first rule that says so, up to the limit of a decision.

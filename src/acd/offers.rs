@@ -398,7 +398,7 @@ impl Acd {
             in_a_row: agent.rona_in_a_row,
         });
         agent.rona_in_a_row = 0;
-        self.act_on(cx, key, rona.action, "RONA");
+        self.act_on(cx, key, rona.action, "did not answer");
     }
 
     /// This agent is not offered this work item again for a while.

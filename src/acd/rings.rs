@@ -32,6 +32,9 @@ impl Acd {
             Some(ring) => return Some(Why::OuterRing(ring)),
             None => return Some(Why::AssignmentOff),
         }
+        if item.caller.extension.as_ref() == Some(agent.extension()) {
+            return Some(Why::OwnCall);
+        }
         if let Some(bound) = item.callback.as_ref().and_then(|c| c.agent.as_ref())
             && bound != agent.extension()
         {

@@ -1,9 +1,10 @@
 //! Puts the ACD's state into views, made on request.
 
-use super::agent::{AgentKey, Work};
+use super::agent::{Agent, AgentKey, Work};
 use super::command::WorkItemId;
 use super::core::Acd;
 use super::expected_wait;
+use super::explain::Why;
 use super::item::Item;
 use super::metrics::{QueueMetrics, millis};
 use super::queue::{Queue, QueueKey};
@@ -11,6 +12,11 @@ use super::view::{
     AgentView, AssignmentView, Decision, ItemState, JourneyEntry, QueueView, WorkItemView,
 };
 use crate::base::{Duration, Now, Ulid};
+
+/// Ready agents that are named with what keeps each from a call that waits.
+const READY_NAMED: usize = 3;
+/// Agents of a queue that are looked at for them: a list of all that wait must stay cheap.
+const READY_LOOKED_AT: usize = 50;
 
 impl Acd {
     /// All queues, by name.
@@ -126,6 +132,7 @@ impl Acd {
         queues.sort_by(|a, b| a.queue.cmp(&b.queue));
         let counters = agent.counters_at(now.mono);
         let (state, reason, _) = agent.shown.clone();
+        let (idle, idle_item) = self.idle_because(now, key, agent);
         Some(AgentView {
             extension: agent.extension().clone(),
             name: agent.settings.name.clone(),
@@ -142,6 +149,9 @@ impl Acd {
             offer,
             wrap_until,
             wants_disposition: matches!(&agent.work, Work::Wrap(wrap) if wrap.misses()),
+            idle_because: idle.words(),
+            idle_code: idle.code().into(),
+            idle_item,
             idle_ms: millis(agent.idle.idle(now.mono)),
             occupancy: counters.occupancy(),
             queues,
@@ -211,6 +221,7 @@ impl Acd {
             .chain(item.talking.iter().copied())
             .filter_map(|key| Some(self.agents.get(key)?.extension().clone()))
             .collect();
+        let (code, waits_for) = self.waits_for(now, item);
         WorkItemView {
             id: item.id,
             call: item.call,
@@ -229,45 +240,116 @@ impl Acd {
             disposition: item.disposition.clone(),
             phase: item.state.phase(),
             callback: item.callback.as_ref().map(|c| c.number.clone()),
-            waits_for: self.waits_for(now, item),
+            waits_for,
+            waits_code: code.into(),
         }
     }
 
-    fn waits_for(&self, now: Now, item: &Item) -> String {
+    /// The first rule that keeps this agent of the queue from this work item now; `None` when the next step gives it. Both the work
+    /// item and the agent are explained by it.
+    fn between(&self, now: Now, item: &Item, queue: &Queue, key: AgentKey) -> Option<Why> {
+        let agent = self.agents.get(key)?;
+        if item.caller.extension.as_ref() == Some(agent.extension()) {
+            return Some(Why::OwnCall);
+        }
+        agent.blocked(true).or_else(|| {
+            let place = queue.free.iter().find(|place| place.agent == Some(key));
+            place.map_or(Some(Why::AssignmentOff), |place| {
+                self.refusal(now.mono, item, queue, place)
+            })
+        })
+    }
+
+    /// Why the agent has no call now, and which of those that wait it may not have, if that is it.
+    fn idle_because(&self, now: Now, key: AgentKey, agent: &Agent) -> (Why, Option<WorkItemId>) {
+        if let Some(why) = agent.blocked(true) {
+            return (why, None);
+        }
+        let queues = agent.assignments.keys();
+        let queues = queues.filter_map(|queue| self.queues.get(*queue));
+        let first = queues
+            .flat_map(|queue| Some((queue, queue.line.first()?)))
+            .min_by_key(|(_, order)| **order)
+            .and_then(|(queue, order)| Some((queue, self.items.get(&order.item)?)));
+        match first.and_then(|(queue, item)| Some((self.between(now, item, queue, key)?, item.id)))
+        {
+            Some((why, item)) => (why, Some(item)),
+            None => (Why::NothingWaits, None),
+        }
+    }
+
+    /// Why the ready agents do not have it, the free ones first; `None` when one of them may.
+    fn ready_but(&self, now: Now, item: &Item, queue: &Queue) -> Option<String> {
+        let free = queue.free.iter().take(READY_NAMED);
+        let free: Vec<AgentKey> = free.filter_map(|place| place.agent).collect();
+        let wants = |key: &AgentKey| {
+            let standing = self.agents.get(*key)?.standings.get(&item.queue)?;
+            standing.wanting.then_some(*key)
+        };
+        let others = queue.assigned.iter().take(READY_LOOKED_AT);
+        let others = others.filter_map(wants).filter(|key| !free.contains(key));
+        let mut ready = Vec::new();
+        for key in free.iter().copied().chain(others).take(READY_NAMED) {
+            let why = self.between(now, item, queue, key)?;
+            let agent = self.agents.get(key)?.extension();
+            ready.push(format!("{agent}|{}", why.words()));
+        }
+        let count = (queue.wanting as usize).max(ready.len());
+        let named: Vec<String> = ready.iter().map(|one| one.replacen('|', " ", 1)).collect();
+        Some(match ready.as_slice() {
+            [] => format!("none of its {count} ready agents is free"),
+            [one] if count == 1 => one.replacen('|', ", the only ready agent, ", 1),
+            _ => {
+                let more = match count - named.len() {
+                    0 => String::new(),
+                    more => format!("; and {more} more"),
+                };
+                format!(
+                    "none of its {count} ready agents may have it: {}{more}",
+                    named.join("; ")
+                )
+            }
+        })
+    }
+
+    /// Why it waits: a code, and the words.
+    fn waits_for(&self, now: Now, item: &Item) -> (&'static str, String) {
         match item.state {
             ItemState::Queued => {}
-            ItemState::Later => return "its next try".into(),
-            ItemState::Reserved | ItemState::Alerting => return "an agent to answer".into(),
-            ItemState::Connecting => return "the bridge".into(),
+            ItemState::Later => return ("next-try", "its next try".into()),
+            ItemState::Reserved | ItemState::Alerting => {
+                return ("answer", "an agent to answer".into());
+            }
+            ItemState::Connecting => return ("bridge", "the bridge".into()),
             ItemState::Connected
             | ItemState::FlowedOut
             | ItemState::TimedOut
             | ItemState::Abandoned
             | ItemState::Withdrawn
             | ItemState::Ended
-            | ItemState::Failed => return String::new(),
+            | ItemState::Failed => return ("", String::new()),
         }
         let Some(queue) = self.queues.get(item.queue) else {
-            return String::new();
+            return ("", String::new());
         };
         if item.dormant {
-            "its call, which is not known to live after a restart".into()
-        } else if queue.logged_in == 0 {
-            "somebody who serves this queue to log in".into()
-        } else if queue.staffed_total() == 0 {
-            "an agent with a device that can be rung".into()
-        } else if queue.wanting == 0 {
-            "an agent to become ready".into()
-        } else if let Some(place) = queue.free.first() {
-            self.refusal(now.mono, item, queue, place).map_or_else(
-                || "the next step".into(),
-                |why| format!("{}: {}", place.extension, why.words()),
-            )
-        } else {
-            match queue.wanting {
-                1 => "its only ready agent to become free".into(),
-                ready => format!("one of its {ready} ready agents to become free"),
-            }
+            let words = "its call, which is not known to live after a restart";
+            return ("restart", words.into());
+        }
+        if queue.logged_in == 0 {
+            let words = "somebody who serves this queue to log in";
+            return ("nobody-logged-in", words.into());
+        }
+        if queue.staffed_total() == 0 {
+            let words = "an agent with a device that can be rung";
+            return ("nobody-reachable", words.into());
+        }
+        if queue.wanting == 0 {
+            return ("nobody-ready", "an agent to become ready".into());
+        }
+        match self.ready_but(now, item, queue) {
+            Some(words) => ("agents", words),
+            None => ("next-step", "the next step".into()),
         }
     }
 

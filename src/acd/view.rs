@@ -111,6 +111,13 @@ pub struct AgentView {
     pub wrap_until: Option<WallTime>,
     /// The wrap-up waits for a disposition.
     pub wants_disposition: bool,
+    /// Why the agent has no call now, as the rest of a sentence that begins with the agent: what is said of it at a call that waits.
+    pub idle_because: String,
+    /// The same for programs, as `code` of a candidate.
+    pub idle_code: String,
+    /// The call that this is about, when one waits that the agent may not have.
+    #[schema(value_type = Option<String>)]
+    pub idle_item: Option<WorkItemId>,
     /// Idle clock: time wanting work since the last call, in milliseconds.
     pub idle_ms: u64,
     /// (talk + wrap) / (talk + wrap + ready and free), since log-in, 0 to 1; `None` before there is anything to divide by.
@@ -182,6 +189,10 @@ pub struct WorkItemView {
     pub callback: Option<Arc<str>>,
     /// The reason why it waits, in words.
     pub waits_for: String,
+    /// The same for programs: `nobody-logged-in`, `nobody-reachable`, `nobody-ready`, `next-step`, `next-try`, `restart`, `answer`, `bridge`;
+    /// `agents` when it is the ready agents who may not have it or are not free. Empty when it does not wait.
+    #[serde(default)]
+    pub waits_code: String,
 }
 
 /// Where a work item is.
@@ -272,7 +283,7 @@ pub struct Decision {
     /// When.
     #[schema(value_type = String)]
     pub at: WallTime,
-    /// What made the ACD decide: `entered`, `requeued`, `agent-free`, `timer`, `configured`.
+    /// What made the ACD decide: `entered`, `requeued`, `agent-free`, `timer`, `configured`, `caller-changed`.
     #[schema(value_type = String)]
     pub trigger: Arc<str>,
     /// The work item that it was about; `None` when no work item was there to give.
@@ -298,6 +309,10 @@ pub struct Candidate {
     /// Extension.
     #[schema(value_type = String)]
     pub agent: Arc<str>,
-    /// `chosen`, `free, but after the chosen one`, or the first failing rule in words.
+    /// What is true of the agent, as the rest of a sentence that begins with it: `was chosen`, or the first rule that left it out.
     pub verdict: String,
+    /// The same for programs: `chosen`, `after-chosen`, `not-ready`, `other-call`, `own-call`, `no-reoffer`, …
+    #[schema(value_type = String)]
+    #[serde(default)]
+    pub code: Arc<str>,
 }

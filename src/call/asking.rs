@@ -57,7 +57,7 @@ impl Calls {
             self.pending.insert(client, Box::new(kept));
         }
         if let Some(bye) = bye {
-            self.bye_left(key, client, &bye);
+            self.bye_left(ctx.now.mono, key, client, &bye);
         }
         Some(client)
     }
@@ -87,7 +87,7 @@ impl Calls {
             Asked::Probe if status.is_final() => self.on_probe_response(ctx, key, Some(status)),
             Asked::Notify if status.is_final() => self.on_notify_response(ctx, key, Some(status)),
             Asked::Info if status.is_final() => self.info_answered(ctx, key, status),
-            Asked::Bye if status.is_final() => self.bye_arrived(client),
+            Asked::Bye if status.is_final() => self.bye_arrived(key, client),
             Asked::Probe | Asked::Notify | Asked::Bye | Asked::Prack | Asked::Info => {}
         }
     }
@@ -100,7 +100,7 @@ impl Calls {
             Asked::Probe => self.on_probe_response(ctx, key, None),
             Asked::Notify => self.on_notify_response(ctx, key, None),
             Asked::Info => self.info_over(key),
-            Asked::Bye => self.bye_lost(ctx, client),
+            Asked::Bye => self.bye_lost(ctx, key, client),
             Asked::Prack => {}
         }
     }

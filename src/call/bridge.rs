@@ -2,7 +2,8 @@
 
 use super::calls::{Call, CallOutput, Calls, Ctx};
 use super::cause::Cause;
-use super::leg::{Leg, LegState, Role};
+use super::leg::{Endpoint, Leg, LegState, Role};
+use super::transfer::Unmet;
 use crate::base::Key;
 use crate::event::{CallFact, Outcome};
 use crate::media::MediaCommand;
@@ -45,7 +46,24 @@ impl Calls {
         if let (Some(a), Some(b)) = streams {
             ctx.media(MediaCommand::Join { a, b });
         }
-        if answered {
+        let unmet = match self.calls.get_mut(call_key) {
+            Some(call) => {
+                if answered {
+                    call.note_answered(ctx);
+                }
+                std::mem::replace(&mut call.unmet, Unmet::Nobody)
+            }
+            None => Unmet::Nobody,
+        };
+        let outside = |key: Key<Leg>| {
+            let endpoint = self.legs.get(key).map(|leg| &leg.endpoint);
+            matches!(endpoint, Some(Endpoint::Trunk(_)))
+        };
+        if answered && unmet == Unmet::Both && !(outside(a) && outside(winner)) {
+            self.reconcile(ctx, a, winner);
+        } else if answered && unmet == Unmet::Caller && !outside(a) {
+            self.refresh_with(ctx, a, winner);
+        } else if answered {
             // answered before the other was known: what it sends may be nothing that the other takes
             self.align(ctx, a, winner);
         }

@@ -11,11 +11,13 @@ use super::leg::{Endpoint, Leg, LegState, Role};
 use super::loops::Cookie;
 use super::music::Held;
 use super::network::Network;
+use super::parting::PartingOn;
 use super::redirect::Redirect;
 use super::referral::Referral;
+use super::transfer::Unmet;
 use crate::base::{Arena, Duration, Entropy, Instant, Key, Map, Now, Ulid, WallTime};
 use crate::dialog::Tag;
-use crate::event::{CallFact, CallRecord, Outcome};
+use crate::event::{CallFact, CallRecord, Outcome, Party};
 use crate::media::{MediaCommand, Ports, StreamId};
 use crate::sip::{Message, ReferTo, StatusCode};
 use crate::transaction::{Act, ClientKey, ServerKey, Transactions};
@@ -68,6 +70,10 @@ pub struct Call {
     pub b: Option<Key<Leg>>,
     /// The leg of who asked for the transfer that is under way, or was: it is there, but in nobody's ear.
     pub transferor: Option<Key<Leg>>,
+    /// Whom it is with, or is to be with, since a transfer: no longer whom its first caller asked for.
+    pub with: Option<Party>,
+    /// Who of its parties is not shown yet whom it talks to.
+    pub unmet: Unmet,
     /// The leg whose early media the caller hears.
     pub early: Option<Key<Leg>>,
     /// Max-Breadth that the call came with, and the branches of its present fork (RFC 5393 §5.3.3).
@@ -293,9 +299,15 @@ pub struct Calls {
     /// Calls of an extension, with how many of its legs each has; `true` when the leg is an agent's.
     pub(super) on_extension: BTreeMap<Arc<str>, Vec<ExtensionLeg>>,
     /// Live legs of each trunk.
-    on_trunk: BTreeMap<Arc<str>, usize>,
+    pub(super) on_trunk: BTreeMap<Arc<str>, usize>,
     /// Extensions whose number of live calls changed since the switch last asked.
-    touched: Vec<Arc<str>>,
+    pub(super) touched: Vec<Arc<str>>,
+    /// Legs that are over for us, whose devices have not answered our BYE, with their extensions.
+    pub(super) parting: Map<Key<Leg>, Arc<str>>,
+    pub(super) parting_on: PartingOn,
+    pub(super) parting_changed: Vec<Arc<str>>,
+    /// The order in which we stop to wait for them: for all equally long.
+    pub(super) parting_lapse: VecDeque<(Instant, Key<Leg>)>,
     /// Requests in dialogs whose peer may want credentials first.
     pub(super) pending: Map<ClientKey, Box<Pending>>,
     /// BYEs to devices over connections, until they are answered.
@@ -344,6 +356,10 @@ impl Calls {
             on_extension: BTreeMap::new(),
             on_trunk: BTreeMap::new(),
             touched: Vec::new(),
+            parting: Map::default(),
+            parting_on: PartingOn::default(),
+            parting_changed: Vec::new(),
+            parting_lapse: VecDeque::new(),
             pending: Map::default(),
             byes: Map::default(),
             farewells: VecDeque::new(),
@@ -443,74 +459,7 @@ impl Calls {
             + self.reoffers.len()
             + self.leaving.len()
             + self.farewells.len()
-    }
-
-    /// Live calls of an extension, whatever their origin (acd.md §4); `(all, those that are no agent's leg)`.
-    pub fn live_on(&self, extension: &str) -> (usize, usize) {
-        let Some(legs) = self.on_extension.get(extension) else {
-            return (0, 0);
-        };
-        let mut all: Vec<Key<Call>> = legs.iter().map(|(call, _, _)| *call).collect();
-        all.sort_unstable();
-        all.dedup();
-        let mut own: Vec<Key<Call>> = legs
-            .iter()
-            .filter(|(_, _, agent)| !agent)
-            .map(|(call, _, _)| *call)
-            .collect();
-        own.sort_unstable();
-        own.dedup();
-        (all.len(), own.len())
-    }
-
-    /// Live legs through a trunk.
-    pub fn live_on_trunk(&self, name: &str) -> usize {
-        self.on_trunk.get(name).copied().unwrap_or(0)
-    }
-
-    /// Extensions whose number of live calls changed since the last question.
-    pub fn take_touched(&mut self) -> Vec<Arc<str>> {
-        std::mem::take(&mut self.touched)
-    }
-
-    pub(super) fn count_in(&mut self, key: Key<Leg>) {
-        let Some(leg) = self.legs.get(key) else {
-            return;
-        };
-        match &leg.endpoint {
-            Endpoint::Extension(extension) => {
-                self.on_extension
-                    .entry(extension.clone())
-                    .or_default()
-                    .push((leg.call, key, leg.role == Role::Agent));
-                self.touched.push(extension.clone());
-            }
-            Endpoint::Trunk(trunk) => *self.on_trunk.entry(trunk.clone()).or_default() += 1,
-            Endpoint::Unknown => {}
-        }
-    }
-
-    pub(super) fn count_out(&mut self, key: Key<Leg>, endpoint: &Endpoint) {
-        match endpoint {
-            Endpoint::Extension(extension) => {
-                if let Some(legs) = self.on_extension.get_mut(extension) {
-                    legs.retain(|(_, leg, _)| *leg != key);
-                    if legs.is_empty() {
-                        self.on_extension.remove(extension);
-                    }
-                }
-                self.touched.push(extension.clone());
-            }
-            Endpoint::Trunk(trunk) => {
-                if let Some(live) = self.on_trunk.get_mut(trunk) {
-                    *live = live.saturating_sub(1);
-                    if *live == 0 {
-                        self.on_trunk.remove(trunk);
-                    }
-                }
-            }
-            Endpoint::Unknown => {}
-        }
+            + self.parting_len()
     }
 
     /// The earliest time at which something of ours is due.
@@ -528,6 +477,7 @@ impl Calls {
             .chain(leaving)
             .chain(referrals)
             .chain(self.farewells_due())
+            .chain(self.next_parting())
             .min()
     }
 
@@ -535,6 +485,7 @@ impl Calls {
     pub fn on_time(&mut self, ctx: &mut Ctx<'_>) {
         let now = ctx.now.mono;
         self.forget_farewells(now);
+        self.parting_due(now);
         self.reoffers_due(ctx);
         self.leave_due(ctx);
         self.lapse_referrals(ctx);
@@ -579,6 +530,9 @@ impl Calls {
         if !call.legs.contains(&key) {
             return;
         }
+        leg.heard |= leg
+            .invite_client()
+            .is_some_and(|invite| ctx.tx.is_heard(invite));
         let bridged = call.a == Some(key) || call.b == Some(key);
         call.legs.retain(|other| *other != key);
         if call.a == Some(key) {
@@ -609,6 +563,7 @@ impl Calls {
             leg: leg.id,
             status,
             refusal: leg.refusal(status),
+            silent_since: leg.silent_since(),
         });
         if bridged {
             self.end_hold(ctx, call_key);

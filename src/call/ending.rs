@@ -34,6 +34,7 @@ impl Calls {
             (LegState::Answered, Invite::Server { acked: false, .. }) => {
                 // no BYE before the ACK, or before we gave up waiting for it (RFC 3261 §15)
                 leg.bye_when_acked = Some(cause);
+                self.part_with(ctx.now.mono, key);
                 self.waiting_for_ack.insert(key);
                 self.detach(ctx, key, 200);
             }
@@ -138,7 +139,7 @@ impl Calls {
             CallEvent::LegEnded {
                 call: leg.call,
                 leg: key,
-                role: leg.role,
+                role: leg.came_as,
                 cause,
             }
         };
@@ -174,7 +175,7 @@ impl Calls {
         let Some(leg) = self.legs.get(key) else {
             return;
         };
-        let (call, role) = (leg.call, leg.role);
+        let (call, role) = (leg.call, leg.came_as);
         let attached = self
             .calls
             .get(call)
@@ -257,7 +258,7 @@ impl Calls {
             LegState::Answered => CallEvent::LegEnded {
                 call,
                 leg: key,
-                role: leg.role,
+                role: leg.came_as,
                 cause: Cause::CallerGone,
             },
             _ => CallEvent::CallerGone { call },

@@ -25,8 +25,15 @@ pub(super) struct Farewell {
 }
 
 impl Calls {
-    /// A BYE to a device left over a connection: it is kept until its answer.
-    pub(super) fn bye_left(&mut self, key: Key<Leg>, client: ClientKey, bye: &Message) {
+    /// A BYE to a device left: over a connection it is kept until its answer.
+    pub(super) fn bye_left(
+        &mut self,
+        now: Instant,
+        key: Key<Leg>,
+        client: ClientKey,
+        bye: &Message,
+    ) {
+        self.part_with(now, key);
         let Some(leg) = self.legs.get(key) else {
             return;
         };
@@ -45,12 +52,14 @@ impl Calls {
     }
 
     /// It was answered, whatever the answer.
-    pub(super) fn bye_arrived(&mut self, client: ClientKey) {
+    pub(super) fn bye_arrived(&mut self, key: Key<Leg>, client: ClientKey) {
+        self.parted(key);
         self.byes.remove(&client);
     }
 
     /// Its connection was closed, or nothing came back.
-    pub(super) fn bye_lost(&mut self, ctx: &Ctx<'_>, client: ClientKey) {
+    pub(super) fn bye_lost(&mut self, ctx: &Ctx<'_>, key: Key<Leg>, client: ClientKey) {
+        self.parted(key);
         let Some(mut farewell) = self.byes.remove(&client) else {
             return;
         };

@@ -11,6 +11,7 @@ use super::leg::{Audio, Endpoint, Invite, Leg, LegState, NewLeg, PeerLogin, Role
 use super::loops::{BREADTH_MAX, Cookie, breadth_of};
 use super::policy::{InvitePolicy, Prack};
 use super::session_timer;
+use super::transfer::Unmet;
 use crate::base::{Duration, Key, id};
 use crate::dialog::offer_answer::{Event, Exchange};
 use crate::dialog::{Dialog, OfferAnswer, Tag};
@@ -290,6 +291,8 @@ impl Calls {
             a: None,
             b: None,
             transferor: None,
+            with: None,
+            unmet: Unmet::Nobody,
             early: None,
             breadth: (BREADTH_MAX, 1),
             cookie: None,
@@ -458,6 +461,9 @@ impl Calls {
             return false;
         };
         if leg.is_answered() {
+            if let Some(call) = self.calls.get_mut(call) {
+                call.note_answered(ctx);
+            }
             return true;
         }
         let ours = self.our_codecs(&leg.flow, true);
@@ -529,12 +535,7 @@ impl Calls {
         let (role, party) = (leg.role.as_str().into(), leg.party.clone());
         if let Some(call) = self.calls.get_mut(call_key) {
             if call.a == Some(key) {
-                call.record.answered_at = Some(ctx.now.wall);
-                call.answered = Some(ctx.now.mono);
-                ctx.out.push(CallOutput::Answered {
-                    id: call.id,
-                    at: ctx.now.wall,
-                });
+                call.note_answered(ctx);
             }
             ctx.fact(CallFact::Answered {
                 call: call.id,

@@ -264,6 +264,8 @@ pub struct Leg {
     pub call: Key<Call>,
     /// What it is to the call.
     pub role: Role,
+    /// What it was when it came into the call, which is what its record says: who is transferred becomes the caller of what follows.
+    pub came_as: Role,
     /// For people.
     pub party: Party,
     /// For the configuration.
@@ -330,6 +332,8 @@ pub struct Leg {
     pub started_at: WallTime,
     /// When the 2xx went.
     pub answered_at: Option<WallTime>,
+    /// Its device has responded to our INVITE; of a 100 only the transaction knows until the leg ends.
+    pub heard: bool,
     /// A 18x came from it or went to it.
     pub rang: bool,
     /// The Reason header of its refusal.
@@ -367,6 +371,7 @@ impl Leg {
             id: new.id,
             call: new.call,
             role: new.role,
+            came_as: new.role,
             party: new.party,
             endpoint: new.endpoint,
             state: new.state,
@@ -400,6 +405,7 @@ impl Leg {
             held_by_order: false,
             started_at: new.started_at,
             answered_at: None,
+            heard: false,
             rang: false,
             reason: None,
             due: Default::default(),
@@ -436,6 +442,12 @@ impl Leg {
     /// True while the party waits for a final response to its INVITE: nothing was answered, or the 2xx is held back.
     pub(super) fn waits_for_answer(&self) -> bool {
         self.state == LegState::Incoming || self.reliable.answer.is_some()
+    }
+
+    /// Since when the device that we called has not said a word; `None` when it has, or when it called us.
+    pub fn silent_since(&self) -> Option<WallTime> {
+        let called = matches!(self.invite, Invite::Client { .. });
+        (called && !self.heard).then_some(self.started_at)
     }
 
     /// The address in Call-ID terms, for records.

@@ -14,18 +14,19 @@ impl Leg {
         format!("{} {}", self.flow.transport, self.flow.remote)
     }
 
-    /// Its part of the record, as of now.
+    /// Its part of the record, as of now; the counts of its stream come later.
     pub fn record(&self, now: WallTime, status: u16) -> LegRecord {
         LegRecord {
             id: self.id,
             party: self.party.clone(),
-            role: self.role.as_str().into(),
+            role: self.came_as.as_str().into(),
             started_at: self.started_at,
             answered_at: self.answered_at,
             ended_at: now,
             status,
             call_id: self.call_id(),
             packets: (0, 0),
+            no_response: self.silent_since().is_some(),
             peer: Some(self.peer()),
             reason: self.reason.clone(),
         }

@@ -203,6 +203,7 @@ impl Calls {
             return;
         };
         leg.flow.connection = flow.connection.or(leg.flow.connection);
+        leg.heard = true;
         let ours = leg.invite == Invite::Client { key: Some(client) };
         if ours && matches!(leg.state, LegState::Calling | LegState::Ringing) {
             // who is called may want not to be named to who calls (RFC 3323 §5.1)

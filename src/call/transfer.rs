@@ -20,6 +20,17 @@ use crate::transaction::ServerKey;
 /// How long a transferor whose transfer is done may take to hang up by itself before it gets a BYE (guess: phones do it at once).
 const LINGER: Duration = Duration::from_secs(2);
 
+/// Who of a call's parties knows the other by a name that is not true any more when the two come together.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Unmet {
+    /// Each was named to the other when the call was made.
+    Nobody,
+    /// Who is transferred: whom it reaches is rung in its name.
+    Caller,
+    /// Both: who is rung was told of somebody else, whose place another has taken since.
+    Both,
+}
+
 /// Where the two parties of a bridge stood before a transfer, to be put back if it fails.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Sides {
@@ -31,6 +42,19 @@ pub struct Sides {
     pub transferor_called: bool,
     /// What the transferee was to its call.
     pub role: Role,
+}
+
+impl Call {
+    /// Somebody or something has answered. Whoever waits in another's place was answered in another call; this one is only now.
+    pub(super) fn note_answered(&mut self, ctx: &mut Ctx<'_>) {
+        if self.answered.is_some() {
+            return;
+        }
+        self.answered = Some(ctx.now.mono);
+        self.record.answered_at = Some(ctx.now.wall);
+        let (id, at) = (self.id, ctx.now.wall);
+        ctx.out.push(CallOutput::Answered { id, at });
+    }
 }
 
 impl Calls {
@@ -95,6 +119,7 @@ impl Calls {
         call.a = Some(transferee);
         call.b = None;
         call.transferor = Some(transferor);
+        call.unmet = Unmet::Caller;
         let role = self.legs.get(transferee)?.role;
         let sides = Sides {
             transferee,
@@ -129,6 +154,7 @@ impl Calls {
             return false;
         };
         call.transferor = None;
+        call.unmet = Unmet::Nobody;
         (call.a, call.b) = if sides.transferor_called {
             (Some(sides.transferor), Some(sides.transferee))
         } else {
@@ -141,6 +167,7 @@ impl Calls {
     /// The transferor's part is over: it gets its BYE, unless it hangs up first.
     pub fn dismiss(&mut self, ctx: &mut Ctx<'_>, transferor: Key<Leg>) {
         if self.legs.get(transferor).is_some_and(Leg::is_answered) {
+            self.count_as_own(transferor);
             self.leaving.insert((ctx.now.mono + LINGER, transferor));
         }
     }
@@ -191,7 +218,6 @@ impl Calls {
         if !self.enter_call(ctx, key, target, role) {
             return false;
         }
-        let answered = self.legs.get(key).is_some_and(Leg::is_answered);
         if let Some(call) = self.calls.get_mut(target) {
             if calls {
                 call.a = Some(key);
@@ -199,16 +225,31 @@ impl Calls {
                 call.b = Some(key);
             }
             call.transferor = Some(instead);
-            if answered && call.answered.is_none() {
-                call.answered = Some(ctx.now.mono);
-                call.record.answered_at = Some(ctx.now.wall);
-                ctx.out.push(CallOutput::Answered {
-                    id: call.id,
-                    at: ctx.now.wall,
-                });
+            if call.b.is_none() {
+                call.unmet = Unmet::Both;
             }
         }
         true
+    }
+
+    /// Whoever was transferred is the caller of what follows, and whom it was transferred to is called, whichever of them came first.
+    pub fn seat(&mut self, call: Key<Call>, transferee: Key<Leg>) {
+        let Some(open) = self.calls.get_mut(call).filter(|c| c.b == Some(transferee)) else {
+            return;
+        };
+        let target = open.a.replace(transferee);
+        open.b = target;
+        for (key, role) in [(Some(transferee), Role::Caller), (target, Role::Callee)] {
+            let is =
+                |role| key.is_some_and(|key| self.legs.get(key).is_some_and(|l| l.role == role));
+            if let (Some(key), false) = (key, is(Role::Agent)) {
+                self.set_role(key, role);
+            }
+        }
+        // it came to be called, into the place of one who called
+        if let Some(leg) = target.and_then(|key| self.legs.get_mut(key)) {
+            leg.came_as = leg.role;
+        }
     }
 
     /// Moves a leg into another call, in no place of it yet. False when that cannot be; then nothing has changed.
@@ -235,7 +276,7 @@ impl Calls {
         leg.call = target;
         leg.id = new_id;
         leg.started_at = now;
-        leg.role = role;
+        (leg.role, leg.came_as) = (role, role);
         leg.held_by_order = false;
         if leg.is_answered() {
             leg.answered_at = Some(now);
@@ -289,6 +330,7 @@ impl Calls {
             leg: leg.id,
             status: 200,
             refusal: None,
+            silent_since: None,
         });
         self.count_out(key, &endpoint);
     }
@@ -304,6 +346,9 @@ impl Calls {
             self.refresh(ctx, a);
             return;
         };
+        if let Some(call) = self.calls.get_mut(key) {
+            call.note_answered(ctx);
+        }
         self.stop(ctx, key);
         self.join(ctx, a, b);
         self.reconcile(ctx, a, b);

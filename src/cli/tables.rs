@@ -143,14 +143,24 @@ fn party(party: Option<&Value>) -> String {
     cut(&past::party(party), 24)
 }
 
+/// A device that was called and has not responded at all. A second is the network's.
+fn silent(leg: &Value, now: Timestamp) -> Option<String> {
+    let since = time(leg, "silent_since")?;
+    let ago = ago(leg, "silent_since", now)?;
+    (now.duration_since(since).as_secs() >= 1).then(|| format!("no response for {ago}"))
+}
+
 fn calls(call: &Value, now: Timestamp) -> [String; 7] {
     let others: Vec<&Value> = list(call, "legs")
         .iter()
-        .filter(|leg| text(leg, "role") != Some("caller"))
+        .filter(|leg| !matches!(text(leg, "role"), Some("caller" | "transferor")))
         .collect();
     let with = match others.as_slice() {
         [] => EMPTY.to_owned(),
-        [one] => party(one.get("party")),
+        [one] => match silent(one, now) {
+            Some(silent) => format!("{} ({silent})", party(one.get("party"))),
+            None => party(one.get("party")),
+        },
         [one, rest @ ..] => format!("{} and {} more", party(one.get("party")), rest.len()),
     };
     let codec = list(call, "legs").iter().find_map(|leg| text(leg, "codec"));
@@ -159,7 +169,7 @@ fn calls(call: &Value, now: Timestamp) -> [String; 7] {
         cut(text(call, "state").unwrap_or(EMPTY), 9),
         party(call.get("from")),
         party(call.get("to")),
-        cut(&with, 22),
+        cut(&with, 36),
         ago(call, "started_at", now).unwrap_or_else(|| EMPTY.to_owned()),
         cut(codec.unwrap_or(EMPTY), 6),
     ]

@@ -59,6 +59,7 @@ fn a_call_is_shown_with_both_parties_and_its_age() {
         role,
         party: party(number, None),
         state: "answered",
+        silent_since: None,
         peer: "127.0.0.1:5062".to_owned(),
         codec: Some("PCMA".to_owned()),
     };
@@ -78,6 +79,38 @@ fn a_call_is_shown_with_both_parties_and_its_age() {
     insta::assert_snapshot!(shown(Kind::Calls, &[call]), @r"
     call                        state    from                    to             with  for         codec
     00000000010000000000000001  bridged  +447700900123 via acme  +442071838750  1003  1 min 12 s  PCMA
+    ");
+}
+
+#[test]
+fn a_device_that_does_not_respond_is_said_so_and_since_when() {
+    let leg = |role, number: &str, silent: Option<i64>| LegView {
+        id: Ulid::from_parts(1, 2),
+        role,
+        party: party(number, None),
+        state: "calling",
+        silent_since: silent.map(before),
+        peer: "127.0.0.1:5062".to_owned(),
+        codec: None,
+    };
+    let call = |silent| CallView {
+        id: Ulid::from_parts(1, 1),
+        direction: Direction::Internal,
+        from: party("1001", None),
+        to: party("1003", None),
+        state: "calling",
+        started_at: before(12),
+        answered_at: None,
+        work: None,
+        verstat: None,
+        attestation: None,
+        legs: vec![leg("caller", "1001", None), leg("callee", "1003", silent)],
+    };
+    insta::assert_snapshot!(shown(Kind::Calls, &[call(Some(12)), call(Some(0)), call(None)]), @r"
+    call                        state    from  to    with                         for   codec
+    00000000010000000000000001  calling  1001  1003  1003 (no response for 12 s)  12 s  -
+    00000000010000000000000001  calling  1001  1003  1003                         12 s  -
+    00000000010000000000000001  calling  1001  1003  1003                         12 s  -
     ");
 }
 

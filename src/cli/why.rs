@@ -86,7 +86,7 @@ fn decision(decision: &Value, agent: Option<&str>, now: Timestamp) -> String {
     let others = candidates.iter().filter(|candidate| !is_agent(candidate));
     for candidate in own.chain(others) {
         lines.push(plain(&format!(
-            "  {}: {}",
+            "  {} {}",
             text(candidate, "agent").unwrap_or("?"),
             text(candidate, "verdict").unwrap_or("?")
         )));
@@ -104,9 +104,13 @@ fn decision(decision: &Value, agent: Option<&str>, now: Timestamp) -> String {
 fn trigger(decision: &Value) -> String {
     match text(decision, "trigger") {
         Some("entered") => "the call entered".to_owned(),
-        Some("requeued") => "the call is back in its place after an offer that failed".to_owned(),
+        Some("requeued") => {
+            "the call is back in its place, because the agent who was rung did not take it"
+                .to_owned()
+        }
         Some("agent-free") => "an agent became free".to_owned(),
         Some("timer") => "a delay or a pause ended".to_owned(),
+        Some("caller-changed") => "another caller waits in its place".to_owned(),
         Some("configured") => "the configuration changed".to_owned(),
         Some(other) => other.to_owned(),
         None => "a decision".to_owned(),
@@ -160,15 +164,12 @@ fn why_work(work: &Value, now: Timestamp) -> String {
                 place => format!(" at place {place}"),
             };
             let begin = format!("{who} has waited {waited} in {queue}{place}");
-            match text(work, "waits_for").unwrap_or_default() {
-                "" => format!("{begin}."),
-                "the next step" => format!("{begin}: the next step gives it to a free agent."),
-                reason => match reason.split_once(": ") {
-                    Some((agent, why)) => {
-                        format!("{begin}: {agent} is free, but may not have it yet ({why}).")
-                    }
-                    None => format!("{begin}, for {reason}."),
-                },
+            let reason = text(work, "waits_for").unwrap_or_default();
+            match text(work, "waits_code").unwrap_or_default() {
+                _ if reason.is_empty() => format!("{begin}."),
+                "next-step" => format!("{begin}: the next step gives it to a free agent."),
+                "agents" => format!("{begin}, because {reason}."),
+                _ => format!("{begin}, for {reason}."),
             }
         }
         Some("reserved" | "alerting") => {
@@ -293,31 +294,28 @@ fn why_ready(
             "{who} is ready but gets no calls because they are logged out of every queue that they serve."
         );
     }
-    match number(agent, "other_calls") {
-        0 => {}
-        calls => {
-            return format!(
-                "{who} is ready but gets no calls because the extension has {} besides.",
-                plural(calls, "call")
-            );
-        }
-    }
     let last = decisions.last();
-    let verdict = last
-        .filter(|last| text(last, "item").is_some())
-        .map(|last| list(last, "candidates"))
-        .and_then(|all| all.iter().find(|one| text(one, "agent") == Some(extension)))
-        .and_then(|one| text(one, "verdict"));
+    let of_last = last
+        .map_or(&[][..], |last| list(last, "candidates"))
+        .iter()
+        .find(|one| text(one, "agent") == Some(extension))
+        .and_then(|one| text(one, "code"));
     let at = last
         .and_then(|last| time(last, "at"))
         .map(|at| format!(" ({})", clock(at, now)))
         .unwrap_or_default();
-    match verdict {
-        None => {
-            format!("{who} is ready and idle{since} because nothing waits that they may take.")
-        }
-        Some("chosen") => format!("{who} is ready{since}; the last call was offered to them."),
-        Some("free, but after the chosen one") => {
+    let because = text(agent, "idle_because").unwrap_or("is free");
+    match (text(agent, "idle_code"), of_last) {
+        // what keeps every call away, and what keeps away the first that waits
+        (Some(code), _) if code != "nothing-waits" => match text(agent, "idle_item") {
+            Some(item) => format!(
+                "{who} is ready{since} and has no call: {item} waits first, and {extension} {because}."
+            ),
+            None => {
+                format!("{who} is ready{since} and gets no calls, because {extension} {because}.")
+            }
+        },
+        (_, Some("after-chosen")) => {
             let taken: Vec<&str> = last
                 .map_or(&[][..], |last| list(last, "chosen"))
                 .iter()
@@ -328,11 +326,7 @@ fn why_ready(
                 taken.join(", ")
             )
         }
-        Some(verdict) => {
-            format!(
-                "{who} is ready and idle{since}; the last call{at} was kept from them: {verdict}."
-            )
-        }
+        _ => format!("{who} is ready and idle{since} because nothing waits that they may take."),
     }
 }
 

@@ -87,6 +87,7 @@ impl Floor {
             caller: CallerInfo {
                 number: "+447700900123".into(),
                 name: "".into(),
+                extension: None,
             },
             call: Ulid::from_parts(1, 9),
         });
@@ -133,12 +134,12 @@ fn a_waiting_call_is_answered_in_one_sentence_and_then_agent_by_agent() {
     called at 10:00:00 UTC
 
     10:01:12 UTC  queue support: a delay or a pause ended (ordinary priority, entry 1). Chosen: nobody.
-      1003: not ready: lunch
-      1004: not ready
+      1003 is not ready (lunch)
+      1004 is not ready
 
     10:00:00 UTC  queue support: the call entered (ordinary priority, entry 1). Chosen: nobody.
-      1003: not ready: lunch
-      1004: not ready
+      1003 is not ready (lunch)
+      1004 is not ready
     ");
 }
 
@@ -163,19 +164,19 @@ fn a_delay_is_told_with_the_agent_whom_it_holds() {
     });
     let said = floor.why_item();
     insta::assert_snapshot!(said, @r"
-    +447700900123 has waited 12 s in support at place 1: 1003 is free, but may not have it yet (had this work item already; not again for 30 s).
+    +447700900123 has waited 12 s in support at place 1, because none of its 2 ready agents may have it: 1003 had this call already, and is not rung for it again for 30 s; 1004 helps when a call has waited 30 s (level 2), and this one has waited 12 s.
     called at 10:00:00 UTC
 
-    10:00:12 UTC  queue support: the call is back in its place after an offer that failed (ordinary priority, entry 1). Chosen: nobody.
-      1003: had this work item already; not again for 30 s
-      1004: level 2 delay 30 s, waited 12 s
+    10:00:12 UTC  queue support: the call is back in its place, because the agent who was rung did not take it (ordinary priority, entry 1). Chosen: nobody.
+      1003 had this call already, and is not rung for it again for 30 s
+      1004 helps when a call has waited 30 s (level 2), and this one has waited 12 s
 
     10:00:00 UTC  queue support: the call entered (ordinary priority, entry 1). Chosen: 1003.
-      1003: chosen
-      1004: level 2 delay 30 s, waited 0 s
+      1003 was chosen
+      1004 helps when a call has waited 30 s (level 2), and this one has waited 0 s
     ");
     let said = floor.why_agent("1004");
-    insta::assert_snapshot!(first_line(&said), @"1004 (Dan Placeholder) is ready and idle for 12 s; the last call (10:00:12 UTC) was kept from them: level 2 delay 30 s, waited 12 s.");
+    insta::assert_snapshot!(first_line(&said), @"1004 (Dan Placeholder) is ready for 12 s and has no call: 00000000010000000000000001 waits first, and 1004 helps when a call has waited 30 s (level 2), and this one has waited 12 s.");
 }
 
 #[test]
@@ -203,7 +204,7 @@ fn an_idle_agent_is_told_why_in_one_sentence() {
         queue: None,
         on: true,
     });
-    insta::assert_snapshot!(why(&floor), @"1003 (Cleo Specimen) is ready but gets no calls because the extension has 1 call besides.");
+    insta::assert_snapshot!(why(&floor), @"1003 (Cleo Specimen) is ready for 2 min 05 s and gets no calls, because 1003 is in another call.");
     floor.send(AcdCommand::Logout {
         agent: "1003".into(),
     });

@@ -100,6 +100,9 @@ pub struct LegRecord {
     /// The Reason header of the refusal, where one came (RFC 3326): `Q.850;cause=34`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub reason: Option<String>,
+    /// The device did not respond to our INVITE at all; `status` is then ours, and nothing that it said.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub no_response: bool,
 }
 
 /// One transfer of a party of a call.

@@ -154,6 +154,10 @@ pub enum CallFact {
         /// Of a party that was called and refused: who, where, why.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         refusal: Option<Box<LegRefusal>>,
+        /// When the device was called that has not responded at all; then the status is ours.
+        #[schema(value_type = Option<String>)]
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        silent_since: Option<WallTime>,
     },
     /// A party that was called named somebody else (3xx).
     Forwarded {

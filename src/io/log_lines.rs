@@ -95,6 +95,16 @@ fn of_call(fact: &CallFact) {
         CallFact::Resumed { call, leg } => tracing::debug!("call {call}: leg {leg} resumes"),
         CallFact::LegEnded {
             call,
+            leg,
+            silent_since: Some(at),
+            ..
+        } => {
+            tracing::debug!(
+                "call {call}: leg {leg} is over: its device has not responded since {at}"
+            );
+        }
+        CallFact::LegEnded {
+            call,
             status,
             refusal: Some(refusal),
             ..
@@ -284,6 +294,15 @@ impl fmt::Display for Outcome<'_> {
         // Of several legs that failed the last is the one that the caller was told of.
         let called = |leg: &&LegRecord| &*leg.role != "caller" && leg.status >= 300;
         match call.legs.iter().rev().find(called) {
+            Some(leg) if leg.no_response => {
+                let waited = leg.ended_at.since(leg.started_at);
+                write!(
+                    f,
+                    " (no response from {} in {})",
+                    Shown(&leg.party),
+                    Seconds(waited)
+                )
+            }
             Some(leg) => write!(
                 f,
                 " ({} from {}{})",
@@ -348,6 +367,7 @@ mod tests {
             packets: (0, 0),
             peer: None,
             reason: None,
+            no_response: false,
         }
     }
 
@@ -372,6 +392,18 @@ mod tests {
             Outcome(&call).to_string(),
             "busy (486 from 1002, Q.850;cause=17)"
         );
+    }
+
+    #[test]
+    fn a_device_that_never_responded_is_not_said_to_have_refused() {
+        let mut call = call();
+        call.outcome = How::Cancelled;
+        let mut silent = leg("callee", "1002", 487);
+        silent.no_response = true;
+        silent.ended_at = WallTime::from_millis(7_400);
+        call.legs.push(silent);
+        let line = Outcome(&call).to_string();
+        assert_eq!(line, "cancelled (no response from 1002 in 7.4 s)");
     }
 
     #[test]

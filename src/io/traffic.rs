@@ -417,6 +417,7 @@ mod tests {
             packets: (0, 0),
             peer: None,
             reason: None,
+            no_response: false,
         };
         let traffic = Traffic::default();
         traffic.call(&CallRecord {

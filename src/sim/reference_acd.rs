@@ -80,6 +80,8 @@ struct Item {
     number: u64,
     entered: Instant,
     skills: Vec<SkillNeed>,
+    /// The extension that waits, if it is one.
+    caller: Option<Arc<str>>,
     prefer: Option<Preference>,
     promise: Option<Promise>,
     /// Arrival, or entry, in nanoseconds: what the head start is taken from.
@@ -264,6 +266,7 @@ impl ReferenceAcd {
                 class,
                 skills,
                 prefer,
+                caller,
                 ..
             } => {
                 if self.items.iter().any(|i| i.id == *item) {
@@ -283,6 +286,7 @@ impl ReferenceAcd {
                     virtual_start: aged_from - head_start,
                     aged_from,
                     promoted: 0,
+                    caller: caller.extension.clone(),
                     prefer: prefer.clone(),
                     promise: None,
                     number: self.number,
@@ -290,6 +294,11 @@ impl ReferenceAcd {
                     skills: skills.clone(),
                     refused_by: Vec::new(),
                 });
+            }
+            AcdCommand::CallerIs { item, caller } => {
+                if let Some(known) = self.items.iter_mut().find(|i| i.id == *item) {
+                    known.caller = caller.extension.clone();
+                }
             }
             AcdCommand::Withdraw { item, .. } => self.withdraw(now, *item),
             AcdCommand::Rekey { item, to, .. } => self.rekey(*item, *to),

@@ -121,14 +121,15 @@ impl Switch {
             self.tell_waiting(now, call, vec!["not-valid".into()]);
             return;
         };
-        let name = open.record.from.name.clone().unwrap_or_default();
+        let name = self.calls.calling_party(call).and_then(|party| party.name);
         let request = Request {
             of: Some(item),
             queue,
             agent: None,
             caller: CallerInfo {
                 number: number.clone(),
-                name,
+                name: name.unwrap_or_default(),
+                extension: None,
             },
             number,
             call: open.id,
@@ -480,6 +481,7 @@ impl Switch {
         let caller = CallerInfo {
             number: number.clone(),
             name: name.unwrap_or_default(),
+            extension: None,
         };
         let request = Request {
             of: None,

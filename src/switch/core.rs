@@ -267,9 +267,11 @@ impl Switch {
                 self.on_act(now, act, fx);
             } else if let Some(output) = self.outputs.pop_front() {
                 self.on_call_output(now, output, fx);
+            } else if self.report_live(now) {
+                // before the orders of the same step
             } else if let Some(order) = self.orders.pop_front() {
                 self.tell_acd(now, order, fx);
-            } else if !self.report_live(now) && !self.notify_next(now, fx) {
+            } else if !self.notify_next(now, fx) {
                 break;
             }
         }
@@ -330,18 +332,36 @@ impl Switch {
 
     /// Tells the ACD of extensions whose number of live calls changed; false when there are none.
     fn report_live(&mut self, now: Now) -> bool {
-        let touched = self.calls.take_touched();
+        let mut touched = self.calls.take_touched();
+        for extension in &touched {
+            self.calls_changed(now, extension);
+        }
+        // who watches an extension has seen the end of its call when our BYE left
+        touched.extend(self.calls.take_parting_changed());
         if touched.is_empty() {
             return false;
         }
         for extension in touched {
-            self.calls_changed(now, &extension);
             let (_, own) = self.calls.live_on(&extension);
-            if self.acd.knows_agent(&extension) {
-                self.orders.push_back(AcdCommand::Live {
-                    agent: extension,
-                    calls: u32::try_from(own).unwrap_or(u32::MAX),
-                });
+            let own = own + self.calls.parting_on(&extension);
+            let Some(before) = self.acd.other_calls(&extension) else {
+                continue;
+            };
+            // what it was told of before and has not heard yet is not true any more
+            self.orders.retain(
+                |order| !matches!(order, AcdCommand::Live { agent, .. } if *agent == extension),
+            );
+            let calls = u32::try_from(own).unwrap_or(u32::MAX);
+            let live = AcdCommand::Live {
+                agent: extension,
+                calls,
+            };
+            // an agent who has just called is not free for what the call asks for, and one whose call is over is free when
+            // everything that was in it is over too
+            if calls > before {
+                self.orders.push_front(live);
+            } else {
+                self.orders.push_back(live);
             }
         }
         true

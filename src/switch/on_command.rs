@@ -396,7 +396,13 @@ impl Switch {
                 Some(Phase::Bridged) => "bridged",
                 Some(Phase::Queued { .. }) => "queued",
                 Some(Phase::Parked { .. }) => "parked",
-                Some(Phase::Ringing(_) | Phase::Originating { .. }) => "ringing",
+                Some(Phase::Ringing(_) | Phase::Originating { .. }) => {
+                    let mut called = call.legs.iter().filter(|&&leg| Some(leg) != call.a);
+                    match called.any(|&leg| self.calls.leg(leg).is_some_and(|leg| leg.rang)) {
+                        true => "ringing",
+                        false => "calling",
+                    }
+                }
                 Some(Phase::Over) | None => "ending",
                 Some(_) if call.failed.is_some() => "failed",
                 Some(_) if call.record.answered_at.is_some() => "answered",
@@ -406,8 +412,11 @@ impl Switch {
         CallView {
             id: call.id,
             direction: call.record.direction,
-            from: call.record.from.clone(),
-            to: call.record.to.clone(),
+            from: self
+                .calls
+                .calling_party(key)
+                .unwrap_or_else(|| call.record.from.clone()),
+            to: self.calls_for(key, call),
             state,
             started_at: call.record.started_at,
             answered_at: call.record.answered_at,
@@ -421,12 +430,19 @@ impl Switch {
             legs: call
                 .legs
                 .iter()
-                .filter_map(|&leg| self.calls.leg(leg))
-                .map(|leg| LegView {
+                .filter_map(|&key| Some((key, self.calls.leg(key)?)))
+                .map(|(key, leg)| LegView {
                     id: leg.id,
-                    role: leg.role.as_str(),
+                    role: match call.transferor == Some(key) {
+                        true => "transferor",
+                        false => leg.role.as_str(),
+                    },
                     party: leg.party.clone(),
                     state: leg.state_word(),
+                    silent_since: leg.silent_since().filter(|_| {
+                        let invite = leg.invite_client();
+                        !invite.is_some_and(|invite| self.tx.is_heard(invite))
+                    }),
                     peer: leg.flow.remote.to_string(),
                     codec: leg.audio.plan.as_ref().and_then(Calls::codec_of),
                 })

@@ -96,6 +96,7 @@ impl Switch {
             .map(|()| {
                 self.note_transfer(now, call, &by, &by.number, "takeover", 200);
                 self.resume_waiting(now, call);
+                self.caller_changed(call);
             })
         };
         if let Err(status) = done {

@@ -11,7 +11,7 @@ use crate::acd::{
     SkillNeed, WaitBand,
 };
 use crate::base::{Key, Now, id};
-use crate::call::{Call, Cause, Leg, Role};
+use crate::call::{Call, Cause, Endpoint, Leg, Role};
 use crate::dialplan::{QueueAction, QueueExit, StepInput, say};
 use crate::sip::StatusCode;
 
@@ -30,17 +30,10 @@ impl Switch {
             return None;
         }
         let fresh = id::ulid(now.wall, &mut self.entropy);
-        let (ucid, caller) = {
-            let open = self.calls.call_mut(call)?;
-            open.record.queues.push(action.name.clone());
-            (
-                open.id,
-                CallerInfo {
-                    number: open.record.from.number.clone(),
-                    name: open.record.from.name.clone().unwrap_or_default(),
-                },
-            )
-        };
+        let open = self.calls.call_mut(call)?;
+        open.record.queues.push(action.name.clone());
+        let ucid = open.id;
+        let caller = self.caller_info(call)?;
         self.queue_again(call);
         let routing = self.routings.get_mut(&call)?;
         let arrival = *routing.arrival.get_or_insert(now);
@@ -76,6 +69,28 @@ impl Switch {
             call: ucid,
         });
         None
+    }
+
+    /// Who waits, as the ACD and its people know it: whoever is in the caller's place now.
+    fn caller_info(&self, call: Key<Call>) -> Option<CallerInfo> {
+        let party = self.calls.calling_party(call)?;
+        let endpoint = self.calls.caller(call).map(|leg| &leg.endpoint);
+        Some(CallerInfo {
+            number: party.number,
+            name: party.name.unwrap_or_default(),
+            extension: match endpoint {
+                Some(Endpoint::Extension(extension)) => Some(extension.clone()),
+                Some(Endpoint::Trunk(_) | Endpoint::Unknown) | None => None,
+            },
+        })
+    }
+
+    /// A transfer has put another party in the caller's place: the work item is that party's now.
+    pub(super) fn caller_changed(&mut self, call: Key<Call>) {
+        let item = self.routings.get(&call).and_then(|routing| routing.work);
+        if let (Some(item), Some(caller)) = (item, self.caller_info(call)) {
+            self.orders.push_back(AcdCommand::CallerIs { item, caller });
+        }
     }
 
     /// Music for a caller who waits.
@@ -173,7 +188,7 @@ impl Switch {
         }
     }
 
-    /// Rings every ringable device of an agent at once (acd.md §10.2).
+    /// Rings every ringable device of an agent at once (acd.toml §10.2).
     fn ring_agent(
         &mut self,
         now: Now,
@@ -294,7 +309,7 @@ impl Switch {
         }
     }
 
-    /// A device of an agent refused or did not answer. When it was the last, the offer has its outcome (acd.md §10.4).
+    /// A device of an agent refused or did not answer. When it was the last, the offer has its outcome (acd.toml §10.4).
     pub(super) fn on_agent_leg_failed(
         &mut self,
         now: Now,
@@ -364,7 +379,7 @@ impl Switch {
         }
     }
 
-    /// Position and expected wait, spoken over the music (acd.md §9).
+    /// Position and expected wait, spoken over the music (acd.toml §9).
     fn announce(
         &mut self,
         now: Now,

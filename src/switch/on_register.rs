@@ -20,7 +20,7 @@ use crate::sip::{Builder, Message, Method, Name, StatusCode};
 use crate::transaction::ServerKey;
 use crate::transport::{Flow, Way};
 
-/// How long a device that answered nothing, or 408, 430 or 480, is left alone (acd.md §3).
+/// How long a device that answered nothing, or 408, 430 or 480, is left alone (acd.toml §3).
 pub(super) const UNHEALTHY: Duration = Duration::from_secs(30);
 
 impl Switch {

@@ -1,4 +1,4 @@
-//! Transfers: who may, where to, and what becomes of a queue's call (RFC 3515, RFC 5589; acd.md §17).
+//! Transfers: who may, where to, and what becomes of a queue's call (RFC 3515, RFC 5589; acd.toml §17).
 //!
 //! The number of a Refer-To goes through the dialplan as if the transferor had dialled it: with its rights, and never as a URI to send
 //! to. So a transfer reaches what a call of the same person reaches, and nothing else.
@@ -217,7 +217,7 @@ impl Switch {
             }));
         }
         self.note_transfer(now, call, &by, &to, "blind", 0);
-        // from here to the next bridge nobody is left in silence (acd.md §17.3)
+        // from here to the next bridge nobody is left in silence (acd.toml §17.3)
         self.ring_transferee(now, call);
         self.drive(now, call, StepInput::Begin, fx);
         Ok(())
@@ -259,12 +259,12 @@ impl Switch {
             return Err(StatusCode::REQUEST_PENDING);
         }
         match (self.calls.talks_to(leg), self.calls.talks_to(other)) {
-            (Some(_), Some(there)) => self.hand_over(now, there, leg, other, &by),
+            (here @ Some(_), Some(there)) => self.hand_over(now, there, leg, other, here, &by),
             (None, Some(there)) if self.waits(call, leg) => {
-                self.hand_over(now, there, leg, other, &by)
+                self.hand_over(now, there, leg, other, None, &by)
             }
             (Some(here), None) if self.waits(call2, other) => {
-                self.hand_over(now, here, other, leg, &by)
+                self.hand_over(now, here, other, leg, None, &by)
             }
             _ => Err(StatusCode::DECLINE),
         }
@@ -284,23 +284,25 @@ impl Switch {
             })
     }
 
-    /// `moved` leaves its call, in which `left` stays behind, and takes the place of `instead`. The call that it left is over.
+    /// `moved` leaves its call, in which `left` stays behind, and takes the place of `instead`. The call that it left is over. With
+    /// `transferee` it is the target, whom that party of the call talks to from now on; else it waits there for whoever comes.
     fn hand_over(
         &mut self,
         now: Now,
         moved: Key<Leg>,
         instead: Key<Leg>,
         left: Key<Leg>,
+        transferee: Option<Key<Leg>>,
         by: &Party,
     ) -> Result<(), StatusCode> {
         let gone = StatusCode::CALL_DOES_NOT_EXIST;
         let to = self.calls.leg(instead).map(|leg| leg.call).ok_or(gone)?;
         let from = self.calls.leg(left).map(|leg| leg.call).ok_or(gone)?;
-        let shown = self
-            .calls
-            .leg(moved)
-            .map(|leg| leg.party.number.clone())
-            .ok_or(gone)?;
+        // who is on the other line, or what waits there for the transferee
+        let party = self.calls.leg(moved).map(|leg| leg.party.clone());
+        let waits = self.calls.call(to).map(|open| self.calls_for(to, open));
+        let target = if transferee.is_some() { party } else { waits };
+        let target = target.ok_or(gone)?;
         // who leaves a queue's call has done its part; whom a queue chose goes on with the call that it moves to
         self.agent_leaves(to, instead);
         self.agent_leaves(from, left);
@@ -330,9 +332,25 @@ impl Switch {
         {
             run.set_answered();
         }
-        self.with_calls(now, |calls, ctx| calls.settle_bridge(ctx, to));
+        let is_agent = self
+            .calls
+            .leg(moved)
+            .is_some_and(|leg| leg.role == Role::Agent);
+        if let Some(open) = self.calls.call_mut(to).filter(|_| transferee.is_some()) {
+            open.with = Some(target.clone());
+            if is_agent {
+                open.record.agent.get_or_insert(target.number.clone());
+            }
+        }
+        self.with_calls(now, |calls, ctx| {
+            if let Some(transferee) = transferee {
+                calls.seat(to, transferee);
+            }
+            calls.settle_bridge(ctx, to);
+        });
         self.resume_waiting(now, to);
-        self.note_transfer(now, to, by, &shown, "attended", 200);
+        self.caller_changed(to);
+        self.note_transfer(now, to, by, &target.number, "attended", 200);
         let referrer = [instead, left];
         for leg in referrer {
             self.with_calls(now, |calls, ctx| {
@@ -342,6 +360,29 @@ impl Switch {
         self.leave(now, instead);
         self.end_call(now, from, Cause::Normal, "transfer");
         Ok(())
+    }
+
+    /// Whom a call is with, or asks for, now: after a transfer no longer whom its first caller asked for.
+    pub(super) fn calls_for(&self, key: Key<Call>, call: &Call) -> Party {
+        let transfer = self.routings.get(&key).and_then(|r| r.transfer.as_ref());
+        match transfer {
+            Some(transfer) if transfer.recalling => transfer.by.clone(),
+            Some(transfer) => self.party_of_number(&transfer.to),
+            None => call.with.clone().unwrap_or_else(|| call.record.to.clone()),
+        }
+    }
+
+    /// A number as people know it: with the name of the extension, if it is one.
+    fn party_of_number(&self, number: &Arc<str>) -> Party {
+        Party {
+            number: number.clone(),
+            name: self
+                .settings
+                .directory
+                .user(number)
+                .map(|user| user.name.clone()),
+            trunk: None,
+        }
     }
 
     /// A leg whose part is over: an answered one may hang up by itself.
@@ -373,7 +414,7 @@ impl Switch {
         }
     }
 
-    /// The agent's part of a queue's call ends when its leg leaves, whoever goes on talking (acd.md §17.2).
+    /// The agent's part of a queue's call ends when its leg leaves, whoever goes on talking (acd.toml §17.2).
     pub(super) fn agent_leaves(&mut self, call: Key<Call>, leg: Key<Leg>) {
         let is_agent = self
             .calls
@@ -440,6 +481,13 @@ impl Switch {
         let Some(transfer) = routing.and_then(|routing| routing.transfer.take()) else {
             return;
         };
+        let with = match transfer.recalling {
+            true => transfer.by.clone(),
+            false => self.party_of_number(&transfer.to),
+        };
+        if let Some(open) = self.calls.call_mut(call) {
+            open.with = Some(with);
+        }
         if transfer.recalling {
             return;
         }

@@ -160,7 +160,7 @@ pub(super) struct Routing {
     pub queue: Option<Arc<str>>,
     /// The agent it is bridged to.
     pub agent: Option<Arc<str>>,
-    /// When it first came to any queue: kept over overflow (acd.md §6).
+    /// When it first came to any queue: kept over overflow (acd.toml §6).
     pub arrival: Option<Now>,
     /// Numbers that it was sent on to by the phones that it rang, and those that sent it.
     pub sent_on: BTreeSet<String>,

@@ -146,12 +146,15 @@ pub struct LegView {
     /// Its id.
     #[schema(value_type = String)]
     pub id: Ulid,
-    /// `caller`, `callee` or `agent`.
+    /// `caller`, `callee` or `agent`; `transferor` while it is still there after, or during, a transfer that it asked for.
     pub role: &'static str,
     /// The party.
     pub party: Party,
     /// `calling`, `ringing`, `answered`, `held`, `ending`.
     pub state: &'static str,
+    /// When the device was called, while it has not responded at all.
+    #[schema(value_type = Option<String>)]
+    pub silent_since: Option<WallTime>,
     /// The address it is signalled with.
     pub peer: String,
     /// Codec in use.
@@ -166,11 +169,11 @@ pub struct CallView {
     pub id: Ulid,
     /// Where it came from.
     pub direction: Direction,
-    /// Who calls.
+    /// Who calls; after a transfer, or while one is under way, who is transferred.
     pub from: Party,
-    /// Whom the caller asked for.
+    /// Whom the caller asked for; after a transfer, or while one is under way, its target.
     pub to: Party,
-    /// `routing`, `ringing`, `answered`, `queued`, `parked`, `bridged`, `failed` (nobody was reached, and
+    /// `routing`, `calling` (nobody rings yet), `ringing`, `answered`, `queued`, `parked`, `bridged`, `failed` (nobody was reached, and
     /// the caller hears what the dialplan does then), `ending`.
     pub state: &'static str,
     /// When the first INVITE came.

@@ -63,6 +63,15 @@ impl<U: Copy> Transactions<U> {
                 .is_some_and(|client| client.state == invite_client::State::Calling)
     }
 
+    /// True for an INVITE to which something has come back, be it 100, which its user is not told of.
+    pub fn is_heard(&self, key: ClientKey) -> bool {
+        key.0 == Kind::Invite
+            && self
+                .invite_clients
+                .get(Key::from_bits(key.1))
+                .is_some_and(|client| client.state != invite_client::State::Calling)
+    }
+
     /// Changes who wants the responses.
     pub fn set_user(&mut self, key: ClientKey, user: U) {
         self.put_user(key, Some(user));

@@ -1,6 +1,7 @@
 //! Whole calls as ladders on virtual time: scripted phones, the shipped core between them, every message as a snapshot.
 //! Read these first: they show what the server says to whom, and when.
 
+mod agents;
 mod basic;
 mod bench;
 mod callbacks;
@@ -20,6 +21,7 @@ mod reliable;
 mod session_timer;
 mod stage;
 mod transfer;
+mod transferred;
 mod trunks;
 mod update;
 mod watch_bench;

@@ -84,7 +84,7 @@ overflow = [ { when = "expected-wait 10m", do = [ { hangup = "normal" } ] } ]
     assert!(agents.iter().any(|agent| &*agent.extension == "1002"));
 }
 
-/// The table of defaults (acd.md §23), as far as this version has them.
+/// The table of defaults (acd.toml §23), as far as this version has them.
 #[test]
 fn a_queue_that_says_nothing_has_the_defaults_of_the_table() {
     let settings = house().settings();

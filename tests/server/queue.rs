@@ -271,7 +271,7 @@ fn an_agent_who_lets_it_ring_is_passed_over_and_the_caller_keeps_the_place() {
     for part in [
         "the call entered",
         "Chosen: 1001.",
-        "the call is back in its place after an offer that failed",
+        "the call is back in its place, because the agent who was rung did not take it",
         "Chosen: 1002.",
     ] {
         assert!(text.contains(part), "`{part}` is missing:\n{text}");

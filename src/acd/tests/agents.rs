@@ -1,4 +1,4 @@
-//! Rules of acd.md §2–§4: session, routability with `next`, reach, toggles, other calls.
+//! Rules of acd.toml §2–§4: session, routability with `next`, reach, toggles, other calls.
 
 use super::*;
 
@@ -106,6 +106,49 @@ fn call_waiting_allows_an_offer_up_to_the_concurrent_calls_of_the_extension() {
     floor.send(live(2));
     assert!(offered(&floor.enter(1, "q")).is_empty(), "two of two calls");
     assert_eq!(offered(&floor.send(live(1))), ["1001"]);
+}
+
+#[test]
+fn nobody_is_offered_their_own_call_not_even_with_call_waiting() {
+    let mut floor = Floor::staffed(queue("q", &["1001", "1002"]));
+    let mut settings = floor.settings.clone();
+    settings.agents[0].call_waiting = true;
+    floor.configure(settings);
+    floor.not_ready("1002", "lunch");
+    assert!(offered(&floor.enter_of(1, "q", "1001")).is_empty());
+    // the next in line is not kept from the agent by it
+    assert_eq!(offered(&floor.enter(2, "q")), ["1001"]);
+    floor.connect("1001");
+    let why = floor.acd.why_item(item(1));
+    let last = &why.last().expect("a decision").candidates;
+    let own: Vec<&str> = last
+        .iter()
+        .filter(|c| &*c.agent == "1001")
+        .map(|c| &*c.verdict)
+        .collect();
+    assert_eq!(own, ["is the caller, and nobody is offered their own call"]);
+    assert_eq!(offered(&floor.ready("1002")), ["1002"]);
+}
+
+#[test]
+fn who_comes_into_the_callers_place_is_not_offered_the_call_and_who_left_it_may_be() {
+    let mut floor = Floor::staffed(queue("q", &["1001", "1002"]));
+    assert_eq!(offered(&floor.enter_of(1, "q", "1001")), ["1002"]);
+    let caller = CallerInfo {
+        number: "1002".into(),
+        name: "".into(),
+        extension: Some("1002".into()),
+    };
+    let item = item(1);
+    let effects = floor.send(AcdCommand::CallerIs { item, caller });
+    let taken_back = |effect: &&AcdEffect| {
+        let reason = CancelReason::Withdrawn;
+        matches!(effect, AcdEffect::CancelOffer { reason: why, .. } if *why == reason)
+    };
+    assert_eq!(effects.iter().filter(taken_back).count(), 1);
+    assert_eq!(offered(&effects), ["1001"]);
+    let view = floor.acd.item(floor.now, item).expect("known");
+    assert_eq!(&*view.caller.number, "1002");
 }
 
 #[test]

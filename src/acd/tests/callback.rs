@@ -1,4 +1,4 @@
-//! acd.md §15: callbacks, in the core.
+//! acd.toml §15: callbacks, in the core.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Rules of acd.md §20 on reload: a difference, applied at once, that loses nothing.
+//! Rules of acd.toml §20 on reload: a difference, applied at once, that loses nothing.
 
 use super::*;
 

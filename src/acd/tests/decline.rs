@@ -1,4 +1,4 @@
-//! acd.md §10.4: declining with a reason, and the outcome of every final response.
+//! acd.toml §10.4: declining with a reason, and the outcome of every final response.
 
 use super::*;
 

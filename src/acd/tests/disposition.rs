@@ -1,4 +1,4 @@
-//! acd.md §12: what ends a wrap-up, dispositions, the hard limit.
+//! acd.toml §12: what ends a wrap-up, dispositions, the hard limit.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Rules of acd.md §22: every decision says who was considered and by which rule each was left out; every item has its journey.
+//! Rules of acd.toml §22: every decision says who was considered and by which rule each was left out; every item has its journey.
 
 use super::*;
 
@@ -28,12 +28,15 @@ fn a_waiting_caller_is_explained_by_the_first_failing_rule_of_each_agent() {
     let last = why.last().expect("a decision");
     assert_eq!(&*last.trigger, "entered");
     assert!(last.chosen.is_empty());
-    assert!(verdict(last, "1").starts_with("wrap until "), "{last:?}");
-    assert!(verdict(last, "2").starts_with("talking with "));
-    assert_eq!(verdict(last, "3"), "not ready: lunch");
-    assert_eq!(verdict(last, "4"), "no device that can be rung");
-    assert_eq!(verdict(last, "5"), "logged out");
-    assert_eq!(verdict(last, "6"), "logged out of this queue");
+    assert!(
+        verdict(last, "1").starts_with("wraps up until "),
+        "{last:?}"
+    );
+    assert!(verdict(last, "2").starts_with("talks with "));
+    assert_eq!(verdict(last, "3"), "is not ready (lunch)");
+    assert_eq!(verdict(last, "4"), "has no device that can be rung");
+    assert_eq!(verdict(last, "5"), "is logged out");
+    assert_eq!(verdict(last, "6"), "is logged out of this queue");
 }
 
 #[test]
@@ -46,8 +49,11 @@ fn the_chosen_and_those_after_it_are_named_with_the_key() {
         why[0].chosen.iter().map(|c| &**c).collect::<Vec<_>>(),
         ["1"]
     );
-    assert_eq!(verdict(&why[0], "1"), "chosen");
-    assert_eq!(verdict(&why[0], "2"), "free, but after the chosen one");
+    assert_eq!(verdict(&why[0], "1"), "was chosen");
+    assert_eq!(
+        verdict(&why[0], "2"),
+        "is free, and came after the one who was chosen"
+    );
     assert!(
         why[0].key.starts_with("class 5, virtual start "),
         "{}",
@@ -71,13 +77,16 @@ fn holds_are_explained_with_their_numbers() {
     assert_eq!(&*last.trigger, "requeued");
     assert_eq!(
         verdict(last, "1"),
-        "had this work item already; not again for 30 s"
+        "had this call already, and is not rung for it again for 30 s"
     );
-    assert_eq!(verdict(last, "2"), "level 2 delay 30 s, waited 12 s");
+    assert_eq!(
+        verdict(last, "2"),
+        "helps when a call has waited 30 s (level 2), and this one has waited 12 s"
+    );
     let view = floor.acd.item(floor.now, item(1)).expect("waits");
     assert_eq!(
         view.waits_for,
-        "1: had this work item already; not again for 30 s"
+        "none of its 2 ready agents may have it: 1 had this call already, and is not rung for it again for 30 s; 2 helps when a call has waited 30 s (level 2), and this one has waited 12 s"
     );
 }
 
@@ -88,7 +97,7 @@ fn an_idle_agent_is_told_that_nothing_waits() {
     let last = why.last().expect("a decision");
     assert_eq!(
         verdict(last, "1"),
-        "free, but nothing waits that it may take now"
+        "is free, and nothing waits that they may take"
     );
 }
 
@@ -165,6 +174,47 @@ fn views_serialise() {
                 serde_json::from_str::<AcdEvent>(&text).expect("parses"),
                 event
             );
+        }
+    }
+}
+
+/// Whatever keeps an agent from a call, the call's answer and the agent's say it in the same words.
+#[test]
+fn the_call_and_the_agent_are_explained_by_the_same_rule() {
+    type Change = fn(&mut Floor);
+    let changes: [(&str, Change); 4] = [
+        ("other-call", |floor| {
+            floor.send(AcdCommand::Live {
+                agent: "1".into(),
+                calls: 1,
+            });
+            floor.enter(1, "q");
+        }),
+        ("cooldown", |floor| {
+            floor.enter(1, "q");
+            let offer = floor.rings("1", 1);
+            floor.ended(offer, OfferOutcome::Busy);
+        }),
+        ("no-reoffer", |floor| {
+            floor.enter(1, "q");
+            let offer = floor.rings("1", 1);
+            floor.ended(offer, OfferOutcome::Declined);
+        }),
+        ("own-call", |floor| {
+            floor.enter_of(1, "q", "1");
+        }),
+    ];
+    for (code, change) in changes {
+        let mut floor = Floor::staffed(queue("q", &["1"]));
+        change(&mut floor);
+        let agent = floor.acd.agent(floor.now, "1").expect("known");
+        let call = floor.acd.item(floor.now, item(1)).expect("waits");
+        assert_eq!(agent.idle_code, code);
+        assert_eq!(call.waits_code, "agents");
+        let words = format!("1, the only ready agent, {}", agent.idle_because);
+        assert_eq!(call.waits_for, words);
+        for jargon in ["AgentOffer", "RONA", "work item"] {
+            assert!(!words.contains(jargon), "{words}");
         }
     }
 }

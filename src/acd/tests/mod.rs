@@ -215,6 +215,15 @@ impl Floor {
         self.send(command)
     }
 
+    /// A work item whose caller is one of our extensions.
+    pub fn enter_of(&mut self, n: u64, queue: &str, extension: &str) -> Vec<AcdEffect> {
+        let mut command = self.entry(n, queue, Duration::ZERO, 5, &[]);
+        if let AcdCommand::Enter { caller, .. } = &mut command {
+            caller.extension = Some(extension.into());
+        }
+        self.send(command)
+    }
+
     fn entry(
         &self,
         n: u64,

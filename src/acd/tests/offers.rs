@@ -1,4 +1,4 @@
-//! Rules of acd.md §5.4, §10 and §11: the two-phase win, the outcome table, RONA, cancelled callers.
+//! Rules of acd.toml §5.4, §10 and §11: the two-phase win, the outcome table, RONA, cancelled callers.
 
 use super::*;
 
@@ -197,7 +197,7 @@ fn after_two_in_a_row_rona_makes_not_ready() {
     }
     let view = floor.agent("1");
     assert_eq!(view.state, AgentDisplay::NotReady);
-    assert_eq!(view.reason.as_deref(), Some("RONA"));
+    assert_eq!(view.reason.as_deref(), Some("did not answer"));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Rules of acd.md §6 and §7: static keys, head start, fairness over queues, levels and delays, skills that are skipped.
+//! Rules of acd.toml §6 and §7: static keys, head start, fairness over queues, levels and delays, skills that are skipped.
 
 use super::*;
 

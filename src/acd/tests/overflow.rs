@@ -1,4 +1,4 @@
-//! Rules of acd.md §9 and §14: leaving by rule, announcements, the identity of the counters.
+//! Rules of acd.toml §9 and §14: leaving by rule, announcements, the identity of the counters.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! acd.md §6, §7.2, §7.3: weight, age, promotion, re-key.
+//! acd.toml §6, §7.2, §7.3: weight, age, promotion, re-key.
 
 use super::*;
 

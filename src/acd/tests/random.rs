@@ -1,4 +1,4 @@
-//! Random sequences of commands with faults, against the invariants I1 to I14, I17 and I20 of acd.md §21.
+//! Random sequences of commands with faults, against the invariants I1 to I14, I17 and I20 of acd.toml §21.
 
 use std::collections::{BTreeMap, BTreeSet};
 

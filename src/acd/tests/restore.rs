@@ -1,4 +1,4 @@
-//! Rules of acd.md §20 on restart: what the journal keeps is what comes back.
+//! Rules of acd.toml §20 on restart: what the journal keeps is what comes back.
 
 use std::collections::BTreeMap;
 

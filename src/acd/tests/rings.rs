@@ -1,4 +1,4 @@
-//! acd.md §8 and §9: what is asked widens with the wait, preferred agents, and places among those who need the same agents.
+//! acd.toml §8 and §9: what is asked widens with the wait, preferred agents, and places among those who need the same agents.
 
 use super::*;
 
@@ -155,7 +155,7 @@ fn a_caller_who_prefers_somebody_is_kept_for_a_while_then_others_may_help() {
     let one = why.candidates.iter().find(|c| &*c.agent == "1");
     assert_eq!(
         one.map(|c| c.verdict.as_str()),
-        Some("kept for others, whom it prefers, for 20 s more")
+        Some("has to leave it for 20 s more to others, for whom it is kept")
     );
     assert_eq!(offered(&floor.wait(Duration::from_millis(19_999))), [""; 0]);
     assert_eq!(offered(&floor.wait(Duration::from_millis(1))), ["1"]);

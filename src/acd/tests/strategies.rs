@@ -1,4 +1,4 @@
-//! Rules of acd.md §7.3 and §7.4: who gets the work item when several agents are free.
+//! Rules of acd.toml §7.3 and §7.4: who gets the work item when several agents are free.
 
 use std::collections::BTreeMap;
 

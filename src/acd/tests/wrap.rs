@@ -1,4 +1,4 @@
-//! Rules of acd.md §12: wrap-up is a lease of the agent.
+//! Rules of acd.toml §12: wrap-up is a lease of the agent.
 
 use super::*;
 

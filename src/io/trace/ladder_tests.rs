@@ -37,6 +37,7 @@ fn leg(number: u128, role: &str, call_id: &str) -> LegRecord {
         packets: (0, 0),
         peer: None,
         reason: None,
+        no_response: false,
     }
 }
 

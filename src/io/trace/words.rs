@@ -29,6 +29,17 @@ pub fn of_call(fact: &CallFact) -> Option<(Option<Ulid>, String)> {
         }
         CallFact::LegEnded {
             leg,
+            silent_since: Some(at),
+            ..
+        } => (
+            Some(*leg),
+            format!(
+                "given up: the device has not responded since {}",
+                at.timestamp().strftime("%H:%M:%S UTC")
+            ),
+        ),
+        CallFact::LegEnded {
+            leg,
             status,
             refusal: Some(refusal),
             ..

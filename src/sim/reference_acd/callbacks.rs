@@ -57,6 +57,7 @@ impl ReferenceAcd {
             number: self.number,
             entered: now,
             skills: request.skills.clone(),
+            caller: request.caller.extension.clone(),
             prefer: request.prefer.clone(),
             promise: Some(Promise {
                 number: request.number.clone(),

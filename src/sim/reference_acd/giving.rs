@@ -144,6 +144,7 @@ impl ReferenceAcd {
         let bound = item.promise.as_ref().and_then(|p| p.agent.as_ref());
         !item.parked()
             && bound.is_none_or(|bound| *bound == a.extension)
+            && item.caller.as_ref() != Some(&a.extension)
             && a.logged_in
             && !a.leaving
             && a.ready

@@ -317,10 +317,19 @@ impl Run {
             class: 5 - (self.below(10) / 9) as u8,
             skills,
             prefer,
-            caller: CallerInfo::default(),
+            caller: self.any_caller(),
             call: Ulid(0),
         };
         self.send(command);
+    }
+
+    /// Somebody from outside, or now and then an agent.
+    fn any_caller(&mut self) -> CallerInfo {
+        let inside = self.below(4) == 0;
+        CallerInfo {
+            extension: inside.then(|| self.any_agent()),
+            ..CallerInfo::default()
+        }
     }
 
     fn request_callback(&mut self) {
