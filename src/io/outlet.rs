@@ -178,16 +178,20 @@ impl<W: World> Outlet<W> {
         // Up to the first input of which something must be written before: whoever waits for them need not wait for the disk. What goes by
         // a connection keeps its place among the effects that say how to connect.
         let ahead = before_records(list, ends);
-        let mut last = self.send_datagrams(now, list, 0..ahead, ports, again);
+        let mut last = self.send_datagrams(list, 0..ahead, ports, again);
         let failed_now = self.journal_all(now, list, again);
         if failed_now {
             self.hold_answers(list, ends);
         }
         // what is held back stands behind what was sent ahead
-        last.extend(self.send_datagrams(now, list, ahead..list.len(), ports, again));
+        last.extend(self.send_datagrams(list, ahead..list.len(), ports, again));
         for (index, effect) in list.drain(..).enumerate() {
-            if !is_datagram(&effect) || last.contains(&index) {
-                self.carry_out(now, effect, ports, again);
+            match &effect {
+                // it is on the wire; who watches sees it among its causes
+                Effect::Send { flow, bytes } if is_datagram(&effect) && !last.contains(&index) => {
+                    self.witness.sent(now, *flow, bytes);
+                }
+                _ => self.carry_out(now, effect, ports, again),
             }
         }
         debug_assert!(self.texts.is_empty(), "every text has its effect");
@@ -200,8 +204,7 @@ impl<W: World> Outlet<W> {
     /// Puts those datagrams of the batch on the wire, before events, tables and log lines are seen to. A 100 to a peer that gets no other
     /// response waits for these as well: it has 200 ms (RFC 3261 §17.2.1), and who gets the request is waiting. Gives the places of such.
     fn send_datagrams(
-        &mut self,
-        now: Now,
+        &self,
         list: &[Effect],
         places: Range<usize>,
         ports: &mut UdpPorts,
@@ -222,7 +225,7 @@ impl<W: World> Outlet<W> {
                 continue;
             }
             any = true;
-            self.send(now, *flow, bytes.clone(), ports, again);
+            Self::queue(*flow, bytes.clone(), ports, again);
         }
         if any {
             self.flush(ports, again);
@@ -247,15 +250,17 @@ impl<W: World> Outlet<W> {
     ) {
         self.witness.sent(now, flow, &bytes);
         match flow.transport {
-            Transport::Udp => {
-                if !ports.queue(flow, bytes) {
-                    tracing::warn!(%flow, "no port for this flow");
-                    again.push_back(Input::SendFailed { flow });
-                }
-            }
+            Transport::Udp => Self::queue(flow, bytes, ports, again),
             Transport::Tcp | Transport::Tls | Transport::Ws | Transport::Wss => {
                 self.world.stream(flow, bytes);
             }
+        }
+    }
+
+    fn queue(flow: Flow, bytes: Bytes, ports: &mut UdpPorts, again: &mut VecDeque<Input>) {
+        if !ports.queue(flow, bytes) {
+            tracing::warn!(%flow, "no port for this flow");
+            again.push_back(Input::SendFailed { flow });
         }
     }
 
