@@ -307,7 +307,7 @@ impl Binding {
 }
 
 /// How much longer than it was granted the journal holds a binding: by half. A device that refreshes after half of its time is written
-/// every other time, one that refreshes every minute of its hour once in half an hour.
+/// every other time at best, one that refreshes every minute of its hour once in half an hour.
 pub(super) fn slack(granted: Duration) -> Duration {
     (granted / 2).min(SLACK_MAX)
 }
