@@ -9,9 +9,13 @@ use bytes::Bytes;
 use super::AddressOfRecord;
 use super::health::Health;
 use crate::base::map::HashKey;
-use crate::base::{Instant, Text, WallTime};
+use crate::base::{Duration, Instant, Now, Text, WallTime};
 use crate::sip::{NameAddr, Uri, split_commas};
 use crate::transport::{Flow, Transport, Way};
+
+/// Longest time for which the journal holds a binding beyond what was granted: so long may a telephone that is gone be rung after a
+/// crash (guess).
+const SLACK_MAX: Duration = Duration::from_secs(1_800);
 
 /// One registered contact (RFC 3261 §10, RFC 5626 §6). There are as many as telephones, so its texts share one allocation.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -36,6 +40,8 @@ pub struct Binding {
     pub registered_at: WallTime,
     /// When it registered last: of several flows of a device the newest goes first.
     pub refreshed_at: Instant,
+    /// Until when the journal holds it. A refresh that ends no later and changes nothing else needs no record.
+    pub kept_until: WallTime,
     /// Names the life of the device's registration in its temporary GRUUs (RFC 5627); zero when it wants none.
     pub life: u64,
     /// It is behind a NAT, as far as the policy tells.
@@ -73,6 +79,7 @@ impl Binding {
             user_agent: None,
             registered_at: WallTime::default(),
             refreshed_at: Instant::ZERO,
+            kept_until: WallTime::default(),
             life: 0,
             behind_nat: false,
             outbound: false,
@@ -229,6 +236,49 @@ impl Binding {
             .is_some_and(|instance| super::gruu::urn(instance) == urn)
     }
 
+    /// After a REGISTER that granted so much: true when the journal holds all of this already, for long enough. Else it is to be written,
+    /// to be held for longer than it was granted. `before` is what it was.
+    ///
+    /// What was written in the same instant may be of the same batch, whose write may fail and hold back the answer to that alone: it
+    /// does not count.
+    pub(super) fn keep(&mut self, now: Now, granted: Duration, before: &Binding) -> bool {
+        let end = now.wall_at(self.expires_at);
+        let latest = end + slack(granted);
+        let kept = before.refreshed_at < now.mono
+            && before.is_recorded_as(self)
+            && (end..=latest).contains(&self.kept_until);
+        if !kept {
+            self.kept_until = latest;
+        }
+        kept
+    }
+
+    /// Is the record of the other the same, but for times and CSeq?
+    fn is_recorded_as(&self, other: &Binding) -> bool {
+        // every field by name: who adds one decides here
+        let Binding {
+            texts,
+            ends,
+            flow,
+            q,
+            expires_at: _,
+            reg_id,
+            cseq: _,
+            user_agent,
+            registered_at,
+            refreshed_at: _,
+            kept_until: _,
+            life,
+            behind_nat,
+            outbound,
+            health: _,
+        } = self;
+        (texts, ends, flow, q) == (&other.texts, &other.ends, &other.flow, &other.q)
+            && (reg_id, user_agent) == (&other.reg_id, &other.user_agent)
+            && (registered_at, life) == (&other.registered_at, &other.life)
+            && (behind_nat, outbound) == (&other.behind_nat, &other.outbound)
+    }
+
     /// Is it another flow of the same device (RFC 5626 §4.2)?
     pub fn is_sibling_of(&self, other: &Binding) -> bool {
         self.instance().is_some() && self.instance() == other.instance()
@@ -254,6 +304,12 @@ impl Binding {
             (None, _) | (_, None) => same_uri(self.contact().as_bytes(), contact),
         }
     }
+}
+
+/// How much longer than it was granted the journal holds a binding: by half. A device that refreshes after half of its time is written
+/// every other time at best, one that refreshes every minute of its hour once in half an hour.
+pub(super) fn slack(granted: Duration) -> Duration {
+    (granted / 2).min(SLACK_MAX)
 }
 
 /// RFC 3261 §19.1.4; most refreshes are byte for byte the same.
@@ -312,6 +368,8 @@ pub enum RemovalReason {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct BindingChange {
     pub change: Change,
+    /// The journal holds it already: as it is, but for its CSeq, and for as long as it lives or longer.
+    pub kept: bool,
     pub aor: AddressOfRecord,
     pub binding: Binding,
 }

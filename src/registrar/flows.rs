@@ -45,6 +45,7 @@ impl Registrar {
                     self.move_to(now, key, flow);
                     changes.extend(self.entries.get(key).map(|entry| BindingChange {
                         change: Change::Moved,
+                        kept: false,
                         aor: entry.aor.clone(),
                         binding: entry.binding.clone(),
                     }));

@@ -13,7 +13,7 @@ use smallvec::SmallVec;
 use subtle::ConstantTimeEq;
 
 use super::{AddressOfRecord, Binding, Entry, Keys, Registrar};
-use crate::base::Key;
+use crate::base::{Key, WallTime};
 use crate::sip::Uri;
 
 /// What the user part of a temporary GRUU begins with.
@@ -166,6 +166,7 @@ impl Registrar {
         };
         let before = std::mem::replace(&mut entry.binding.life, life);
         if before != life {
+            entry.binding.kept_until = WallTime::default(); // the journal knows the other one
             self.end_life(key, before);
         }
         if life != 0 {

@@ -30,7 +30,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use crate::base::{Arena, Entropy, Instant, Key, Map, Now, Set, TimerId, TimerQueue};
+use crate::base::{Arena, Entropy, Instant, Key, Map, Now, Set, TimerId, TimerQueue, WallTime};
 use crate::transport::{ConnectionId, Flow, ProfileId};
 
 struct Entry {
@@ -127,6 +127,13 @@ impl Registrar {
                 self.timers.cancel(entry.timer);
                 entry.timer = self.timers.set(entry.due(), key);
             }
+        }
+    }
+
+    /// What the journal holds is in doubt: the next refresh of each binding is to be written.
+    pub fn distrust_records(&mut self) {
+        for (_, entry) in self.entries.iter_mut() {
+            entry.binding.kept_until = WallTime::default();
         }
     }
 
@@ -231,11 +238,8 @@ impl Registrar {
     }
 
     /// Puts back a binding that was kept over a restart. One with the same contact or instance is replaced; one whose time is over
-    /// is left out.
+    /// is left out, and so is what it replaced: an older record may have been written for longer.
     pub fn restore(&mut self, now: Now, aor: AddressOfRecord, binding: Binding) {
-        if binding.expires_at <= now.mono {
-            return;
-        }
         let same = self.keys_of(&aor).iter().copied().find(|key| {
             self.entries
                 .get(*key)
@@ -244,7 +248,9 @@ impl Registrar {
         if let Some(key) = same {
             self.remove(key, RemovalReason::Replaced);
         }
-        self.insert(now, aor, binding);
+        if binding.expires_at > now.mono {
+            self.insert(now, aor, binding);
+        }
     }
 
     /// All bindings, in order of their address of record.
@@ -346,6 +352,7 @@ impl Registrar {
         self.unhealthy.remove(&binding.flow);
         Some(BindingChange {
             change: Change::Removed(reason),
+            kept: false,
             aor,
             binding,
         })

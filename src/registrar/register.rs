@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use super::binding::shows_nat;
+use super::binding::{shows_nat, slack};
 use super::request::{self, Arrival, Refusal, Wish, Wishes};
 use super::{
     AddressOfRecord, Binding, BindingChange, Change, Entry, Policy, RegisterOutcome, Registrar,
@@ -229,9 +229,11 @@ impl Registrar {
         binding.life = self.life(register, wish);
         binding.behind_nat = behind_nat;
         binding.outbound = Self::counts_flows(register, wish, out);
+        binding.kept_until = now.wall + wish.expires + slack(wish.expires);
         self.insert(now, aor.clone(), binding.clone());
         out.changes.push(BindingChange {
             change: Change::Added,
+            kept: false,
             aor: aor.clone(),
             binding,
         });
@@ -249,10 +251,10 @@ impl Registrar {
         let Register {
             now, flow, request, ..
         } = *register;
-        let moved = self
-            .entries
-            .get(key)
-            .is_some_and(|entry| entry.binding.flow != flow);
+        let Some(was) = self.entries.get(key).map(|entry| entry.binding.clone()) else {
+            return;
+        };
+        let moved = was.flow != flow;
         if moved {
             self.move_to(now, key, flow);
         }
@@ -292,6 +294,7 @@ impl Registrar {
         binding.outbound = outbound;
         binding.refreshed_at = now.mono;
         binding.expires_at = now.mono + wish.expires;
+        let kept = binding.keep(now, wish.expires, &was);
         let binding = binding.clone();
         if entry.due() < before {
             self.timers.cancel(entry.timer);
@@ -303,6 +306,7 @@ impl Registrar {
             } else {
                 Change::Refreshed
             },
+            kept,
             aor: entry.aor.clone(),
             binding,
         });

@@ -99,6 +99,8 @@ pub struct Switch {
     pub(super) seq: u64,
     pub(super) state: State,
     pub(super) store_ok: bool,
+    /// True while an input is handled, and after one that never came to its end.
+    inside: bool,
     pub(super) started_at: WallTime,
     /// Calls that the journal opened and did not close, until `Ready`.
     pub(super) open_records: BTreeMap<crate::base::Ulid, CallRecord>,
@@ -158,6 +160,7 @@ impl Switch {
             seq: 0,
             state: State::Starting,
             store_ok: true,
+            inside: false,
             started_at: now.wall,
             open_records: BTreeMap::new(),
             restored_items: Vec::new(),
@@ -179,6 +182,15 @@ impl Switch {
 
     /// Takes one input and does all that follows from it.
     pub fn handle(&mut self, now: Now, input: Input, fx: &mut Effects) {
+        if std::mem::replace(&mut self.inside, true) {
+            // the last one panicked: its effects were dropped, its records with them
+            self.registrar.distrust_records();
+        }
+        self.take(now, input, fx);
+        self.inside = false;
+    }
+
+    fn take(&mut self, now: Now, input: Input, fx: &mut Effects) {
         match input {
             Input::Received { flow, bytes } => self.on_bytes(now, flow, bytes, fx),
             Input::ConnectionClosed { connection } => {

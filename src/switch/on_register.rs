@@ -11,6 +11,7 @@ use super::source::Source;
 use crate::acd::AcdCommand;
 use crate::base::{Duration, Now, Secret};
 use crate::call::{Endpoint, User};
+use crate::config::ProfileAuth;
 use crate::event::RegistrationFact;
 use crate::registrar::{
     AddressOfRecord, Binding, BindingChange, Change, GruuKey, HealthChange, Ping, RegisterOutcome,
@@ -85,6 +86,7 @@ impl Switch {
         for change in changes {
             self.watch_binding(now, &change, fx);
             match change.change {
+                Change::Refreshed if change.kept && self.asks_for_proof(&change.binding) => {}
                 Change::Added | Change::Refreshed | Change::Moved => {
                     let record = self.binding_record(now, &change.aor, &change.binding);
                     Self::journal(fx, Record::Bound(record));
@@ -118,6 +120,13 @@ impl Switch {
             self.publish(now, Fact::Registration(fact), fx);
             self.report_devices(now, change.aor.user());
         }
+    }
+
+    /// True when a REGISTER of this device must answer a nonce of this life of the server. Where nobody asks, the CSeq alone keeps out
+    /// a late REGISTER from before a crash (RFC 3261 §10.3 step 7), so the journal must know the last one.
+    fn asks_for_proof(&self, binding: &Binding) -> bool {
+        super::faces::profile_of(&self.settings, binding.flow.profile)
+            .is_some_and(|profile| profile.auth == ProfileAuth::Digest)
     }
 
     /// Live calls of a device follow it: to the flow that it came back on, or from one that is gone to another of the same device.
@@ -169,6 +178,8 @@ impl Switch {
     pub(super) fn configure_registrar(&mut self, now: Now, fx: &mut Effects) {
         let policies = super::faces::policies(&self.settings);
         self.registrar.configure(now, policies);
+        // records name profiles, which may be called otherwise now
+        self.registrar.distrust_records();
         let settings = self.settings.clone();
         let gone = self.registrar.retain(|aor, binding| {
             settings.directory.user(aor.user()).is_some()
@@ -195,7 +206,8 @@ impl Switch {
             local: binding.flow.local,
             remote: binding.flow.remote,
             q: binding.q,
-            expires_at: now.wall_at(binding.expires_at),
+            // later than what was granted: refreshes until then need no record
+            expires_at: now.wall_at(binding.expires_at).max(binding.kept_until),
             registered_at: binding.registered_at,
             instance: binding.instance_text(),
             reg_id: binding.reg_id,

@@ -59,7 +59,7 @@ pub struct BindingRecord {
     pub remote: SocketAddr,
     /// Quality, 0 to 1000 (RFC 3261 §20.10).
     pub q: u16,
-    /// When it ends.
+    /// When it ends at the latest: later than what was granted, so that a mere refresh needs no record.
     pub expires_at: WallTime,
     /// When it began.
     pub registered_at: WallTime,
@@ -71,7 +71,7 @@ pub struct BindingRecord {
     pub reg_id: Option<u32>,
     /// Call-ID of the REGISTER.
     pub call_id: Text,
-    /// CSeq number of the REGISTER.
+    /// CSeq number of the REGISTER; those that only refreshed it since then may have had higher ones.
     pub cseq: u32,
     /// What the device calls itself.
     #[serde(skip_serializing_if = "Option::is_none", default)]

@@ -86,9 +86,6 @@ impl Switch {
     }
 
     fn restore_binding(&mut self, now: Now, record: BindingRecord) {
-        if record.expires_at <= now.wall {
-            return;
-        }
         let Some(aor) = self.known_aor(&record.aor) else {
             return;
         };
@@ -128,6 +125,7 @@ impl Switch {
         binding.user_agent = record.user_agent;
         binding.registered_at = record.registered_at;
         binding.refreshed_at = now.mono;
+        binding.kept_until = record.expires_at;
         binding.behind_nat = record.behind_nat;
         binding.outbound = record.outbound;
         binding.life = record.life;

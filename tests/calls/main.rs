@@ -17,6 +17,7 @@ mod pages;
 mod parties;
 mod queues;
 mod raw;
+mod refreshing;
 mod reliable;
 mod session_timer;
 mod stage;

@@ -3,6 +3,7 @@
 mod flows;
 mod gruu;
 mod health;
+mod kept;
 mod policy;
 
 use bytes::Bytes;

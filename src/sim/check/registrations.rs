@@ -8,7 +8,8 @@ use crate::sim::trace::Happening;
 use crate::sim::wire::{self, Text};
 
 /// Folds REGISTERs and their 200s from the wire and compares with what the server has after each restart. Bindings over streams
-/// are left out: their connections died with the process.
+/// are left out: their connections died with the process. What was granted is owed, whether the last REGISTER was written or the journal
+/// held the binding for long enough; that it may hold it for longer is no fault.
 pub(super) fn acknowledged_ones_survive(evidence: &Evidence<'_>) -> Verdict {
     let mut asked: BTreeMap<(String, u32), Text> = BTreeMap::new();
     let mut bound: BTreeMap<(String, String), Instant> = BTreeMap::new();
