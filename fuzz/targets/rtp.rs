@@ -4,7 +4,7 @@
 use libfuzzer_sys::fuzz_target;
 use strowger_fuzz::rtp::rtcp::{self, Report};
 use strowger_fuzz::rtp::{
-    HEADER_BYTES, Header, TelephoneEvent, set_marker, set_payload_number, set_ssrc, write_header,
+    HEADER_BYTES, Header, TelephoneEvent, set_marker, set_numbers, set_payload_number, write_header,
 };
 
 fuzz_target!(|data: &[u8]| {
@@ -34,9 +34,10 @@ fuzz_target!(|data: &[u8]| {
 fn rewritten(header: &Header, data: &[u8]) {
     let mut packet = data.to_vec();
     set_payload_number(&mut packet, 101);
-    set_ssrc(&mut packet, 7);
+    set_numbers(packet.first_chunk_mut().expect("a header"), 5, 6, 7);
     let changed = Header::parse(&packet).expect("still RTP");
     assert_eq!((changed.payload_number, changed.ssrc), (101, 7));
+    assert_eq!((changed.sequence, changed.timestamp), (5, 6));
     assert_eq!(changed.marker, header.marker);
     assert_eq!(changed.payload(&packet), header.payload(data));
     assert_eq!(
