@@ -523,6 +523,16 @@ impl Parties {
         (self.line(&a), b)
     }
 
+    /// A party calls another, who rings: the caller's end, as it knows the early dialog.
+    pub fn rings(&mut self, caller: u8, callee: u8) -> Line {
+        let call = self.calls(caller, PEOPLE[usize::from(callee - 1)]);
+        self.answers(callee, 180);
+        let ringing = self.last(caller, response(&Method::Invite, 180));
+        let mut line = self.line(&call);
+        line.theirs = text(ringing.to_tag().expect("a tag"));
+        line
+    }
+
     /// A party's answer to a request that it left unanswered.
     pub fn reply_to(&mut self, party: u8, request: &Message, code: u16) {
         let status = StatusCode::new(code).expect("a status");

@@ -450,11 +450,7 @@ fn replaces_of_nobody_or_of_somebody_else_joins_nothing() {
 fn transfer_to_one_who_still_rings_waits_for_the_answer() {
     let mut house = Parties::new();
     let (a, b) = house.talk(1, 2);
-    let c = house.calls(1, "1003");
-    house.answers(3, 180);
-    let ringing = house.last(1, response(&Method::Invite, 180));
-    let mut c = house.line(&c);
-    c.theirs = text(ringing.to_tag().expect("a tag"));
+    let c = house.rings(1, 3);
     let target = format!("<sip:1003@pbx.example.com?Replaces={}>", c.escaped());
     house.says(&a, "REFER", &refer(&target), "");
     assert_eq!(house.told(1), ["200!"]);

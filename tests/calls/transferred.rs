@@ -4,7 +4,7 @@ use strowger::event::{CallRecord, Outcome};
 use strowger::sip::{Message, Method, Name};
 use strowger::switch::{Answer, CallView, Command};
 
-use super::parties::{Line, Parties, request, response, text};
+use super::parties::{Line, Parties, request, text};
 use super::stage::s;
 
 fn refer(to: &str) -> String {
@@ -166,11 +166,7 @@ fn failed_transfer_names_those_who_talk_again() {
 /// 1001 talks with 1002 and gives it to 1003, who still rings.
 fn given_while_ringing(house: &mut Parties) -> Line {
     let (a, b) = house.talk(1, 2);
-    let c = house.calls(1, "1003");
-    house.answers(3, 180);
-    let ringing = house.last(1, response(&Method::Invite, 180));
-    let mut c = house.line(&c);
-    c.theirs = text(ringing.to_tag().expect("a tag"));
+    let c = house.rings(1, 3);
     house.says(&a, "REFER", &replacing("1003", &c), "");
     assert_eq!(house.told(1), ["200!"]);
     b

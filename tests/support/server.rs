@@ -47,7 +47,6 @@ impl Server {
     }
 
     /// Sets a variable in the environment of the server, which the commands beside it do not have.
-    #[allow(dead_code)] // not in every binary of tests
     pub fn set_variable(&mut self, name: &str, value: &str) {
         self.variables.push(format!("{name}={value}"));
     }
