@@ -200,18 +200,60 @@ struct Place {
     order: usize,
     open_offers: usize,
     connecting: bool,
+    /// The number of who waits.
+    who: String,
+}
+
+/// Who waits when a call goes to a queue: who began it, or who is left of a call of which the other was the transferor.
+#[derive(Clone, Default)]
+struct Seats {
+    /// The parties of each call, by their numbers: who is there from the beginning, and the agent.
+    calls: BTreeMap<String, (String, String)>,
+}
+
+impl Seats {
+    fn hear(&mut self, happening: &Happening) {
+        let Happening::Event(event) = happening else {
+            return;
+        };
+        let fact = &event["fact"];
+        let (call, acd) = (&fact["call"], &fact["acd"]);
+        if call["type"] == "started" {
+            let seats = (text(&call["from"], "number").to_string(), String::new());
+            self.calls.insert(text(call, "call").to_string(), seats);
+        }
+        if acd["type"] == "connected"
+            && let Some((_, agent)) = self.calls.get_mut(text(acd, "call"))
+        {
+            *agent = text(acd, "agent").to_string();
+        }
+        if call["type"] == "transferred"
+            && let Some((waits, agent)) = self.calls.get_mut(text(call, "call"))
+            && text(&call["by"], "number") == waits
+            && !agent.is_empty()
+        {
+            std::mem::swap(waits, agent);
+        }
+    }
+
+    fn who(&self, call: &str) -> String {
+        let seats = self.calls.get(call);
+        seats.map_or(String::new(), |(waits, _)| waits.clone())
+    }
 }
 
 /// An AgentOffer goes to the work item that has waited longest in its queue, except where that one was just refused by the same
-/// agent. All work items of the simulated house have the same class, credit and skills.
+/// agent, or is that agent's own call. All work items of the simulated house have the same class, credit and skills.
 pub(super) fn first_come_first_served(evidence: &Evidence<'_>) -> Verdict {
     const REFUSED_LATELY: Duration = Duration::from_secs(45);
     let mut known = Known::<BTreeMap<String, Place>>::default();
     let mut refused: BTreeMap<(String, String), Instant> = BTreeMap::new();
     // they stand at the place of whoever asked, which these facts do not tell
     let mut callbacks: BTreeSet<String> = BTreeSet::new();
+    let mut seats = Seats::default();
     for (order, (at, happening)) in evidence.trace.entries().iter().enumerate() {
         known.pass(happening);
+        seats.hear(happening);
         let Some(fact) = acd_fact(happening) else {
             continue;
         };
@@ -224,6 +266,7 @@ pub(super) fn first_come_first_served(evidence: &Evidence<'_>) -> Verdict {
                     order,
                     open_offers: 0,
                     connecting: false,
+                    who: seats.who(text(fact, "call")),
                 };
                 places.insert(item, place);
             }
@@ -235,11 +278,15 @@ pub(super) fn first_come_first_served(evidence: &Evidence<'_>) -> Verdict {
                 let Some(own) = places.get(&item) else {
                     return Err((Some(at), format!("{item} was offered and does not wait")));
                 };
+                if own.who == agent {
+                    return Err((Some(at), format!("{agent} was offered the own call {item}")));
+                }
                 let passed_over = places.iter().find(|(other, place)| {
                     place.queue == own.queue
                         && place.order < own.order
                         && place.open_offers == 0
                         && !place.connecting
+                        && place.who != agent
                         && refused
                             .get(&((*other).clone(), agent.to_string()))
                             .is_none_or(|when| at.since(*when) > REFUSED_LATELY)

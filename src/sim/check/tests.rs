@@ -423,6 +423,39 @@ fn overtaking_in_the_queue_is_seen() {
 }
 
 #[test]
+fn offer_of_ones_own_call_is_seen_and_who_waits_is_known_after_a_transfer() {
+    let queued = |item| json!({"type": "queued", "queue": "q", "item": item, "call": item});
+    let called = |item, who| {
+        let began = json!({"type": "started", "call": item, "from": {"number": who}});
+        Story::default()
+            .fact("call", began)
+            .fact("acd", queued(item))
+    };
+    let check = queues::first_come_first_served;
+    bites(
+        &called("i1", "1001").acd("agent-offered", "1001", "i1"),
+        check,
+        "own call",
+    );
+    let overtaken = |story: Story| {
+        let story = story.fact("acd", queued("i2"));
+        story.acd("agent-offered", "1001", "i2")
+    };
+    assert_eq!(overtaken(called("i1", "1001")).verdict(check), None);
+    bites(&overtaken(called("i1", "1002")), check, "i1 came before");
+    // the caller gives the agent to the queue
+    let given = |by| {
+        let with = json!({"type": "connected", "item": "i1", "call": "i1", "agent": "1001"});
+        let given = json!({"type": "transferred", "call": "i1", "by": {"number": by}});
+        let story = called("i1", "1002").acd("agent-offered", "1001", "i1");
+        let story = story.fact("acd", with).fact("call", given);
+        story.fact("acd", queued("i1"))
+    };
+    assert_eq!(overtaken(given("1002")).verdict(check), None);
+    bites(&overtaken(given("1001")), check, "i1 came before");
+}
+
+#[test]
 fn record_with_a_false_duration_is_seen() {
     let closed = |secs: f64| json!({"call-closed": {"id": "A", "duration_secs": secs, "legs": [{"call_id": "c1", "role": "caller"}]}});
     let story = || {
