@@ -123,11 +123,14 @@ fn broken_handshakes(times: usize) -> (Duration, f64) {
         }
     }
     drop(open);
-    wait_for("the connections to be gone", seconds(30.0), || {
-        (metric(&ground.server, "strowger_sip_connections ") == 0).then_some(())
+    // none open is not enough: the last ones may still wait to be accepted
+    let failures = |server: &_| metric(server, "strowger_tls_handshakes_failed_total ") as usize;
+    wait_for("the handshakes to have failed", seconds(30.0), || {
+        let over = failures(&ground.server) * 10 > made * 9;
+        (over && metric(&ground.server, "strowger_sip_connections ") == 0).then_some(())
     });
     let each = (processor(&mut ground.server) - before) / made as u32;
-    let failed = metric(&ground.server, "strowger_tls_handshakes_failed_total ");
+    let failed = failures(&ground.server);
     let watch = bystander.end();
     assert_well(&mut ground.server, "broken handshakes");
     row(
@@ -152,7 +155,6 @@ fn broken_handshakes(times: usize) -> (Duration, f64) {
         "99.9 %",
     );
     assert!(made * 10 > times * 9, "only {made} connections");
-    assert!(failed as usize * 10 > made * 9, "{failed} of {made} failed");
     (each, watch.share())
 }
 

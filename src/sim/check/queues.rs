@@ -200,15 +200,19 @@ struct Place {
     order: usize,
     open_offers: usize,
     connecting: bool,
-    /// The number of who waits.
-    who: String,
+    call: String,
 }
 
 /// Who waits when a call goes to a queue: who began it, or who is left of a call of which the other was the transferor.
-#[derive(Clone, Default)]
+#[derive(Default)]
 struct Seats {
-    /// The parties of each call, by their numbers: who is there from the beginning, and the agent.
-    calls: BTreeMap<String, (String, String)>,
+    calls: BTreeMap<String, Seat>,
+}
+
+/// The numbers of who would wait and of whom that party talks with; `None` where the facts do not tell.
+struct Seat {
+    waits: Option<String>,
+    other: Option<String>,
 }
 
 impl Seats {
@@ -216,34 +220,44 @@ impl Seats {
         let Happening::Event(event) = happening else {
             return;
         };
-        let fact = &event["fact"];
-        let (call, acd) = (&fact["call"], &fact["acd"]);
-        if call["type"] == "started" {
-            let seats = (text(&call["from"], "number").to_string(), String::new());
-            self.calls.insert(text(call, "call").to_string(), seats);
+        let (fact, acd) = (&event["fact"]["call"], &event["fact"]["acd"]);
+        let number = |party: &str| Some(text(&fact[party], "number").to_string());
+        if fact["type"] == "started" {
+            let seat = Seat {
+                waits: number("from"),
+                other: None,
+            };
+            self.calls.insert(text(fact, "call").to_string(), seat);
         }
         if acd["type"] == "connected"
-            && let Some((_, agent)) = self.calls.get_mut(text(acd, "call"))
+            && let Some(seat) = self.calls.get_mut(text(acd, "call"))
         {
-            *agent = text(acd, "agent").to_string();
+            seat.other = Some(text(acd, "agent").to_string());
         }
-        if call["type"] == "transferred"
-            && let Some((waits, agent)) = self.calls.get_mut(text(call, "call"))
-            && text(&call["by"], "number") == waits
-            && !agent.is_empty()
-        {
-            std::mem::swap(waits, agent);
+        let Some(seat) = self.calls.get_mut(text(fact, "call")) else {
+            return;
+        };
+        if fact["type"] == "answered" && fact["role"] == "callee" {
+            seat.other = number("party");
+        }
+        if fact["type"] == "transferred" && fact["how"] == "attended" {
+            // somebody of another call takes the place of either
+            (seat.waits, seat.other) = (None, None);
+        } else if fact["type"] == "transferred" {
+            let other = seat.other.take();
+            if seat.waits == number("by") {
+                seat.waits = other;
+            }
         }
     }
 
-    fn who(&self, call: &str) -> String {
-        let seats = self.calls.get(call);
-        seats.map_or(String::new(), |(waits, _)| waits.clone())
+    fn who(&self, call: &str) -> Option<&str> {
+        self.calls.get(call)?.waits.as_deref()
     }
 }
 
 /// An AgentOffer goes to the work item that has waited longest in its queue, except where that one was just refused by the same
-/// agent, or is that agent's own call. All work items of the simulated house have the same class, credit and skills.
+/// agent, or is that agent's own call, or may be. All work items of the simulated house have the same class, credit and skills.
 pub(super) fn first_come_first_served(evidence: &Evidence<'_>) -> Verdict {
     const REFUSED_LATELY: Duration = Duration::from_secs(45);
     let mut known = Known::<BTreeMap<String, Place>>::default();
@@ -266,7 +280,7 @@ pub(super) fn first_come_first_served(evidence: &Evidence<'_>) -> Verdict {
                     order,
                     open_offers: 0,
                     connecting: false,
-                    who: seats.who(text(fact, "call")),
+                    call: text(fact, "call").to_string(),
                 };
                 places.insert(item, place);
             }
@@ -278,7 +292,7 @@ pub(super) fn first_come_first_served(evidence: &Evidence<'_>) -> Verdict {
                 let Some(own) = places.get(&item) else {
                     return Err((Some(at), format!("{item} was offered and does not wait")));
                 };
-                if own.who == agent {
+                if seats.who(&own.call) == Some(agent) {
                     return Err((Some(at), format!("{agent} was offered the own call {item}")));
                 }
                 let passed_over = places.iter().find(|(other, place)| {
@@ -286,7 +300,7 @@ pub(super) fn first_come_first_served(evidence: &Evidence<'_>) -> Verdict {
                         && place.order < own.order
                         && place.open_offers == 0
                         && !place.connecting
-                        && place.who != agent
+                        && seats.who(&place.call).is_some_and(|who| who != agent)
                         && refused
                             .get(&((*other).clone(), agent.to_string()))
                             .is_none_or(|when| at.since(*when) > REFUSED_LATELY)

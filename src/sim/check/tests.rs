@@ -401,9 +401,12 @@ fn logged_fault_is_seen() {
 #[test]
 fn overtaking_in_the_queue_is_seen() {
     let story = || {
+        let queued = |item| json!({"type": "queued", "item": item, "call": "c"});
+        let began = json!({"type": "started", "call": "c", "from": {"number": "carol"}});
         Story::default()
-            .acd("queued", "", "i1")
-            .acd("queued", "", "i2")
+            .fact("call", began)
+            .fact("acd", queued("i1"))
+            .fact("acd", queued("i2"))
     };
     let check = queues::first_come_first_served;
     bites(
@@ -444,15 +447,17 @@ fn offer_of_ones_own_call_is_seen_and_who_waits_is_known_after_a_transfer() {
     assert_eq!(overtaken(called("i1", "1001")).verdict(check), None);
     bites(&overtaken(called("i1", "1002")), check, "i1 came before");
     // the caller gives the agent to the queue
-    let given = |by| {
+    let given = |by, how| {
         let with = json!({"type": "connected", "item": "i1", "call": "i1", "agent": "1001"});
-        let given = json!({"type": "transferred", "call": "i1", "by": {"number": by}});
+        let given = json!({"type": "transferred", "call": "i1", "by": {"number": by}, "how": how});
         let story = called("i1", "1002").acd("agent-offered", "1001", "i1");
         let story = story.fact("acd", with).fact("call", given);
         story.fact("acd", queued("i1"))
     };
-    assert_eq!(overtaken(given("1002")).verdict(check), None);
-    bites(&overtaken(given("1001")), check, "i1 came before");
+    assert_eq!(overtaken(given("1002", "blind")).verdict(check), None);
+    bites(&overtaken(given("1001", "blind")), check, "i1 came before");
+    // who comes by an attended transfer is not told
+    assert_eq!(overtaken(given("1001", "attended")).verdict(check), None);
 }
 
 #[test]
