@@ -32,6 +32,7 @@ pub mod acd;
 pub mod call;
 pub mod dialplan;
 pub mod notifier;
+pub mod outbound;
 pub mod trunk;
 
 // rank 6

@@ -81,6 +81,8 @@ pub enum CallbackFailure {
     Machine,
     /// A gate does not let the call out.
     NotAllowed,
+    /// It may not be called at this time, or not again so soon.
+    NotNow,
 }
 
 /// What makes a work item a callback.

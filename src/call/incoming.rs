@@ -276,6 +276,7 @@ impl Calls {
             agent: None,
             legs: Vec::new(),
             transfers: Vec::new(),
+            gates: Vec::new(),
             recovered: false,
         };
         ctx.out.push(CallOutput::Opened(Box::new(record.clone())));

@@ -64,6 +64,7 @@ fn a_call_is_shown_with_both_parties_and_its_age() {
         codec: Some("PCMA".to_owned()),
     };
     let call = CallView {
+        gates: Vec::new(),
         id: Ulid::from_parts(1, 1),
         direction: Direction::Inbound,
         from: party("+447700900123", Some("acme")),
@@ -94,6 +95,7 @@ fn a_device_that_does_not_respond_is_said_so_and_since_when() {
         codec: None,
     };
     let call = |silent| CallView {
+        gates: Vec::new(),
         id: Ulid::from_parts(1, 1),
         direction: Direction::Internal,
         from: party("1001", None),

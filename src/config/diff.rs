@@ -217,6 +217,7 @@ fn sections(old: &Settings, new: &Settings, out: &mut Vec<Change>) {
     section("log", old.log != new.log, restart);
     section("hep", old.hep != new.hep, true);
     section("guard", old.guard != new.guard, false);
+    section("outbound", old.outbound != new.outbound, false);
 }
 
 fn objects<'a, T: 'a>(

@@ -12,6 +12,7 @@ use super::settings::Settings;
 use super::{check, tree};
 use crate::dialplan::Dialplan;
 use crate::directory::Directory;
+use crate::outbound::Rules;
 
 /// Largest file that is read, in bytes. Guess: a directory of 100,000 people takes about 20 MB.
 const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
@@ -67,9 +68,12 @@ fn load_as(
         ]);
     }
     let mut server = None;
+    let mut outbound = Rules::default();
     for kind in FILES {
         let names = if kind.path.ends_with(".toml") {
-            vec![kind.path.to_owned()]
+            // all but the first may be absent
+            let there = kind.name == "strowger" || directory.join(kind.path).exists();
+            there.then(|| kind.path.to_owned()).into_iter().collect()
         } else {
             toml_files(directory, kind.path, &mut reading.problems)
         };
@@ -88,6 +92,7 @@ fn load_as(
                 "dialplan" => read::dialplan::read(&mut reading, &file),
                 "directory" => read::people::read(&mut reading, &file),
                 "queue" => read::queue::read(&mut reading, &file),
+                "outbound" => outbound = read::outbound::read(&mut reading, &file),
                 other => unreachable!("a kind of file without reader: {other}"),
             }
         }
@@ -98,6 +103,7 @@ fn load_as(
     };
     reading.model.zone = server.server.time_zone.clone();
     read::people::check_lists(&mut reading);
+    read::outbound::own_numbers(&reading, &mut outbound);
     references::check(&mut reading, directory);
     let dialplan = Dialplan::compile(std::mem::take(&mut reading.model));
     // With errors about, half of the warnings would only be their echo.
@@ -124,6 +130,7 @@ fn load_as(
         dialplan: Arc::new(dialplan),
         directory: Arc::new(Directory::new(reading.users).with_lists(reading.lists)),
         queues: reading.queues,
+        outbound: Arc::new(outbound),
         warnings: problems,
     })
 }

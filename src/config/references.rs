@@ -71,6 +71,7 @@ fn missing(reading: &Reading<'_>, reference: &Reference, sounds: &Sounds) -> Opt
                 names.chain(BUILT_IN_VARIABLES.iter().copied()).collect(),
             )
         }
+        To::Pin => ("PIN", reading.names("PIN").collect()),
         To::Skill => {
             let skills = reading.users.iter().flat_map(|user| user.skills.keys());
             let known: Vec<&str> = skills.map(|skill| &**skill).collect();

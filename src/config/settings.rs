@@ -14,6 +14,7 @@ use crate::call::InvitePolicy;
 use crate::dialplan::{Dialplan, Steps};
 use crate::directory::{Directory, Place};
 use crate::media::{Codec, SrtpPolicy};
+use crate::outbound::Rules;
 use crate::registrar::Policy;
 use crate::transport::{GuardSettings, Transport};
 
@@ -45,6 +46,8 @@ pub struct Settings {
     pub directory: Arc<Directory>,
     /// `queues/*.toml`, in the order of the file names.
     pub queues: Vec<Arc<QueueSettings>>,
+    /// `outbound.toml`
+    pub outbound: Arc<Rules>,
     /// What is legal but surely wrong.
     pub warnings: Vec<Problem>,
 }

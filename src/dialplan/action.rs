@@ -45,6 +45,8 @@ pub enum DialOutcome {
     Failed(u16),
     /// Taken back before anybody answered.
     Cancelled,
+    /// A gate denied it.
+    NotAllowed,
 }
 
 impl DialOutcome {
@@ -58,6 +60,7 @@ impl DialOutcome {
             DialOutcome::Unreachable => "unreachable",
             DialOutcome::Failed(_) => "failed",
             DialOutcome::Cancelled => "cancelled",
+            DialOutcome::NotAllowed => "not-allowed",
         }
     }
 
@@ -65,6 +68,7 @@ impl DialOutcome {
         match self {
             DialOutcome::Answered | DialOutcome::Cancelled => HangupCause::NORMAL,
             DialOutcome::NoAnswer => HangupCause::NO_ANSWER,
+            DialOutcome::NotAllowed => HangupCause::FORBIDDEN,
             DialOutcome::Busy => HangupCause::BUSY,
             DialOutcome::Declined => HangupCause::DECLINED,
             DialOutcome::Unreachable => HangupCause::UNREACHABLE,
@@ -143,6 +147,10 @@ pub struct DialAction {
     pub music: Option<Arc<str>>,
     /// Phones of this house are told to answer by themselves.
     pub auto_answer: bool,
+    /// The gates are asked.
+    pub gates: bool,
+    /// The PIN that the caller must give.
+    pub pin: Option<Arc<str>>,
 }
 
 /// A `queue` step with its variables filled in.

@@ -142,6 +142,10 @@ pub struct Dial {
     pub music: Option<Arc<str>>,
     /// Phones of this house are told to answer by themselves, for an intercom. Default: false.
     pub auto_answer: bool,
+    /// The gates are asked before a number is called through a trunk. Default: false; true with a PIN.
+    pub gates: bool,
+    /// The PIN that the caller must give first.
+    pub pin: Option<Arc<str>>,
 }
 
 /// Parks a call.

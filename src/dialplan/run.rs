@@ -592,6 +592,8 @@ impl Run {
             caller_id: caller_id.map(|text| e164(&text).unwrap_or(text).into()),
             music: dial.music.clone(),
             auto_answer: dial.auto_answer,
+            gates: dial.gates,
+            pin: dial.pin.clone(),
         });
         Some(self.wait(Waiting::Dial, action))
     }

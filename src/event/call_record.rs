@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::gates::GateRecord;
 use crate::base::{Ulid, WallTime};
 
 /// Where a call came from and where it went, seen from this server.
@@ -164,6 +165,9 @@ pub struct CallRecord {
     /// Who transferred whom, in order.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub transfers: Vec<TransferRecord>,
+    /// What the gates said before a number was called, in order.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub gates: Vec<GateRecord>,
     /// True when the process died during the call and the record was closed afterwards, at the last sign of life.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub recovered: bool,

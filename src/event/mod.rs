@@ -5,6 +5,8 @@
 
 pub mod call_record;
 pub mod fact;
+pub mod gates;
 
 pub use call_record::{CallRecord, Direction, LegRecord, Outcome, Party, TransferRecord};
 pub use fact::{CallFact, LegRefusal, RegistrationFact, TrunkFact};
+pub use gates::{Gate, GateAnswer, GateRecord, Purpose, Said};

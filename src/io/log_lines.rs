@@ -7,7 +7,8 @@ use std::fmt;
 use crate::acd::{AcdEvent, LeaveWhy, OfferResult};
 use crate::base::Duration;
 use crate::event::{
-    CallFact, CallRecord, LegRecord, Outcome as How, Party, RegistrationFact, TrunkFact,
+    CallFact, CallRecord, GateRecord, LegRecord, Outcome as How, Party, RegistrationFact, Said,
+    TrunkFact,
 };
 use crate::switch::{Event, Fact, Record};
 
@@ -73,7 +74,24 @@ pub fn of_event(event: &Event) {
         Fact::Trunk(
             TrunkFact::Down { .. } | TrunkFact::GatewayDown { .. } | TrunkFact::Unregistered { .. },
         ) => {}
+        Fact::Gates(record) => of_gates(record),
         Fact::Server { what } => tracing::info!("server {what}"),
+    }
+}
+
+fn of_gates(record: &GateRecord) {
+    let by = record.by.as_deref().unwrap_or("nobody");
+    let purpose = record.purpose.as_str();
+    match record.verdict {
+        Said::Deny => {
+            tracing::info!(
+                "{} is not called ({purpose} for {by}): {record}",
+                record.number
+            );
+        }
+        Said::Allow | Said::Ask => {
+            tracing::debug!("{} ({purpose} for {by}): {record}", record.number);
+        }
     }
 }
 
@@ -350,6 +368,7 @@ mod tests {
             agent: None,
             legs: Vec::new(),
             transfers: Vec::new(),
+            gates: Vec::new(),
             recovered: false,
         }
     }

@@ -28,6 +28,7 @@ pub fn of_record(record: &Record, text: Option<String>) -> Option<Row> {
         | Record::CallAnswered { .. }
         | Record::Alive { .. }
         | Record::Acd(_)
+        | Record::Outbound(_)
         | Record::Seq(_) => None,
     }
 }

@@ -158,7 +158,9 @@ impl Trace {
     /// Keeps a fact about a call or a work item.
     pub fn fact(&self, event: &Arc<Event>) {
         match event.fact {
-            Fact::Call(_) | Fact::Acd(_) => self.object(event.at, What::Fact(event.clone())),
+            Fact::Call(_) | Fact::Acd(_) | Fact::Gates(_) => {
+                self.object(event.at, What::Fact(event.clone()))
+            }
             Fact::Registration(_) | Fact::Trunk(_) | Fact::Server { .. } => {}
         }
     }

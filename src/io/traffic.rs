@@ -439,6 +439,7 @@ mod tests {
                 leg("callee", None, Some(2_000), 200),
             ],
             transfers: Vec::new(),
+            gates: Vec::new(),
             recovered: false,
         });
         let page = page(&traffic);

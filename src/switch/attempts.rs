@@ -20,7 +20,7 @@ impl Switch {
             DialOutcome::Busy => Some(Outcome::Busy),
             DialOutcome::Declined => Some(Outcome::Declined),
             DialOutcome::NoAnswer => Some(Outcome::NoAnswer),
-            DialOutcome::Failed(_) => Some(Outcome::Failed),
+            DialOutcome::Failed(_) | DialOutcome::NotAllowed => Some(Outcome::Failed),
             // a carrier that cannot be used, or sends the call away, is no person who does not pick up
             DialOutcome::Unreachable => {
                 let last = call.record.legs.last();

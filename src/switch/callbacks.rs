@@ -19,7 +19,7 @@ use crate::call::{Call, Cause, Leg, Role};
 use crate::config::settings::Callbacks;
 use crate::dialplan::{Action, DialOutcome, QueueExit, say};
 use crate::directory::e164;
-use crate::event::{Direction, Party};
+use crate::event::{Direction, Gate, Party};
 use crate::sip::Name;
 
 /// Who asks for a callback, and for whom.
@@ -367,6 +367,7 @@ impl Switch {
     /// Somebody has been told what there was to tell.
     pub(super) fn on_told(&mut self, now: Now, call: Key<Call>, then: Then, fx: &mut Effects) {
         match (then, self.calls.call(call).and_then(|open| open.a)) {
+            (Then::NotAllowed, _) => self.dial_ended(now, call, DialOutcome::NotAllowed, fx),
             (Then::LeaveQueue, _) => self.queue_left(now, call, QueueExit::Callback, fx),
             (Then::CallCustomer, Some(leg)) => self.call_customer(now, call, leg, fx),
             (Then::CallCustomer, None) => {}
@@ -431,6 +432,7 @@ impl Switch {
     /// The call of a callback ends before its customer was had, and the ACD is told how.
     pub(super) fn callback_ends(&mut self, call: Key<Call>, by: &str) {
         let routing = self.routings.get_mut(&call);
+        let denied = routing.as_ref().and_then(|of| of.denied);
         let Some(CallingBack { offer, outcome }) = routing.and_then(|of| of.callback.take()) else {
             return;
         };
@@ -440,6 +442,7 @@ impl Switch {
         let failure = match outcome {
             Some(DialOutcome::Busy) => Some(CallbackFailure::Busy),
             Some(DialOutcome::Declined) => Some(CallbackFailure::Refused),
+            Some(DialOutcome::NotAllowed) => failure_of(denied),
             Some(_) => Some(CallbackFailure::NoAnswer),
             None if by == "dialplan" => Some(CallbackFailure::NotAllowed),
             None => None,
@@ -543,5 +546,14 @@ impl Switch {
             .push_back(AcdCommand::CancelCallback { callback: id });
         self.work_off(now, fx);
         Ok(Answer::Done)
+    }
+}
+
+/// What a number that a gate denied is to its callback: over, to be tried another time, or (for want of a channel) no try at all.
+fn failure_of(denied: Option<Gate>) -> Option<CallbackFailure> {
+    match denied {
+        Some(Gate::Channel) => None,
+        Some(Gate::Hours | Gate::Attempts) => Some(CallbackFailure::NotNow),
+        Some(_) | None => Some(CallbackFailure::NotAllowed),
     }
 }

@@ -274,6 +274,15 @@ impl Refusal {
         }
     }
 
+    /// 403: may not be.
+    pub fn forbidden(code: &'static str, detail: impl Into<String>) -> Self {
+        Refusal {
+            status: 403,
+            code,
+            detail: detail.into(),
+        }
+    }
+
     /// 422: understood, and not allowed as it is.
     pub fn unprocessable(code: &'static str, detail: impl Into<String>) -> Self {
         Refusal {

@@ -19,6 +19,7 @@ use crate::config::Settings;
 use crate::event::CallRecord;
 use crate::media::Ports;
 use crate::notifier::Notifier;
+use crate::outbound::Outbound;
 use crate::proxy::{Proxy, TokenKey};
 use crate::registrar::Registrar;
 use crate::transaction::{Act, Transactions};
@@ -81,6 +82,7 @@ pub struct Switch {
     pub(super) acd: Acd,
     pub(super) notifier: Notifier,
     pub(super) trunks: Trunks,
+    pub(super) outbound: Outbound,
     /// Legs whose gateway has said nothing yet.
     pub(super) silences: BTreeMap<Key<Leg>, TimerId>,
     /// Calls of which a branch waits for a trunk with room.
@@ -147,6 +149,7 @@ impl Switch {
             registrar: Registrar::new(super::faces::policies(&settings), entropy.fork()),
             notifier: Notifier::new(entropy.fork()),
             trunks: Trunks::new(entropy.fork()),
+            outbound: Outbound::default(),
             silences: BTreeMap::new(),
             held: VecDeque::new(),
             room: None,
@@ -174,6 +177,7 @@ impl Switch {
             entropy,
             settings,
         };
+        switch.outbound.configure(switch.settings.outbound.clone());
         switch
             .orders
             .push_back(AcdCommand::Configure(switch.settings.acd()));
@@ -395,6 +399,7 @@ impl Switch {
     /// Takes new settings; running calls, agents and bindings keep what they have.
     fn on_settings(&mut self, now: Now, settings: Arc<Settings>, fx: &mut Effects) {
         self.settings = settings;
+        self.outbound.configure(self.settings.outbound.clone());
         self.calls
             .configure(super::faces::network(&self.settings, self.primary));
         self.orders

@@ -366,6 +366,7 @@ impl Switch {
                 if let Some(routing) = self.routings.get_mut(&call) {
                     routing.phase = Phase::Bridged;
                     routing.run = None;
+                    routing.ordered = false;
                 }
                 let connected = self.with_calls(now, |calls, ctx| calls.connect(ctx, call, leg));
                 if connected {
@@ -512,6 +513,7 @@ impl Switch {
             .collect();
         let none = wave.is_empty();
         let mut routing = Routing::new(None);
+        routing.ordered = true;
         routing.phase = Phase::Originating {
             to: to.clone(),
             fork: Fork {

@@ -17,6 +17,7 @@ mod identity;
 mod input;
 mod on_call;
 mod on_command;
+mod on_gates;
 mod on_gruu;
 mod on_guard;
 mod on_message;

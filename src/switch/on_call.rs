@@ -95,7 +95,9 @@ impl Switch {
 
     /// Runs the dialplan of a call until it must wait.
     pub(super) fn drive(&mut self, now: Now, call: Key<Call>, input: StepInput, fx: &mut Effects) {
-        let mut input = input;
+        let Some(mut input) = self.pin_or(now, call, input, fx) else {
+            return;
+        };
         // the interpreter itself bounds the number of steps; this bounds what it can make us do at once
         for _ in 0..1000 {
             let Some(routing) = self.routings.get_mut(&call) else {
@@ -111,7 +113,7 @@ impl Switch {
                     text: format!("dialplan: {line}"),
                 });
             }
-            match self.perform(now, call, action) {
+            match self.perform(now, call, action, fx) {
                 Some(next) => input = next,
                 None => return,
             }
@@ -142,7 +144,13 @@ impl Switch {
     }
 
     /// Does what a step asks for. `Some` when it is done at once.
-    fn perform(&mut self, now: Now, call: Key<Call>, action: Action) -> Option<StepInput> {
+    fn perform(
+        &mut self,
+        now: Now,
+        call: Key<Call>,
+        action: Action,
+        fx: &mut Effects,
+    ) -> Option<StepInput> {
         if self.calls_back(call) && !Self::fits_callback(&action) {
             self.end_call(now, call, Cause::Forbidden, "dialplan");
             return None;
@@ -229,14 +237,7 @@ impl Switch {
                 self.phase(call, Phase::Waiting(timer));
                 None
             }
-            Action::Dial(dial) => {
-                let ended = self.dial(now, call, dial);
-                if let Some(StepInput::DialEnded(outcome)) = ended {
-                    self.note_failed(call, outcome);
-                    self.customer_not_reached(call, outcome);
-                }
-                ended
-            }
+            Action::Dial(dial) => self.dial_through_gates(now, call, dial, fx),
             Action::Queue(queue) => self.enter_queue(now, call, queue),
             Action::Feature(feature) => self.feature(now, call, feature),
             Action::Pickup(whose) => self.pickup_step(now, call, whose.as_deref()),

@@ -47,6 +47,7 @@ impl Switch {
             }
             Command::RegisterTrunk { name } => self.register_trunk(now, &name, fx),
             Command::Originate { from, to } => {
+                self.may_order(now, &from, &to, fx)?;
                 let key = self.originate(now, &from, &to)?;
                 self.view_of(key)
             }
@@ -312,6 +313,7 @@ impl Switch {
         Ok(Answer::WorkItem(Box::new(WorkDetail {
             item,
             journey: self.acd.journey(id),
+            gates: self.outbound.of_work(id),
             why: self.acd.why_item(id),
         })))
     }
@@ -427,6 +429,7 @@ impl Switch {
             attestation: routing
                 .and_then(|routing| routing.verdict.as_ref()?.attestation)
                 .map(|level| level.as_str()),
+            gates: call.record.gates.clone(),
             legs: call
                 .legs
                 .iter()

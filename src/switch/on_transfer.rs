@@ -547,6 +547,8 @@ impl Switch {
                 caller_id: None,
                 music: None,
                 auto_answer: false,
+                gates: false,
+                pin: None,
             }),
             _ => None,
         };

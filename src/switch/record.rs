@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::acd::{AcdEvent, AcdRecord};
 use crate::base::{Secret, Text, Ulid, WallTime};
-use crate::event::{CallFact, CallRecord, RegistrationFact, TrunkFact};
+use crate::event::{CallFact, CallRecord, GateRecord, RegistrationFact, TrunkFact};
 use crate::notifier::{Messages, SubscriptionRecord};
+use crate::outbound::OutboundRecord;
 
 /// A published fact with its place in the order of all facts.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -33,6 +34,8 @@ pub enum Fact {
     Trunk(TrunkFact),
     /// About a queue, an agent or a work item.
     Acd(AcdEvent),
+    /// The gates were asked before a number was called.
+    Gates(Box<GateRecord>),
     /// The server started, was reloaded, drains or stops.
     Server {
         /// What it did.
@@ -162,6 +165,8 @@ pub enum Record {
     Event(Event),
     /// State of queues and agents.
     Acd(AcdRecord),
+    /// Lists of numbers, calls that were tried, PINs.
+    Outbound(OutboundRecord),
     /// Snapshot only: the number of the last event.
     Seq(u64),
 }

@@ -55,6 +55,7 @@ impl Switch {
                 self.last_alive = self.last_alive.max(Some(event.at));
             }
             Record::Seq(seq) => self.seq = self.seq.max(seq),
+            Record::Outbound(record) => self.outbound.restore(&record),
             Record::Acd(record) => {
                 // the ACD's settings come first, so that what is restored finds its queue
                 self.settle_orders(now);
@@ -158,6 +159,7 @@ impl Switch {
             return;
         }
         self.state = State::Ready;
+        self.outbound.lists.settle();
         self.work_off(now, fx);
         let last = self.last_alive.unwrap_or(now.wall);
         for (_, record) in std::mem::take(&mut self.open_records) {
@@ -228,6 +230,8 @@ impl Switch {
             });
         }
         records.extend(self.acd.snapshot().into_iter().map(Record::Acd));
+        let outbound = self.outbound.snapshot(now.wall).into_iter();
+        records.extend(outbound.map(Record::Outbound));
         for (_, call) in self.calls.all() {
             records.push(Record::CallOpened(Box::new(call.record.clone())));
         }

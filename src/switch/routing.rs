@@ -7,8 +7,8 @@ use crate::acd::{OfferId, WorkItemId};
 use crate::auth::identity::Verdict;
 use crate::base::{Duration, Instant, Key, Now, TimerId};
 use crate::call::{Call, Leg, LegSpec, Sides};
-use crate::dialplan::{DialOutcome, Run};
-use crate::event::Party;
+use crate::dialplan::{DialAction, DialOutcome, Run};
+use crate::event::{Gate, Party};
 use crate::sip::StatusCode;
 
 /// Timers of the switch itself.
@@ -82,6 +82,15 @@ pub(super) enum Then {
     LeaveQueue,
     /// The agent knows that it is a callback: its customer is called.
     CallCustomer,
+    /// Whoever is on the line knows that a number may not be called: the dialplan goes on.
+    NotAllowed,
+}
+
+/// A dial step that waits for a PIN.
+#[derive(Debug)]
+pub(super) struct PinAsked {
+    /// The step.
+    pub dial: Box<DialAction>,
 }
 
 /// A callback whose agent or customer is being had.
@@ -168,6 +177,14 @@ pub(super) struct Routing {
     pub transfer: Option<Box<Transfer>>,
     /// It is made for a callback, and its customer has not been had.
     pub callback: Option<CallingBack>,
+    /// A program has ordered it, and whom it is for has not been had.
+    pub ordered: bool,
+    /// The gate that denied the last number.
+    pub denied: Option<Gate>,
+    /// A dial step waits for a PIN.
+    pub pin_asked: Option<PinAsked>,
+    /// PINs that were given.
+    pub pins: BTreeSet<Arc<str>>,
     /// A callback of the waiting caller's number, whose place the caller may take.
     pub in_line: Option<WorkItemId>,
     /// When the waiting caller is told how to ask for a callback.
@@ -189,6 +206,10 @@ impl Routing {
             sent_on: BTreeSet::new(),
             transfer: None,
             callback: None,
+            ordered: false,
+            denied: None,
+            pin_asked: None,
+            pins: BTreeSet::new(),
             in_line: None,
             callback_offer: None,
             verdict: None,

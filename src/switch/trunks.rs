@@ -354,6 +354,34 @@ impl Switch {
         specs
     }
 
+    /// The caller's direct number.
+    fn direct_number(&self, call: Key<Call>) -> Option<Arc<str>> {
+        match self.calls.caller(call).map(|leg| &leg.endpoint) {
+            Some(Endpoint::Extension(extension)) => {
+                self.settings.directory.user(extension)?.number.clone()
+            }
+            _ => None,
+        }
+    }
+
+    /// The number that a trunk presents for a call.
+    pub(super) fn presented_by(
+        &self,
+        call: Key<Call>,
+        trunk: &Trunk,
+        caller_id: Option<&str>,
+    ) -> Option<Arc<str>> {
+        Some(
+            match (&trunk.caller_number, caller_id, self.direct_number(call)) {
+                (Some(fixed), _, _) => fixed.clone(),
+                (None, Some(id), _) => Arc::from(id),
+                (None, None, Some(own)) => own,
+                // after a transfer the caller is somebody else than who began the call
+                (None, None, None) => self.calls.calling_party(call)?.number,
+            },
+        )
+    }
+
     fn spec_through(
         &self,
         now: Now,
@@ -366,21 +394,8 @@ impl Switch {
         let flow =
             super::faces::flow_to(&self.settings, &trunk.profile, way.transport, way.address)?;
         let open = self.calls.call(call)?;
-        let own = match self.calls.caller(call).map(|leg| &leg.endpoint) {
-            Some(Endpoint::Extension(extension)) => self
-                .settings
-                .directory
-                .user(extension)
-                .and_then(|user| user.number.clone()),
-            _ => None,
-        };
-        let presented: Arc<str> = match (&trunk.caller_number, caller_id, &own) {
-            (Some(fixed), _, _) => fixed.clone(),
-            (None, Some(id), _) => Arc::from(id),
-            (None, None, Some(own)) => own.clone(),
-            // after a transfer the caller is somebody else than who began the call
-            (None, None, None) => self.calls.calling_party(call)?.number,
-        };
+        let own = self.direct_number(call);
+        let presented = self.presented_by(call, trunk, caller_id)?;
         // a number that the operator has fixed for the trunk is the operator's own
         let is_own = trunk.caller_number.is_some() || own.as_ref() == Some(&presented);
         let signed = self.identity_headers(now, call, trunk, &presented, number, is_own);

@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use crate::acd;
 use crate::base::{Ulid, WallTime};
-use crate::event::{Direction, Party};
+use crate::event::{Direction, GateRecord, Party};
 use crate::trunk::{GatewayView, RegistrationView as TrunkRegistrationView};
 
 /// The switch as a whole.
@@ -190,6 +190,9 @@ pub struct CallView {
     pub verstat: Option<&'static str>,
     /// What the caller's provider attests of a caller who is proved: `A`, `B` or `C`.
     pub attestation: Option<&'static str>,
+    /// What the gates said before a number was called.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub gates: Vec<GateRecord>,
     /// Its legs.
     pub legs: Vec<LegView>,
 }
@@ -222,6 +225,9 @@ pub struct WorkDetail {
     pub item: acd::WorkItemView,
     /// What happened to it, in order.
     pub journey: Vec<acd::JourneyEntry>,
+    /// What the gates said lately before its number was called.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub gates: Vec<GateRecord>,
     /// The last decisions about it, with the reason for each candidate.
     pub why: Vec<acd::Decision>,
 }

@@ -337,6 +337,17 @@ pub const STEPS: &[StepKeys] = &[
                 "Tells phones of this house to answer by themselves, for an intercom.",
             )
             .default("false"),
+            key(
+                "gates",
+                Kind::Flag,
+                "Asks the gates of `outbound.toml` before a number is called through a trunk.",
+            )
+            .default("false"),
+            key(
+                "pin",
+                NAME,
+                "The PIN of `outbound.toml` that the caller must give first; the other gates are asked too.",
+            ),
         ],
         "Calls an extension, a ring group, a number or a SIP URI.",
     ),

@@ -2,6 +2,7 @@
 
 pub mod dialplan;
 pub mod invite;
+pub mod outbound;
 pub mod parts;
 pub mod people;
 pub mod profile;
@@ -167,5 +168,10 @@ pub const FILES: &[FileKind] = &[
         name: "queue",
         path: "queues",
         keys: &queue::FILE,
+    },
+    FileKind {
+        name: "outbound",
+        path: "outbound.toml",
+        keys: &outbound::FILE,
     },
 ];

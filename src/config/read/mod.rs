@@ -2,6 +2,7 @@
 
 pub mod dialplan;
 mod invite;
+pub mod outbound;
 pub mod people;
 pub mod profile;
 pub mod queue;
@@ -41,6 +42,7 @@ pub enum To {
     Music,
     Variable,
     Skill,
+    Pin,
 }
 
 /// A name that must lead somewhere, and where it stands.

@@ -200,6 +200,10 @@ fn dial(reading: &mut Reading<'_>, fields: &Fields<'_>) -> StepKind {
     if let Some(music) = fields.text("music") {
         reading.refer(To::Music, music, fields.source, fields.span("music"));
     }
+    let pin = fields.shared("pin");
+    if let Some(pin) = &pin {
+        reading.refer(To::Pin, pin, fields.source, fields.span("pin"));
+    }
     StepKind::Dial(Dial {
         targets,
         mode: fields.one_of("mode", MODES),
@@ -210,6 +214,8 @@ fn dial(reading: &mut Reading<'_>, fields: &Fields<'_>) -> StepKind {
         caller_id,
         music: fields.shared("music"),
         auto_answer: fields.flag("auto-answer").unwrap_or(false),
+        gates: pin.is_some() || fields.flag("gates").unwrap_or(false),
+        pin,
     })
 }
 

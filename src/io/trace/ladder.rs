@@ -334,6 +334,10 @@ fn rung(
                 }
                 Some(remark(None, LadderKind::Remark, words::of_queue(fact)?))
             }
+            Fact::Gates(gates) if gates.call == Some(record.id) => {
+                Some(remark(None, LadderKind::Remark, words::of_gates(gates)))
+            }
+            Fact::Gates(_) => None,
             Fact::Call(_) | Fact::Registration(_) | Fact::Trunk(_) | Fact::Server { .. } => None,
         },
     }

@@ -57,6 +57,7 @@ fn record() -> CallRecord {
         agent: None,
         legs: vec![leg(1, "caller", "a@x"), leg(2, "callee", "b@x")],
         transfers: Vec::new(),
+        gates: Vec::new(),
         recovered: false,
     }
 }

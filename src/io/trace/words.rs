@@ -137,3 +137,14 @@ pub fn of_queue(fact: &AcdEvent) -> Option<String> {
         _ => return None,
     })
 }
+
+/// What the gates said.
+pub fn of_gates(record: &crate::event::GateRecord) -> String {
+    match record.verdict {
+        crate::event::Said::Allow => format!("the gates let {} through", record.number),
+        crate::event::Said::Deny => format!("{} is not called: {record}", record.number),
+        crate::event::Said::Ask => {
+            format!("a gate asks before {} is called: {record}", record.number)
+        }
+    }
+}
