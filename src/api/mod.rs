@@ -12,6 +12,7 @@ mod gate;
 mod health;
 mod idempotency;
 mod messages;
+mod numbers;
 mod offers;
 mod operate;
 mod page;
@@ -40,8 +41,12 @@ use crate::io::handle::Handle;
 
 /// Largest request body: orders are small.
 const BODY_BYTES_MAX: usize = 64 * 1024;
+/// Largest text of numbers: a register of ten million takes 130 MB.
+const IMPORT_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// Longest time for one answer.
 const ANSWER_MAX: Duration = Duration::from_secs(15);
+/// The same for an import.
+const IMPORT_MAX: Duration = Duration::from_secs(120);
 
 #[derive(OpenApi)]
 #[openapi(
@@ -90,12 +95,23 @@ fn resources() -> OpenApiRouter<Handle> {
         .routes(routes!(offers::decline))
         .routes(routes!(callbacks::list, callbacks::request))
         .routes(routes!(callbacks::cancel))
+        .routes(routes!(numbers::list))
+        .routes(routes!(numbers::one, numbers::make, numbers::remove))
+        .routes(routes!(numbers::entries))
+        .routes(routes!(numbers::add, numbers::take))
+        .routes(routes!(numbers::gates))
         .routes(routes!(events::stream))
+}
+
+/// What takes a large body, and time.
+fn imports() -> OpenApiRouter<Handle> {
+    OpenApiRouter::new().routes(routes!(numbers::import))
 }
 
 /// The OpenAPI document as JSON.
 pub fn openapi() -> String {
     resources()
+        .merge(imports())
         .into_openapi()
         .to_pretty_json()
         .unwrap_or_default()
@@ -103,8 +119,20 @@ pub fn openapi() -> String {
 
 /// All routes.
 fn router(handle: Handle) -> Router {
-    let (resources, document) = resources().split_for_parts();
-    let document = document.to_pretty_json().unwrap_or_default();
+    let (resources, _) = resources().split_for_parts();
+    let (imports, _) = imports().split_for_parts();
+    let document = openapi();
+    let imports = imports
+        .layer(axum::middleware::from_fn_with_state(
+            handle.clone(),
+            gate::admit,
+        ))
+        .layer(axum::extract::DefaultBodyLimit::disable())
+        .layer(RequestBodyLimitLayer::new(IMPORT_BYTES_MAX))
+        .layer(TimeoutLayer::with_status_code(
+            axum::http::StatusCode::SERVICE_UNAVAILABLE,
+            IMPORT_MAX,
+        ));
     let api = resources
         .route(
             "/openapi.json",
@@ -128,6 +156,7 @@ fn router(handle: Handle) -> Router {
             axum::http::StatusCode::SERVICE_UNAVAILABLE,
             ANSWER_MAX,
         ))
+        .nest("/api/v1", imports)
         .layer(SetResponseHeaderLayer::if_not_present(
             axum::http::header::X_CONTENT_TYPE_OPTIONS,
             axum::http::HeaderValue::from_static("nosniff"),

@@ -19,6 +19,9 @@ const FILE_BYTES_MAX: u64 = 4 << 30;
 /// Longest time for one answer.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// The same when millions of numbers are sent.
+const IMPORT_PATIENCE: Duration = Duration::from_secs(150);
+
 /// Which server to ask.
 #[derive(Debug, Args)]
 pub struct ServerArgs {
@@ -115,7 +118,7 @@ impl Question {
 
 /// Why there is nothing to show.
 #[derive(Debug)]
-struct Failure {
+pub(super) struct Failure {
     message: String,
     exit: u8,
     /// HTTP status, when the server answered.
@@ -125,7 +128,7 @@ struct Failure {
 }
 
 impl Failure {
-    fn wrong(message: impl Into<String>) -> Failure {
+    pub(super) fn wrong(message: impl Into<String>) -> Failure {
         Failure {
             message: message.into(),
             exit: WRONG,
@@ -137,7 +140,26 @@ impl Failure {
 
 /// Asks, and prints the answer.
 pub fn ask(server: &ServerArgs, question: &Question) -> ExitCode {
-    let answer = Client::of(server).and_then(|client| answer(&client, question, server.json));
+    print(server, |client| answer(client, question, server.json))
+}
+
+/// Does something, and prints what it gives: as the API gave it, or in words.
+pub(super) fn answered(
+    server: &ServerArgs,
+    ask: impl FnOnce(&Client) -> Result<(Value, String), Failure>,
+) -> ExitCode {
+    print(server, |client| {
+        let (value, words) = ask(client)?;
+        Ok(if server.json {
+            value.to_string()
+        } else {
+            words
+        })
+    })
+}
+
+fn print(server: &ServerArgs, ask: impl FnOnce(&Client) -> Result<String, Failure>) -> ExitCode {
+    let answer = Client::of(server).and_then(|client| ask(&client));
     match answer {
         Ok(text) => {
             say(&text);
@@ -221,7 +243,16 @@ fn answer_why(client: &Client, subject: &str, as_json: bool) -> Result<String, F
     let work = match client.get(&format!("work/{subject}")) {
         // People have the id of the call at hand, and it may have been in no queue, or be over for long.
         Err(failure) if failure.status == Some(404) => {
-            if client.get(&format!("calls/{subject}")).is_ok() {
+            if let Ok(call) = client.get(&format!("calls/{subject}")) {
+                if !list(&call, "gates").is_empty() {
+                    return Ok(match as_json {
+                        true => call.to_string(),
+                        false => format!(
+                            "Call {subject} is in no queue.{}",
+                            super::numbers::below(&call)
+                        ),
+                    });
+                }
                 return Err(Failure::wrong(format!(
                     "call {subject} is in no queue, so it waits for nobody"
                 )));
@@ -274,7 +305,7 @@ fn answer_ladder(
 }
 
 /// A path segment: what is not unreserved is percent-encoded (RFC 3986 §2.1).
-fn segment(text: &str) -> String {
+pub(super) fn segment(text: &str) -> String {
     text.bytes()
         .map(|byte| match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
@@ -286,7 +317,7 @@ fn segment(text: &str) -> String {
 }
 
 /// A way to the API.
-struct Client {
+pub(super) struct Client {
     agent: ureq::Agent,
     base: String,
     bearer: String,
@@ -327,7 +358,7 @@ impl Client {
         })
     }
 
-    fn get(&self, path: &str) -> Result<Value, Failure> {
+    pub(super) fn get(&self, path: &str) -> Result<Value, Failure> {
         let url = format!("{}/api/v1/{path}", self.base);
         let request = self.agent.get(&url).header("Authorization", &self.bearer);
         self.taken(request.call())
@@ -345,7 +376,27 @@ impl Client {
         self.taken(request.send_json(order))
     }
 
-    fn delete(&self, path: &str) -> Result<Value, Failure> {
+    pub(super) fn put_json(&self, path: &str, order: &Value) -> Result<Value, Failure> {
+        let url = format!("{}/api/v1/{path}", self.base);
+        let request = self.agent.put(&url).header("Authorization", &self.bearer);
+        self.taken(request.send_json(order))
+    }
+
+    /// Large, and it may take a while.
+    pub(super) fn post_text(&self, path: &str, text: &[u8]) -> Result<Value, Failure> {
+        let url = format!("{}/api/v1/{path}", self.base);
+        let request = self
+            .agent
+            .post(&url)
+            .config()
+            .timeout_global(Some(IMPORT_PATIENCE))
+            .build()
+            .header("Authorization", &self.bearer)
+            .header("Content-Type", "text/plain");
+        self.taken(request.send(text))
+    }
+
+    pub(super) fn delete(&self, path: &str) -> Result<Value, Failure> {
         let url = format!("{}/api/v1/{path}", self.base);
         let request = self
             .agent
@@ -373,7 +424,7 @@ impl Client {
     }
 
     /// A list with all its pages as one.
-    fn whole_list(&self, path: &str) -> Result<Value, Failure> {
+    pub(super) fn whole_list(&self, path: &str) -> Result<Value, Failure> {
         let mut whole = self.get(&format!("{path}?limit=1000"))?;
         while let Some(cursor) = text(&whole, "next").map(segment) {
             let page = self.get(&format!("{path}?limit=1000&cursor={cursor}"))?;

@@ -6,6 +6,7 @@
 mod check;
 mod client;
 mod ladder;
+mod numbers;
 mod overflow;
 mod passwd;
 mod past;
@@ -90,7 +91,7 @@ enum Command {
     /// Print the JSON Schema of a kind of file, for editors
     #[command(after_help = "Example: strowger schema sip-profile > sip-profile.schema.json")]
     Schema {
-        /// strowger, sip-profile, dialplan, directory or queue
+        /// strowger, sip-profile, dialplan, directory, queue or outbound
         name: String,
     },
     /// Print the password hashes of a user for directory/*.toml; the password is read from standard input
@@ -194,6 +195,17 @@ enum Command {
         server: ServerArgs,
         #[command(subcommand)]
         order: Option<TrunkOrder>,
+    },
+    /// Show the do-not-call, black and white lists, or change them
+    #[command(
+        args_conflicts_with_subcommands = true,
+        after_help = "Examples: strowger numbers\n          strowger numbers add company +442071838750 --note 'asked us to stop'\n          strowger numbers import national register.csv\n          strowger numbers check +442071838750 --from 1001"
+    )]
+    Numbers {
+        #[command(flatten)]
+        server: ServerArgs,
+        #[command(subcommand)]
+        order: Option<numbers::NumbersOrder>,
     },
     /// Show why a call waits, or why an agent gets none
     #[command(after_help = "Example: strowger why 1003")]
@@ -326,6 +338,7 @@ pub fn main() -> ExitCode {
             order: Some(TrunkOrder::Register { server, name }),
             ..
         } => client::ask(&server, &Question::RegisterTrunk(name)),
+        Command::Numbers { server, order } => numbers::numbers(&server, order),
         Command::Why { server, subject } => client::ask(&server, &Question::Why(subject)),
     }
 }

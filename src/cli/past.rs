@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::numbers;
 use super::words::{clock, cut, duration_ms, list, plain, plural, text, time, wait_ms};
 
 /// A time, or how long ago it was.
@@ -143,6 +144,7 @@ pub fn of_record(record: &Value, now: Timestamp) -> String {
         out +=
             "\n  the server stopped during the call; the times are those of its last sign of life";
     }
+    out += &numbers::below(record);
     out
 }
 

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::words::{
     ago, ahead, clock, cut, list, number, percent, plain, plural, text, time, wait_ms,
 };
-use super::{overflow, past};
+use super::{numbers, overflow, past};
 
 /// What a table is shown for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -20,6 +20,8 @@ pub enum Kind {
     Devices,
     Trunks,
     Bans,
+    Numbers,
+    NumbersOf,
     Reload,
 }
 
@@ -68,6 +70,16 @@ pub fn render(kind: Kind, answer: &Value, now: Timestamp) -> String {
             &["user", "over", "expires in", "state", "contact"],
             answer,
             |binding| devices(binding, now),
+        ),
+        Kind::Numbers => table(
+            &["list", "kind", "of", "numbers", "imported", "defined in"],
+            answer,
+            numbers::row,
+        ),
+        Kind::NumbersOf => table(
+            &["number", "since", "until", "by", "why"],
+            answer,
+            numbers::entry_row,
         ),
         Kind::Bans => table(&["source", "ends in", "because of"], answer, |ban| {
             bans(ban, now)

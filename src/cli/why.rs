@@ -7,13 +7,14 @@ use super::words::{ahead, clock, list, number, plain, plural, text, time, wait_m
 
 /// A work item with its decisions, as `GET /work/{id}` gives it.
 pub fn of_work(work: &Value, now: Timestamp) -> String {
-    paragraphs(
+    let told = paragraphs(
         why_work(work, now),
         &facts_of_work(work, now),
         list(work, "why"),
         None,
         now,
-    )
+    );
+    told + &super::numbers::below(work)
 }
 
 /// An agent, as `GET /agents/{extension}` gives it, with the decisions of `GET /agents/{extension}/why`.

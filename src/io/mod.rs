@@ -18,6 +18,7 @@ pub mod log_lines;
 pub mod logging;
 pub mod media;
 pub mod metrics;
+pub mod numbers;
 pub mod outlet;
 mod places;
 mod porch;

@@ -513,7 +513,10 @@ fn make_switch(
         primary: primary_address(),
         media_workers: workers.count(),
     };
-    Switch::new(clock.now(), settings.clone(), boot)
+    let mut switch = Switch::new(clock.now(), settings.clone(), boot);
+    let data_dir = settings.directory_path.join(&settings.server.data_dir);
+    switch.load_numbers(super::numbers::load(&data_dir));
+    switch
 }
 
 /// The address that a packet to the rest of the world would leave from: asked of the kernel's routes, without sending anything.

@@ -223,8 +223,9 @@ impl Lists {
             import: import.clone(),
             changes: found.changes + 1,
         };
-        self.loaded.insert(import.file, set);
+        self.loaded.insert(import.file.clone(), set);
         self.restore(&record);
+        self.loaded.remove(&import.file);
         Ok(record)
     }
 
@@ -295,6 +296,9 @@ impl Lists {
     pub(super) fn snapshot(&self, at: WallTime) -> Vec<OutboundRecord> {
         let mut records = Vec::new();
         for (name, list) in &self.lists {
+            if list.from_files && list.import.is_none() && list.entries.is_empty() {
+                continue;
+            }
             // also of those that the files define: they may be gone from there when it is read
             records.push(OutboundRecord::List {
                 name: name.clone(),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::on_numbers::{NumbersAnswer, NumbersOrder};
 use super::view::{
     BanView, CallView, QueueDetail, RegistrationView, StatusView, TrunkView, WorkDetail,
 };
@@ -182,6 +183,8 @@ pub enum Command {
         /// Its id.
         id: Ulid,
     },
+    /// Lists of numbers, and questions to the gates.
+    Numbers(NumbersOrder),
     /// Why an agent is or is not offered work.
     WhyAgent {
         /// Its extension.
@@ -239,6 +242,8 @@ pub enum Answer {
     WorkItem(Box<WorkDetail>),
     /// To [`Command::RequestCallback`].
     Callback(Box<CallbackMade>),
+    /// To [`Command::Numbers`].
+    Numbers(NumbersAnswer),
     /// To [`Command::WhyAgent`].
     Decisions(Vec<acd::Decision>),
 }

@@ -21,6 +21,7 @@ mod on_gates;
 mod on_gruu;
 mod on_guard;
 mod on_message;
+mod on_numbers;
 mod on_page;
 mod on_pickup;
 mod on_proxy;
@@ -45,6 +46,7 @@ pub use command::{Answer, CallbackMade, Command, Refusal, Reply};
 pub use core::{Boot, Residue, Switch};
 pub use effect::{Effect, Effects, Level};
 pub use input::{Input, LoadLevel};
+pub use on_numbers::{NumbersAnswer, NumbersOrder};
 pub use record::{BindingRecord, Event, Fact, Record, SubscribedRecord};
 pub use view::{
     BanView, CallView, GuardView, LegView, QueueDetail, RegistrationView, StatusView, TrunkView,

@@ -218,6 +218,7 @@ impl Switch {
                 name,
                 agent,
             } => self.callback_by_order(now, queue, &number, name, agent, fx),
+            Command::Numbers(order) => self.on_numbers(now, order, fx),
             Command::CancelCallback { id } => self.cancel_callback(now, id, fx),
             Command::WhyAgent { extension } => {
                 self.known_agent(&extension)?;

@@ -4,6 +4,7 @@ mod bad_guard;
 mod bad_values;
 mod dialplan_page;
 mod diff;
+mod outbound;
 mod queues;
 mod registration;
 mod route;

@@ -16,6 +16,7 @@ mod dialplan;
 mod flows_3665;
 mod flows_5359;
 mod lamps;
+mod numbers;
 mod observe;
 mod operate;
 mod orders;

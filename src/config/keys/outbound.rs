@@ -70,6 +70,7 @@ const DAY: Kind = Kind::Form(&Form {
 fn country(text: &str) -> Result<(), String> {
     match is_country(text) {
         true => Ok(()),
+        false if text == "UK" => Err("the United Kingdom is `GB`".to_owned()),
         false => Err(format!("there is no country `{text}`")),
     }
 }
