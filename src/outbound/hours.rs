@@ -124,11 +124,14 @@ fn clock(minute: u16) -> String {
     format!("{:02}:{:02}", minute / 60, minute % 60)
 }
 
+/// First digits, countries, zones.
+type Row = (String, Arc<[Arc<str>]>, Arc<[TimeZone]>);
+
 /// Where numbers are, by their first digits.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Zones {
     /// Sorted by prefix.
-    rows: Vec<(String, Arc<[Arc<str>]>, Arc<[TimeZone]>)>,
+    rows: Vec<Row>,
 }
 
 impl Zones {
@@ -166,8 +169,6 @@ impl Zones {
             .map_or((&[], &[]), |row| (&row.1, &row.2))
     }
 }
-
-type Row = (String, Arc<[Arc<str>]>, Arc<[TimeZone]>);
 
 fn find<'a>(rows: &'a [Row], digits: &str) -> Option<&'a Row> {
     rows.iter()

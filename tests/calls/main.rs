@@ -10,6 +10,7 @@ mod dialogs;
 mod early;
 mod edges;
 mod fetch;
+mod gates;
 mod guarded;
 mod held;
 mod identity;

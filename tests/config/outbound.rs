@@ -91,7 +91,7 @@ fn what_the_file_says_is_read_whole() {
     assert!(premium.prefixes.contains(&44_900) && premium.numbers.len() == 1);
     assert_eq!(
         premium.place.as_ref().map(ToString::to_string).as_deref(),
-        Some("outbound.toml:32")
+        Some("outbound.toml:31")
     );
 }
 

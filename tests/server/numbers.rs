@@ -47,6 +47,12 @@ fn said(record: &Value, gate: &str) -> Value {
     of.cloned().unwrap_or(Value::Null)
 }
 
+/// Frames of 40 ms since then in which the device heard the prompt.
+fn prompt(device: &Device, from: Instant) -> usize {
+    let heard = device.ear.heard_between(from, Instant::now());
+    tone::listen(&heard, tone::RATE_HZ, PROMPT_HZ).dominated
+}
+
 fn output(server: &Server, arguments: &[&str]) -> String {
     let output = server.command(arguments);
     format!(
@@ -108,8 +114,7 @@ fn a_callback_refused_by_do_not_call_is_told_to_the_agent_in_words_also_after_ki
     server.agent_ready("1001");
     // it hears what the call is, then why it is not made, and is hung up on
     agent.succeed();
-    desk.ear
-        .assert_heard_since("the agent", begin, PROMPT_HZ, 1.0);
+    assert!(prompt(&desk, begin) > 25, "the agent is told why");
     let record = server.wait_records(1).remove(0);
     assert_eq!(
         record["legs"].as_array().map(Vec::len),
@@ -154,7 +159,7 @@ fn a_callback_refused_by_do_not_call_is_told_to_the_agent_in_words_also_after_ki
 
 #[test]
 fn a_program_is_refused_before_any_phone_rings_and_allowed_when_the_number_is_off_the_list() {
-    let list = "[[list]]\nname = \"national\"\nkind = \"do-not-call\"\nnumbers = []\n";
+    let list = "[[list]]\nname = \"national\"\nkind = \"do-not-call\"\n";
     let server = server(list, |_| {}, "not-allowed-do-not-call");
     let path = server.path("register.csv");
     std::fs::write(&path, format!("number\n{CUSTOMER}\n+4930999999\n")).expect("written");
@@ -262,9 +267,7 @@ fn a_route_asks_for_a_pin_and_three_wrong_ones_lock_the_extension_also_after_kil
         crate::support::pause(seconds(1.0));
     }
     call.succeed();
-    thief
-        .ear
-        .assert_heard_since("the caller", begin, PROMPT_HZ, 1.0);
+    assert!(prompt(&thief, begin) > 25, "the caller is told why");
     let record = server.wait_records(1).remove(0);
     let gates = record["gates"].as_array().expect("gates").clone();
     let verdicts: Vec<&Value> = gates.iter().map(|gate| &gate["verdict"]).collect();

@@ -154,7 +154,7 @@ agents       = [ { extension = "1001" }, { extension = "1002" } ]
             files: Vec::new(),
         };
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let mut names = vec!["strowger.toml".to_string()];
+        let mut names = vec!["strowger.toml".to_string(), "outbound.toml".to_string()];
         for folder in ["sip-profiles", "dialplans", "directory", "queues"] {
             for entry in std::fs::read_dir(root.join(folder)).expect("the shipped example") {
                 let name = entry
