@@ -30,7 +30,7 @@ pub fn settings(change: impl Fn(&str, String) -> String) -> Settings {
     settings_beside(&[], change)
 }
 
-/// The same, with further files that hold nothing.
+/// The same, with further files that hold what `change` makes of nothing.
 pub fn settings_beside(more: &[&str], change: impl Fn(&str, String) -> String) -> Settings {
     let people = PEOPLE.map(str::to_string);
     let agents = ["1004".to_string()];
@@ -48,7 +48,9 @@ pub fn settings_beside(more: &[&str], change: impl Fn(&str, String) -> String) -
         let text = change(&name, text);
         (name, text)
     });
-    let more = more.iter().map(|name| (name.to_string(), String::new()));
+    let more = more
+        .iter()
+        .map(|name| (name.to_string(), change(name, String::new())));
     load(files.chain(more))
 }
 
