@@ -112,6 +112,32 @@ fn an_empty_file_sets_the_hours_that_are_usual() {
 }
 
 #[test]
+fn holidays_hold_at_any_hour_and_those_of_a_country_beside_the_general_ones() {
+    let read = |text: &str| {
+        let mut house = house();
+        house.file("outbound.toml", text);
+        house.settings().outbound
+    };
+    let rules = read(
+        "hours = \"any\"\nholidays = \"12-25\"\n[[country]]\ncode = \"DE\"\nholidays = \"10-03\"\n",
+    );
+    let hours = rules.hours.as_ref().expect("hours");
+    assert_eq!(
+        (hours.first, hours.last, hours.holidays.len()),
+        (0, 1440, 1)
+    );
+    assert_eq!(rules.hours_of["DE"].holidays.len(), 2);
+    let rules = read("hours = \"any\"\n[[country]]\ncode = \"DE\"\nhours = \"any\"\n");
+    assert!(rules.hours.is_none());
+    assert_eq!(rules.hours_of["DE"].last, 1440);
+    let rules = read("[[country]]\ncode = \"DE\"\nhours = \"any\"\n");
+    assert_eq!(
+        (rules.hours_of["DE"].first, rules.hours_of["DE"].last),
+        (0, 1440)
+    );
+}
+
+#[test]
 fn every_bad_value_is_refused_with_its_place_and_a_way_out() {
     let mut wrong = Vec::new();
     for (text, expected) in CASES {

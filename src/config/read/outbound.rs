@@ -41,17 +41,25 @@ pub fn read(reading: &mut Reading<'_>, file: &Fields<'_>) -> Rules {
             continue;
         };
         reading.define("country", &code, country.source, country.span("code"));
-        let special = match country.node("hours") {
-            Some(_) => hours(&country, &holidays),
-            None => general.clone(),
+        let special = match (country.node("hours"), &general) {
+            (Some(_), _) => hours(&country, &holidays),
+            (None, Some(general)) => {
+                let mut special = general.clone();
+                special.holidays.extend(days(&country));
+                Some(special)
+            }
+            (None, None) => Some(LocalHours {
+                first: 0,
+                last: 24 * 60,
+                holidays: days(&country),
+            }),
         };
-        // holidays of a country hold whatever its hours are
-        let mut special = special.unwrap_or(LocalHours {
+        // one that may be called at any time is named all the same, or the general hours would hold there
+        let special = special.unwrap_or(LocalHours {
             first: 0,
             last: 24 * 60,
-            holidays: holidays.clone(),
+            holidays: Vec::new(),
         });
-        special.holidays.extend(days(&country));
         hours_of.insert(code, special);
     }
     let countries = file.node("countries").map(|_| {
@@ -87,21 +95,18 @@ pub fn read(reading: &mut Reading<'_>, file: &Fields<'_>) -> Rules {
     }
 }
 
-/// `None` for any time.
+/// `None` for any time on any day. `more` are holidays beside its own.
 fn hours(fields: &Fields<'_>, more: &[Day]) -> Option<LocalHours> {
+    let default = LocalHours::default();
     let (first, last) = match fields.text("hours") {
-        Some("any") => return None,
+        Some("any") => (0, 24 * 60),
         Some(text) => LocalHours::parse(text)?,
-        None => {
-            let default = LocalHours::default();
-            (default.first, default.last)
-        }
+        None => (default.first, default.last),
     };
     let mut holidays = more.to_vec();
-    if more.is_empty() {
-        holidays = days(fields);
-    }
-    Some(LocalHours {
+    holidays.extend(days(fields));
+    let always = (first, last) == (0, 24 * 60) && holidays.is_empty();
+    (!always).then_some(LocalHours {
         first,
         last,
         holidays,
