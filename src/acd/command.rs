@@ -66,6 +66,13 @@ pub enum AcdCommand {
         /// Who asked for it, for the event.
         by: Arc<str>,
     },
+    /// The hours of a queue begin or end. Until it is told otherwise a queue is open.
+    QueueHours {
+        /// The queue's name.
+        queue: Arc<str>,
+        /// It is open.
+        open: bool,
+    },
     /// The agent's shift begins, not ready.
     Login {
         /// Extension.

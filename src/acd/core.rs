@@ -187,6 +187,7 @@ impl Acd {
             AcdCommand::CallerIs { item, caller } => self.caller_is(cx, item, caller),
             AcdCommand::Withdraw { item, cause } => self.withdraw(cx, item, &cause),
             AcdCommand::Rekey { item, to, by } => self.rekey(cx, item, to, &by),
+            AcdCommand::QueueHours { queue, open } => self.queue_hours(cx, &queue, open),
             AcdCommand::Login { agent } => self.with_agent(&agent, |acd, key| acd.login(cx, key)),
             AcdCommand::Logout { agent } => self.with_agent(&agent, |acd, key| acd.logout(cx, key)),
             AcdCommand::SetStatus { agent, status } => {

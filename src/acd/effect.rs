@@ -118,6 +118,8 @@ pub enum LeaveWhy {
     Overflow,
     /// The longest wait is over.
     TimedOut,
+    /// The queue is closed by its hours.
+    Closed,
     /// The queue was full.
     Full,
     /// There is no such queue, or it is being removed.

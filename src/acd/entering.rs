@@ -318,7 +318,7 @@ impl Acd {
         let (call, queue) = (item.call, item.queue_name.clone());
         let (end, state) = match why {
             LeaveWhy::TimedOut => (SegmentEnd::TimedOut, ItemState::TimedOut),
-            LeaveWhy::Overflow | LeaveWhy::Full | LeaveWhy::NoSuchQueue => {
+            LeaveWhy::Overflow | LeaveWhy::Closed | LeaveWhy::Full | LeaveWhy::NoSuchQueue => {
                 (SegmentEnd::FlowedOut(reason.into()), ItemState::FlowedOut)
             }
         };

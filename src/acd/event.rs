@@ -38,6 +38,14 @@ pub enum AcdEvent {
         /// On or off.
         on: bool,
     },
+    /// The opening hours of a queue began or ended.
+    QueueHours {
+        /// Queue.
+        #[schema(value_type = String)]
+        queue: Arc<str>,
+        /// It is open now.
+        open: bool,
+    },
     /// A work item entered a queue.
     Queued {
         /// The work item.

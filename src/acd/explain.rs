@@ -61,6 +61,8 @@ pub(super) enum Why {
     NoReoffer(Duration),
     /// The agent is the one who waits.
     OwnCall,
+    /// The queue is closed, and nobody is called back meanwhile.
+    QueueClosed,
     KeptFor(Duration),
     BoundTo(Arc<str>),
     OuterRing(u8),
@@ -97,6 +99,7 @@ impl Why {
             Why::Cooldown(_) => "cooldown",
             Why::NoReoffer(_) => "no-reoffer",
             Why::OwnCall => "own-call",
+            Why::QueueClosed => "queue-closed",
             Why::KeptFor(_) => "kept-for-others",
             Why::BoundTo(_) => "bound-to-another",
             Why::OuterRing(_) => "outer-ring",
@@ -126,6 +129,7 @@ impl Why {
             Why::OtherCall(calls) => format!("is in {calls} other calls"),
             Why::TooManyCalls(most) => format!("has as many calls as they may have ({most})"),
             Why::NoDevice => "has no device that can be rung".into(),
+            Why::QueueClosed => "calls nobody back while the queue is closed".into(),
             Why::Cooldown(until) => format!(
                 "is left alone until {}, because the last call could not be given to them",
                 clock(*until)

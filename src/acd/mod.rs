@@ -59,7 +59,7 @@ pub use event::{AcdEvent, AgentDisplay, CallbackEnd, OfferResult, WrapEnd};
 pub use metrics::{AgentCounters, CallbackCounters, OfferCounters, QueueCounters, QueueMetrics};
 pub use record::{AcdRecord, AgentRecord, CallbackRecord, ItemRecord, QueueRecord, WrapRecord};
 pub use settings::{
-    AcdSettings, AgeScope, AgentSettings, Announce, AssignmentSettings, CallbackScope,
+    AcdSettings, AgeScope, AgentSettings, Announce, AssignmentSettings, AtClosing, CallbackScope,
     CallbackSettings, Declining, Expansion, OverflowRule, OverflowWhen, QueueSettings, Rona,
     RonaAction, ServiceLevel, WrapMode,
 };

@@ -3,12 +3,13 @@
 use super::command::WorkItemId;
 use super::core::{Acd, Cx, Timer};
 use super::effect::{AcdEffect, LeaveWhy};
+use super::event::AcdEvent;
 use super::expected_wait;
 use super::explain::Trigger;
 use super::item::{Item, ItemTimer};
 use super::matching::Pending;
 use super::queue::{Queue, QueueKey};
-use super::settings::OverflowWhen;
+use super::settings::{AtClosing, OverflowWhen};
 use super::view::ItemState;
 use crate::base::{Duration, Instant};
 
@@ -26,9 +27,16 @@ struct Due {
 
 /// The first rule of the queue that applies to the work item now, in file order; the longest wait last. `expected` is the expected
 /// wait of one who enters, and nothing later.
-fn due(now: Instant, item: &Item, queue: &Queue, expected: Option<Duration>) -> Option<Due> {
+fn due(
+    now: Instant,
+    item: &Item,
+    queue: &Queue,
+    enters: bool,
+    expected: Option<Duration>,
+) -> Option<Due> {
     let waited = item.waited(now);
     let over = queue.settings.max_wait.is_some_and(|most| waited >= most);
+    let shut = queue.shut && (enters || queue.settings.at_closing == AtClosing::SendOn);
     let lasted = |since: Option<Instant>, time| since.is_some_and(|since| now.since(since) >= time);
     for (index, rule) in queue.settings.overflow.iter().enumerate() {
         let (applies, why, reason) = match rule.when {
@@ -44,6 +52,7 @@ fn due(now: Instant, item: &Item, queue: &Queue, expected: Option<Duration>) -> 
                 LeaveWhy::Overflow,
                 "nobody-ready",
             ),
+            OverflowWhen::Closed => (shut, LeaveWhy::Closed, "closed"),
             OverflowWhen::Full => (false, LeaveWhy::Full, "full"),
             OverflowWhen::ExpectedWait(most) => (
                 expected.is_some_and(|wait| wait > most),
@@ -59,17 +68,21 @@ fn due(now: Instant, item: &Item, queue: &Queue, expected: Option<Duration>) -> 
             });
         }
     }
-    over.then_some(Due {
-        why: LeaveWhy::TimedOut,
-        reason: "max-wait",
+    let last = |why, reason| Due {
+        why,
+        reason,
         steps: None,
-    })
+    };
+    if shut {
+        return Some(last(LeaveWhy::Closed, "closed"));
+    }
+    over.then_some(last(LeaveWhy::TimedOut, "max-wait"))
 }
 
 impl Acd {
     /// Lets the work item leave if a rule applies and nobody is being rung for it; an AgentOffer that rings may finish first.
     pub(super) fn leave_if_due(&mut self, cx: &mut Cx, id: WorkItemId) -> bool {
-        self.leave_by_rule(cx, id, None)
+        self.leave_by_rule(cx, id, false, None)
     }
 
     /// The same for one who has just entered, with the rule about the expected wait.
@@ -83,10 +96,16 @@ impl Acd {
             let place = self.place_of(item, queue);
             queue.speed.expected(now, place, queue.wanting)
         });
-        self.leave_by_rule(cx, id, expected)
+        self.leave_by_rule(cx, id, true, expected)
     }
 
-    fn leave_by_rule(&mut self, cx: &mut Cx, id: WorkItemId, expected: Option<Duration>) -> bool {
+    fn leave_by_rule(
+        &mut self,
+        cx: &mut Cx,
+        id: WorkItemId,
+        enters: bool,
+        expected: Option<Duration>,
+    ) -> bool {
         let Some(item) = self.items.get(&id) else {
             return false;
         };
@@ -99,7 +118,7 @@ impl Acd {
         let rule = self
             .queues
             .get(item.queue)
-            .and_then(|queue| due(cx.now.mono, item, queue, expected));
+            .and_then(|queue| due(cx.now.mono, item, queue, enters, expected));
         match rule {
             Some(rule) => {
                 self.leave(cx, id, rule.why, rule.reason, rule.steps);
@@ -153,6 +172,7 @@ impl Acd {
                 OverflowWhen::MaxWait
                 | OverflowWhen::NobodyLoggedIn(_)
                 | OverflowWhen::NobodyReady(_)
+                | OverflowWhen::Closed
                 | OverflowWhen::Full
                 | OverflowWhen::ExpectedWait(_) => None,
             });
@@ -236,12 +256,42 @@ impl Acd {
                 OverflowWhen::NobodyReady(time) => queue.nobody_ready.map(|at| at + time),
                 OverflowWhen::Waited(_)
                 | OverflowWhen::MaxWait
+                | OverflowWhen::Closed
                 | OverflowWhen::Full
                 | OverflowWhen::ExpectedWait(_) => None,
             })
             .filter(|at| *at > cx.now.mono)
             .min();
         queue.rule_timer = next.map(|at| self.timers.set(at, Timer::QueueRules(key)));
+    }
+
+    /// The hours of a queue begin or end. Who waits on the line when they end is served or sent on, as the queue says; callbacks keep their
+    /// places and are not called before it opens.
+    pub(super) fn queue_hours(&mut self, cx: &mut Cx, name: &std::sync::Arc<str>, open: bool) {
+        let Some(key) = self.queue_names.get(name).copied() else {
+            return;
+        };
+        let Some(queue) = self.queues.get_mut(key) else {
+            return;
+        };
+        if queue.shut != open {
+            return;
+        }
+        queue.shut = !open;
+        *queue.busy.get_mut() = None;
+        let waiting: Vec<WorkItemId> = queue.line.iter().map(|order| order.item).collect();
+        self.dirty_queues.insert(key);
+        cx.event(AcdEvent::QueueHours {
+            queue: name.clone(),
+            open,
+        });
+        if open {
+            self.pending.push(Pending::Queue(key));
+            return;
+        }
+        for id in waiting {
+            self.leave_if_due(cx, id);
+        }
     }
 
     /// The staff has gone, or has been gone for long enough: rules are looked at for everyone who waits.
@@ -253,6 +303,7 @@ impl Acd {
             OverflowWhen::NobodyLoggedIn(_) | OverflowWhen::NobodyReady(_) => true,
             OverflowWhen::Waited(_)
             | OverflowWhen::MaxWait
+            | OverflowWhen::Closed
             | OverflowWhen::Full
             | OverflowWhen::ExpectedWait(_) => false,
         });

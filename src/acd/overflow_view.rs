@@ -13,6 +13,7 @@ impl OverflowWhen {
             OverflowWhen::MaxWait => "max-wait",
             OverflowWhen::NobodyLoggedIn(_) => "nobody-logged-in",
             OverflowWhen::NobodyReady(_) => "nobody-ready",
+            OverflowWhen::Closed => "closed",
             OverflowWhen::Full => "full",
             OverflowWhen::ExpectedWait(_) => "expected-wait",
         }
@@ -48,6 +49,7 @@ impl Queue {
         match when {
             OverflowWhen::NobodyLoggedIn(time) => lasted(self.nobody_logged_in, time),
             OverflowWhen::NobodyReady(time) => lasted(self.nobody_ready, time),
+            OverflowWhen::Closed => self.shut,
             OverflowWhen::Full => self.is_full(),
             OverflowWhen::ExpectedWait(most) => self
                 .speed
@@ -67,9 +69,9 @@ impl Queue {
             return Some("full");
         }
         let mut rules = self.settings.overflow.iter();
-        rules
-            .find(|rule| self.holds(now, rule.when))
-            .map(|rule| rule.when.reason())
+        let rule = rules.find(|rule| self.holds(now, rule.when));
+        rule.map(|rule| rule.when.reason())
+            .or(self.shut.then_some("closed"))
     }
 
     /// Its rules, in the order of the file.

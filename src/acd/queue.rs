@@ -21,6 +21,8 @@ pub(super) struct Queue {
     pub settings: QueueSettings,
     /// Removed from the configuration: takes nothing new, finishes what it has.
     pub closing: bool,
+    /// Closed by its hours.
+    pub shut: bool,
     /// Everything in the queue until bridged, rung for or not.
     pub line: Line,
     /// The same, one line for each set of needs: for places among those who need the same agents.
@@ -75,6 +77,7 @@ impl Queue {
         Queue {
             settings,
             closing: false,
+            shut: false,
             line: Line::default(),
             by_needs: BTreeMap::new(),
             open: BTreeMap::new(),

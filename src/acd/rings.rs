@@ -35,6 +35,9 @@ impl Acd {
         if item.caller.extension.as_ref() == Some(agent.extension()) {
             return Some(Why::OwnCall);
         }
+        if queue.shut && item.callback.is_some() {
+            return Some(Why::QueueClosed);
+        }
         if let Some(bound) = item.callback.as_ref().and_then(|c| c.agent.as_ref())
             && bound != agent.extension()
         {

@@ -62,6 +62,8 @@ pub struct QueueSettings {
     pub agents: Vec<AssignmentSettings>,
     /// When a work item leaves by rule; first match in this order wins.
     pub overflow: Vec<OverflowRule>,
+    /// What becomes of callers who wait when the queue closes by its hours. Default: they are served.
+    pub at_closing: AtClosing,
     /// What happens to agents who do not answer.
     pub rona: Rona,
     /// What declining is like here.
@@ -100,6 +102,7 @@ impl QueueSettings {
             expand: Vec::new(),
             agents: Vec::new(),
             overflow: Vec::new(),
+            at_closing: AtClosing::Serve,
             rona: Rona::default(),
             decline: Declining::default(),
             callback: None,
@@ -107,6 +110,16 @@ impl QueueSettings {
             ring_all_max: 20,
         }
     }
+}
+
+/// What becomes of callers who wait when their queue closes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum AtClosing {
+    /// They are served; nobody else comes in.
+    #[default]
+    Serve,
+    /// They go by the rule `closed`; one for whom an agent is being rung may be answered first.
+    SendOn,
 }
 
 /// What ends a wrap-up.
@@ -312,6 +325,8 @@ pub enum OverflowWhen {
     NobodyLoggedIn(Duration),
     /// Nobody who serves the queue has been ready (or busy and wanting more) for this long.
     NobodyReady(Duration),
+    /// The queue is closed by its hours: on entry, and with [`AtClosing::SendOn`] for those who wait when it closes.
+    Closed,
     /// [`QueueSettings::max_waiting`] work items wait already.
     Full,
     /// On entry, with nobody free for it: the expected wait is longer than this.

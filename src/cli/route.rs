@@ -415,6 +415,7 @@ fn overflow(when: &crate::acd::OverflowWhen) -> String {
         }
         OverflowWhen::NobodyReady(time) if time.is_zero() => "nobody-ready".to_owned(),
         OverflowWhen::NobodyReady(time) => format!("nobody-ready {}", show_duration(*time)),
+        OverflowWhen::Closed => "closed".to_owned(),
         OverflowWhen::Full => "full".to_owned(),
         OverflowWhen::ExpectedWait(time) => format!("expected-wait {}", show_duration(*time)),
     }

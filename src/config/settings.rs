@@ -363,6 +363,8 @@ pub struct QueueSettings {
     pub was: Option<Arc<str>>,
     /// What waiting callers hear. Default `default`.
     pub music: Arc<str>,
+    /// Opening hours, by name; `None`: it never closes.
+    pub hours: Option<Arc<str>>,
     /// Steps of the overflow rules, by the index of `acd.overflow`.
     pub overflow: Vec<Steps>,
     /// What callers hear and press who want to be called back; `None`: the queue takes no callbacks.

@@ -90,6 +90,8 @@ pub enum QueueExit {
     TimedOut,
     /// There is no such queue.
     NoSuchQueue,
+    /// The queue is closed by its hours.
+    Closed,
     /// `max-waiting` is reached.
     Full,
     /// Taken out by a person or a program.
@@ -108,6 +110,7 @@ impl QueueExit {
             QueueExit::Overflow(_) => "overflow",
             QueueExit::TimedOut => "timed-out",
             QueueExit::NoSuchQueue => "no-such-queue",
+            QueueExit::Closed => "closed",
             QueueExit::Full => "full",
             QueueExit::Withdrawn => "withdrawn",
             QueueExit::Callback => "callback",

@@ -217,7 +217,10 @@ impl Run {
                         return self.hang_up(HangupCause::NORMAL);
                     }
                     QueueExit::Overflow(steps) => self.push(steps, Then::Return),
-                    QueueExit::TimedOut | QueueExit::Withdrawn | QueueExit::CallbackOverCap => {
+                    QueueExit::TimedOut
+                    | QueueExit::Closed
+                    | QueueExit::Withdrawn
+                    | QueueExit::CallbackOverCap => {
                         self.failure = Some(HangupCause::NO_ANSWER);
                     }
                     QueueExit::NoSuchQueue => self.failure = Some(HangupCause::NOT_FOUND),

@@ -207,6 +207,10 @@ fn of_acd(fact: &AcdEvent) {
             "call {call}: {queue} connected it to agent {agent} after {}",
             waited(*waited_ms)
         ),
+        AcdEvent::QueueHours { queue, open } => {
+            let now = if *open { "open" } else { "closed" };
+            tracing::info!("queue {queue} is {now}");
+        }
         AcdEvent::Abandoned {
             item,
             queue,
@@ -247,6 +251,7 @@ pub(super) fn why_left(why: LeaveWhy) -> &'static str {
     match why {
         LeaveWhy::Overflow => "an overflow rule matched",
         LeaveWhy::TimedOut => "the longest wait was over",
+        LeaveWhy::Closed => "the queue is closed",
         LeaveWhy::Full => "the queue was full",
         LeaveWhy::NoSuchQueue => "there is no such queue",
     }

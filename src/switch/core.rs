@@ -98,6 +98,8 @@ pub struct Switch {
     pub(super) parked: BTreeMap<Arc<str>, Key<Call>>,
     pub(super) timers: TimerQueue<SwitchTimer>,
     pub(super) alive: Option<TimerId>,
+    /// When opening hours of queues are looked at.
+    pub(super) hours_due: Option<Instant>,
     pub(super) seq: u64,
     pub(super) state: State,
     pub(super) store_ok: bool,
@@ -160,6 +162,7 @@ impl Switch {
             parked: BTreeMap::new(),
             timers: TimerQueue::new(),
             alive: None,
+            hours_due: None,
             seq: 0,
             state: State::Starting,
             store_ok: true,
@@ -242,6 +245,7 @@ impl Switch {
             self.notifier.next_deadline(),
             self.trunks.next_deadline(),
             self.timers.next_deadline(),
+            self.hours_due,
         ]
         .into_iter()
         .flatten()
@@ -404,6 +408,7 @@ impl Switch {
             .configure(super::faces::network(&self.settings, self.primary));
         self.orders
             .push_back(AcdCommand::Configure(self.settings.acd()));
+        self.look_at_hours(now);
         self.configure_trunks(now, fx);
         self.configure_registrar(now, fx);
         self.revise_subscriptions(now, fx);

@@ -20,6 +20,7 @@ mod on_command;
 mod on_gates;
 mod on_gruu;
 mod on_guard;
+mod on_hours;
 mod on_message;
 mod on_numbers;
 mod on_page;

@@ -160,6 +160,7 @@ impl Switch {
                     .and_then(|index| self.settings.queue(&queue)?.overflow.get(index).cloned());
                 let exit = match (why, overflow) {
                     (_, Some(steps)) => QueueExit::Overflow(steps),
+                    (LeaveWhy::Closed, None) => QueueExit::Closed,
                     (LeaveWhy::Full, None) => QueueExit::Full,
                     (LeaveWhy::NoSuchQueue, None) => QueueExit::NoSuchQueue,
                     (LeaveWhy::TimedOut | LeaveWhy::Overflow, None) => QueueExit::TimedOut,

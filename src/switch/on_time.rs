@@ -38,6 +38,10 @@ impl Switch {
             self.on_notifier_due(now, fx);
             self.work_off(now, fx);
         }
+        if self.hours_due.is_some_and(|at| at <= now.mono) {
+            self.look_at_hours(now);
+            self.work_off(now, fx);
+        }
         while let Some(timer) = self.timers.pop_due(now.mono) {
             match timer {
                 SwitchTimer::Ring(call) => self.on_ring_timeout(now, call, fx),

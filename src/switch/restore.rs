@@ -160,6 +160,7 @@ impl Switch {
         }
         self.state = State::Ready;
         self.outbound.lists.settle();
+        self.look_at_hours(now);
         self.work_off(now, fx);
         let last = self.last_alive.unwrap_or(now.wall);
         for (_, record) in std::mem::take(&mut self.open_records) {

@@ -13,6 +13,7 @@ mod fetch;
 mod gates;
 mod guarded;
 mod held;
+mod hours;
 mod identity;
 mod pages;
 mod parties;

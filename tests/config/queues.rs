@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use strowger::acd::{
-    AgeScope, CallbackSettings, Declining, Expansion, OverflowWhen, QueueSettings, RonaAction,
-    WrapMode,
+    AgeScope, AtClosing, CallbackSettings, Declining, Expansion, OverflowWhen, QueueSettings,
+    RonaAction, WrapMode,
 };
 use strowger::base::WallTime;
 use strowger::dialplan::{CallFacts, Variables};
@@ -14,6 +14,48 @@ use super::house;
 
 fn secs(secs: u64) -> Duration {
     Duration::from_secs(secs)
+}
+
+#[test]
+fn hours_and_what_becomes_of_those_who_wait_are_read_and_must_fit() {
+    let closed = "overflow = [ { when = \"closed\", do = [ { hangup = \"normal\" } ] } ]\n";
+    let with = |queue: &str| {
+        let mut house = house();
+        let office = "\n[hours.office]\nopen = [\"mon-fri 09:00-17:00\"]";
+        house.change("dialplans/inbound.toml", "", office);
+        house.change("queues/support.toml", "", queue);
+        house
+    };
+    let fine = with(&format!(
+        "hours = \"office\"\nat-closing = \"send-on\"\n{closed}"
+    ));
+    let settings = fine.settings();
+    let queue = settings.queue("support").expect("read");
+    assert_eq!(queue.hours.as_deref(), Some("office"));
+    assert_eq!(queue.acd.at_closing, AtClosing::SendOn);
+    assert_eq!(queue.acd.overflow[0].when, OverflowWhen::Closed);
+    assert!(settings.warnings.is_empty(), "{:?}", settings.warnings);
+    let told = |queue: &str| {
+        let found = with(queue).problems();
+        found.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        told(&format!("at-closing = \"serve\"\n{closed}")),
+        [
+            "queues/support.toml:3:14: warning: the queue never closes: it has no `hours`",
+            "queues/support.toml:4:23: warning: this rule never applies: the queue has no `hours`",
+        ]
+    );
+    assert_eq!(
+        told("hours = \"offfice\"\n"),
+        ["queues/support.toml:3:9: error: there are no hours `offfice` (did you mean `office`?)"]
+    );
+    assert_eq!(
+        told("hours = \"office\"\nat-closing = \"hang-up\"\n"),
+        [
+            "queues/support.toml:4:14: error: `at-closing` cannot be `hang-up` (expected `serve` or `send-on`)"
+        ]
+    );
 }
 
 #[test]

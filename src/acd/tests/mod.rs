@@ -6,6 +6,7 @@ mod configure;
 mod decline;
 mod disposition;
 mod explain;
+mod hours;
 mod offers;
 mod order;
 mod overflow;

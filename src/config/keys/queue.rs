@@ -79,7 +79,7 @@ const AGENT: Keys = Keys::of(
 );
 
 const WHEN: Kind = Kind::Form(&Form {
-    what: "`waited 20m`, `expected-wait 10m`, `max-wait`, `nobody-logged-in`, `nobody-ready 2m` or `full`",
+    what: "`waited 20m`, `expected-wait 10m`, `max-wait`, `nobody-logged-in`, `nobody-ready 2m`, `closed` or `full`",
     example: "waited 20m",
     check: |text| overflow_when(text).map(|_| ()),
 });
@@ -277,6 +277,17 @@ const KEYS: &[Key] = &[
         "What waiting callers are told. Default: nothing.",
     ),
     key(
+        "hours",
+        NAME,
+        "Opening hours of the dialplans; outside of them nobody enters. Default: always open.",
+    ),
+    key(
+        "at-closing",
+        Kind::OneOf(&["serve", "send-on"]),
+        "What becomes of callers who wait when it closes.",
+    )
+    .default("\"serve\""),
+    key(
         "max-waiting",
         Kind::Integer(1, 1_000_000),
         "Most waiting calls. Default: no limit.",
@@ -388,7 +399,8 @@ pub fn overflow_when(text: &str) -> Result<OverflowWhen, String> {
         ("nobody-logged-in", time) => Ok(OverflowWhen::NobodyLoggedIn(time.unwrap_or_default())),
         ("nobody-ready", time) => Ok(OverflowWhen::NobodyReady(time.unwrap_or_default())),
         ("full", None) => Ok(OverflowWhen::Full),
-        ("max-wait" | "full", Some(_)) => Err(format!("`{word}` takes no time")),
+        ("closed", None) => Ok(OverflowWhen::Closed),
+        ("max-wait" | "full" | "closed", Some(_)) => Err(format!("`{word}` takes no time")),
         _ => Err(format!("`{text}` is not a reason to leave a queue")),
     }
 }

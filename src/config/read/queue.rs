@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use super::{Reading, To, steps};
 use crate::acd::{
-    self, AgeScope, Announce, AssignmentSettings, CallbackScope, CallbackSettings, Declining,
-    Expansion, OverflowRule, Rona, RonaAction, ServiceLevel, Strategy, WrapMode,
+    self, AgeScope, Announce, AssignmentSettings, AtClosing, CallbackScope, CallbackSettings,
+    Declining, Expansion, OverflowRule, OverflowWhen, Rona, RonaAction, ServiceLevel, Strategy,
+    WrapMode,
 };
 use crate::base::Duration;
 use crate::base::limits::QUEUES_PER_AGENT_MAX;
@@ -33,6 +34,9 @@ const WRAP_MODES: &[(&str, WrapMode)] = &[
     ("none", WrapMode::None),
 ];
 
+const AT_CLOSING: &[(&str, AtClosing)] =
+    &[("serve", AtClosing::Serve), ("send-on", AtClosing::SendOn)];
+
 const AGE_SCOPES: &[(&str, AgeScope)] = &[("work", AgeScope::Work), ("queue", AgeScope::Queue)];
 
 /// Reads one file.
@@ -45,11 +49,23 @@ pub fn read(reading: &mut Reading<'_>, file: &Fields<'_>) {
     if file.node("music").is_some() {
         reading.refer(To::Music, music, file.source, file.span("music"));
     }
+    let hours = file.shared("hours");
+    if let Some(hours) = &hours {
+        reading.refer(To::Hours, hours, file.source, file.span("hours"));
+    }
+    if hours.is_none() && file.node("at-closing").is_some() {
+        let message = "the queue never closes: it has no `hours`";
+        reading.warning(file.source, file.span("at-closing"), message);
+    }
     let mut overflow = Vec::new();
     let mut overflow_steps = Vec::new();
     for rule in file.tables("overflow") {
         let steps = steps::read(reading, rule.source, rule.node("do"));
         if let Some(when) = rule.text("when").and_then(|text| overflow_when(text).ok()) {
+            if when == OverflowWhen::Closed && hours.is_none() {
+                let message = "this rule never applies: the queue has no `hours`";
+                reading.warning(rule.source, rule.span("when"), message);
+            }
             overflow.push(OverflowRule { when });
             overflow_steps.push(steps);
         }
@@ -118,6 +134,9 @@ pub fn read(reading: &mut Reading<'_>, file: &Fields<'_>) {
         expand,
         agents,
         overflow,
+        at_closing: file
+            .one_of("at-closing", AT_CLOSING)
+            .unwrap_or(default.at_closing),
         rona: Rona {
             after: rona
                 .and_then(|rona| rona.integer("after"))
@@ -157,6 +176,7 @@ pub fn read(reading: &mut Reading<'_>, file: &Fields<'_>) {
         was: file.shared("was"),
         music: music.into(),
         overflow: overflow_steps,
+        hours,
         callback: callbacks,
         place: file.place(),
     }));
