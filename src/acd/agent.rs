@@ -16,6 +16,7 @@ use super::settings::AgentSettings;
 use super::strategy::least_occupied::Window;
 use super::strategy::{Facts, Place};
 use crate::base::{Duration, Instant, Key, Now, TimerId, WallTime};
+use crate::directory::toggles::Silent;
 
 pub(super) type AgentKey = Key<Agent>;
 
@@ -203,6 +204,8 @@ pub(super) struct Agent {
     pub removed: bool,
     pub work: Work,
     pub ringable: u32,
+    /// Why none rings although some are there.
+    pub silent: Option<Silent>,
     pub reach: Reach,
     /// Other live calls, and since when there is one.
     pub live: u32,
@@ -236,6 +239,7 @@ impl Agent {
             removed: false,
             work: Work::Idle,
             ringable: 0,
+            silent: None,
             reach: Reach::Reachable,
             live: 0,
             live_since: now.mono,
@@ -303,7 +307,10 @@ impl Agent {
             return Some(Why::TooManyCalls(self.settings.max_concurrent_calls));
         }
         if self.ringable == 0 {
-            return Some(Why::NoDevice);
+            return Some(match self.silent {
+                Some(silent) => Why::Silent(silent),
+                None => Why::NoDevice,
+            });
         }
         // It ends when its timer fires, so that a late tick finds every list in step with this rule.
         self.cooldown.map(|(_, wall, _)| Why::Cooldown(wall))

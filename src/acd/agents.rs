@@ -10,6 +10,7 @@ use super::event::{AcdEvent, WrapEnd};
 use super::matching::Pending;
 use super::record::AcdRecord;
 use crate::base::{Duration, Instant};
+use crate::directory::toggles::Silent;
 
 /// Without a ringable device for this long, an agent is unreachable.
 const UNREACHABLE_GRACE: Duration = Duration::from_secs(20);
@@ -163,6 +164,16 @@ impl Acd {
         agent.ringable = ringable;
         self.watch_reach(cx, key);
         self.touch(cx, key);
+    }
+
+    pub(super) fn silent(&mut self, cx: &mut Cx, key: AgentKey, silent: Option<Silent>) {
+        let Some(agent) = self.agents.get_mut(key) else {
+            return;
+        };
+        if agent.silent != silent {
+            agent.silent = silent;
+            self.touch(cx, key);
+        }
     }
 
     /// Starts or stops the clocks of reach.

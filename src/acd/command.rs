@@ -9,6 +9,7 @@ use super::callback::{CallbackFailure, CallbackRequest};
 use super::record::AcdRecord;
 use super::settings::AcdSettings;
 use crate::base::{Duration, Now, Ulid};
+use crate::directory::toggles::Silent;
 
 /// Names one AgentOffer: one attempt to give one work item to one agent.
 pub type OfferId = Ulid;
@@ -127,6 +128,13 @@ pub enum AcdCommand {
         agent: Arc<str>,
         /// Ringable devices.
         ringable: u32,
+    },
+    /// Why the agent's devices do not ring although they are there, for those who ask why; told before [`AcdCommand::Devices`].
+    Silent {
+        /// Extension.
+        agent: Arc<str>,
+        /// What the agent has switched; `None`: nothing.
+        silent: Option<Silent>,
     },
     /// Live dialogs on the extension that are not legs of AgentOffers or of calls that the ACD gave.
     Live {

@@ -203,6 +203,9 @@ impl Acd {
             AcdCommand::QueueLogin { agent, queue, on } => {
                 self.with_agent(&agent, |acd, key| acd.toggle(cx, key, queue.as_ref(), on));
             }
+            AcdCommand::Silent { agent, silent } => {
+                self.with_agent(&agent, |acd, key| acd.silent(cx, key, silent));
+            }
             AcdCommand::Devices { agent, ringable } => {
                 self.with_agent(&agent, |acd, key| acd.devices(cx, key, ringable));
             }

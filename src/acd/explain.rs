@@ -11,6 +11,7 @@ use super::item::Order;
 use super::metrics::millis;
 use super::view::{Candidate, Decision};
 use crate::base::{Duration, WallTime};
+use crate::directory::toggles::Silent;
 
 /// Decisions kept of each work item and each agent.
 const DECISIONS_MAX: usize = 50;
@@ -57,6 +58,8 @@ pub(super) enum Why {
     OtherCall(u32),
     TooManyCalls(u32),
     NoDevice,
+    /// Devices are there, and switched off by their owner.
+    Silent(Silent),
     Cooldown(WallTime),
     NoReoffer(Duration),
     /// The agent is the one who waits.
@@ -96,6 +99,8 @@ impl Why {
             Why::OtherCall(_) => "other-call",
             Why::TooManyCalls(_) => "too-many-calls",
             Why::NoDevice => "no-device",
+            Why::Silent(Silent::DoNotDisturb) => "do-not-disturb",
+            Why::Silent(Silent::RingOff) => "ring-off",
             Why::Cooldown(_) => "cooldown",
             Why::NoReoffer(_) => "no-reoffer",
             Why::OwnCall => "own-call",
@@ -129,6 +134,8 @@ impl Why {
             Why::OtherCall(calls) => format!("is in {calls} other calls"),
             Why::TooManyCalls(most) => format!("has as many calls as they may have ({most})"),
             Why::NoDevice => "has no device that can be rung".into(),
+            Why::Silent(Silent::DoNotDisturb) => "has switched do-not-disturb on".into(),
+            Why::Silent(Silent::RingOff) => "has switched every device off".into(),
             Why::QueueClosed => "calls nobody back while the queue is closed".into(),
             Why::Cooldown(until) => format!(
                 "is left alone until {}, because the last call could not be given to them",

@@ -143,6 +143,7 @@ impl Acd {
             next: agent.next.clone(),
             logged_in: agent.logged_in,
             devices: agent.ringable,
+            silent: agent.silent,
             other_calls: agent.live,
             item,
             queue,

@@ -11,6 +11,7 @@ use super::event::AgentDisplay;
 use super::metrics::{AgentCounters, QueueMetrics};
 use super::strategy::Strategy;
 use crate::base::{Ulid, WallTime};
+use crate::directory::toggles::Silent;
 
 /// A queue with its live figures.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
@@ -95,6 +96,8 @@ pub struct AgentView {
     pub logged_in: Option<WallTime>,
     /// Devices that can be rung.
     pub devices: u32,
+    /// Why none rings although some are there: what the agent has switched.
+    pub silent: Option<Silent>,
     /// Other live calls on the extension.
     pub other_calls: u32,
     /// The work item offered, talked about or wrapped up.

@@ -13,7 +13,7 @@ use super::page::{Page, Paging};
 use super::problem::Problem;
 use crate::acd::{AgentView, Decision};
 use crate::io::handle::Handle;
-use crate::switch::{Answer, Command};
+use crate::switch::{Answer, Command, RegistrationView};
 
 /// All agents.
 #[utoipa::path(get, path = "/agents", params(Paging), responses((status = 200, body = Page<AgentView>)))]
@@ -165,4 +165,63 @@ pub(super) async fn why(
         Answer::Decisions(list) => Ok(Json(list)),
         _ => Err(Problem::unexpected()),
     }
+}
+
+/// On, or off.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Toggle {
+    /// On, or off.
+    on: bool,
+}
+
+async fn devices_after(
+    handle: &Handle,
+    command: Command,
+) -> Result<Json<Page<RegistrationView>>, Problem> {
+    match handle.call(command).await? {
+        Answer::Registrations(items) => Ok(Json(Page { items, next: None })),
+        _ => Err(Problem::unexpected()),
+    }
+}
+
+/// Switches do-not-disturb on or off, for any extension: nothing rings, callers hear busy, and queues offer nothing. Gives its registered devices.
+#[utoipa::path(put, path = "/agents/{extension}/do-not-disturb", params(("extension" = String, Path)), request_body = Toggle,
+    responses((status = 200, body = Page<RegistrationView>), (status = 404, body = Problem)))]
+pub(super) async fn do_not_disturb(
+    State(handle): State<Handle>,
+    Path(extension): Path<Arc<str>>,
+    order: Result<Json<Toggle>, JsonRejection>,
+) -> Result<Json<Page<RegistrationView>>, Problem> {
+    let Toggle { on } = body(order)?;
+    devices_after(&handle, Command::SetDoNotDisturb { extension, on }).await
+}
+
+/// Which device rings.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RingToggle {
+    /// Its contact, as in the list of registrations; all registered devices without it.
+    #[schema(value_type = Option<String>, example = "sip:1001@192.0.2.7:5060")]
+    contact: Option<Arc<str>>,
+    /// It rings, or it does not.
+    ring: bool,
+}
+
+/// Lets a registered device ring or not, for any extension. The device is remembered by its instance, or else by its contact. Gives the registered
+/// devices.
+#[utoipa::path(put, path = "/agents/{extension}/devices", params(("extension" = String, Path)), request_body = RingToggle,
+    responses((status = 200, body = Page<RegistrationView>), (status = 404, body = Problem)))]
+pub(super) async fn ring(
+    State(handle): State<Handle>,
+    Path(extension): Path<Arc<str>>,
+    order: Result<Json<RingToggle>, JsonRejection>,
+) -> Result<Json<Page<RegistrationView>>, Problem> {
+    let RingToggle { contact, ring } = body(order)?;
+    let command = Command::SetRing {
+        extension,
+        contact,
+        on: ring,
+    };
+    devices_after(&handle, command).await
 }

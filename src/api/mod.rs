@@ -86,6 +86,8 @@ fn resources() -> OpenApiRouter<Handle> {
         .routes(routes!(agents::status))
         .routes(routes!(agents::end_wrap, agents::extend_wrap))
         .routes(routes!(agents::why))
+        .routes(routes!(agents::do_not_disturb))
+        .routes(routes!(agents::ring))
         .routes(routes!(messages::set))
         .routes(routes!(work::list))
         .routes(routes!(work::one))

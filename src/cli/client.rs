@@ -91,6 +91,22 @@ pub enum Question {
         /// Which; all without it.
         contact: Option<String>,
     },
+    /// `PUT /agents/{extension}/devices`
+    Ring {
+        /// Whose.
+        extension: String,
+        /// Which; all without it.
+        contact: Option<String>,
+        /// It rings, or not.
+        on: bool,
+    },
+    /// `PUT /agents/{extension}/do-not-disturb`
+    DoNotDisturb {
+        /// Whose.
+        extension: String,
+        /// On, or off.
+        on: bool,
+    },
     /// `POST /trunks/{name}/register`
     RegisterTrunk(String),
     /// `GET /work/{id}/why` or `GET /agents/{extension}/why`
@@ -106,7 +122,10 @@ impl Question {
             Question::Ended { .. } => ("records", Kind::Ended),
             Question::Agents => ("agents", Kind::Agents),
             Question::Registrations => ("registrations", Kind::Registrations),
-            Question::Devices | Question::DropDevices { .. } => ("registrations", Kind::Devices),
+            Question::Devices
+            | Question::DropDevices { .. }
+            | Question::Ring { .. }
+            | Question::DoNotDisturb { .. } => ("registrations", Kind::Devices),
             Question::Trunks | Question::RegisterTrunk(_) => ("trunks", Kind::Trunks),
             Question::Bans | Question::Ban { .. } | Question::LiftBan(_) => ("bans", Kind::Bans),
             Question::Queues | Question::Why(_) | Question::Ladder { .. } => {
@@ -216,6 +235,18 @@ fn answer(client: &Client, question: &Question, as_json: bool) -> Result<String,
             });
             client.delete(&format!("{path}?aor={}{one}", segment(aor)))?
         }
+        Question::Ring {
+            extension,
+            contact,
+            on,
+        } => client.put_json(
+            &format!("agents/{}/devices", segment(extension)),
+            &json!({ "contact": contact, "ring": on }),
+        )?,
+        Question::DoNotDisturb { extension, on } => client.put_json(
+            &format!("agents/{}/do-not-disturb", segment(extension)),
+            &json!({ "on": on }),
+        )?,
         Question::RegisterTrunk(name) => {
             json!({ "items": [client.post(&format!("{path}/{}/register", segment(name)))?] })
         }

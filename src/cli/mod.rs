@@ -174,10 +174,10 @@ enum Command {
     /// Show the registered phones
     #[command(after_help = "Example: strowger registrations")]
     Registrations(ServerArgs),
-    /// Show the registered phones, or drop one that is stale
+    /// Show the registered phones, drop one that is stale, or say which ring
     #[command(
         args_conflicts_with_subcommands = true,
-        after_help = "Examples: strowger devices\n          strowger devices drop 1001\n          strowger devices drop 1001 --contact sip:1001@192.0.2.7:5060"
+        after_help = "Examples: strowger devices\n          strowger devices drop 1001\n          strowger devices ring 1001 off --contact sip:1001@192.0.2.7:5060\n          strowger devices dnd 1001 on\n          strowger devices drop 1001 --contact sip:1001@192.0.2.7:5060"
     )]
     Devices {
         #[command(flatten)]
@@ -217,8 +217,36 @@ enum Command {
     },
 }
 
+/// On, or off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum OnOff {
+    On,
+    Off,
+}
+
 #[derive(Debug, Subcommand)]
 enum DeviceOrder {
+    /// Let the registered devices of an extension ring, or not
+    Ring {
+        #[command(flatten)]
+        server: ServerArgs,
+        /// Extension
+        extension: String,
+        /// on or off
+        state: OnOff,
+        /// Only the device with this contact
+        #[arg(long, value_name = "URI")]
+        contact: Option<String>,
+    },
+    /// Switch do-not-disturb of an extension on or off
+    Dnd {
+        #[command(flatten)]
+        server: ServerArgs,
+        /// Extension
+        extension: String,
+        /// on or off
+        state: OnOff,
+    },
     /// Forget a device: it is rung no more until it registers again
     Drop {
         #[command(flatten)]
@@ -330,6 +358,36 @@ pub fn main() -> ExitCode {
                 }),
             ..
         } => client::ask(&server, &Question::DropDevices { aor, contact }),
+        Command::Devices {
+            order:
+                Some(DeviceOrder::Ring {
+                    server,
+                    extension,
+                    state,
+                    contact,
+                }),
+            ..
+        } => {
+            let on = state == OnOff::On;
+            let question = Question::Ring {
+                extension,
+                contact,
+                on,
+            };
+            client::ask(&server, &question)
+        }
+        Command::Devices {
+            order:
+                Some(DeviceOrder::Dnd {
+                    server,
+                    extension,
+                    state,
+                }),
+            ..
+        } => {
+            let on = state == OnOff::On;
+            client::ask(&server, &Question::DoNotDisturb { extension, on })
+        }
         Command::Trunks {
             server,
             order: None,

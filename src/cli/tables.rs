@@ -232,6 +232,11 @@ fn agents(agent: &Value, now: Timestamp) -> [String; 9] {
         "wrap" => ahead(agent, "wrap_until", now)
             .map_or_else(|| queue.to_owned(), |left| format!("{left} left")),
         "alerting" | "talking" => queue.to_owned(),
+        "unreachable" => match text(agent, "silent") {
+            Some("do-not-disturb") => "do not disturb".to_owned(),
+            Some("ring-off") => "devices off".to_owned(),
+            _ => EMPTY.to_owned(),
+        },
         "ready" => match number(agent, "other_calls") {
             0 => EMPTY.to_owned(),
             calls => plural(calls, "other call"),
@@ -272,13 +277,19 @@ fn agents(agent: &Value, now: Timestamp) -> [String; 9] {
 }
 
 fn registrations(binding: &Value, now: Timestamp) -> [String; 6] {
-    let healthy = binding.get("healthy").and_then(Value::as_bool) != Some(false);
+    let is = |field: &str| binding.get(field).and_then(Value::as_bool);
+    let state = match (is("healthy"), is("do_not_disturb"), is("ring")) {
+        (Some(false), _, _) => "silent",
+        (_, Some(true), _) => "do not disturb",
+        (_, _, Some(false)) => "off",
+        _ => "ok",
+    };
     [
         cut(text(binding, "aor").unwrap_or(EMPTY), 30),
         cut(text(binding, "source").unwrap_or(EMPTY), 28),
         text(binding, "transport").unwrap_or(EMPTY).to_owned(),
         ahead(binding, "expires_at", now).unwrap_or_else(|| EMPTY.to_owned()),
-        if healthy { "ok" } else { "silent" }.to_owned(),
+        state.to_owned(),
         cut(text(binding, "user_agent").unwrap_or(EMPTY), 28),
     ]
 }

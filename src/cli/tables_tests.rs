@@ -119,6 +119,8 @@ fn a_device_that_does_not_respond_is_said_so_and_since_when() {
 #[test]
 fn a_registration_says_where_from_and_how_long() {
     let binding = |aor: &str, healthy| RegistrationView {
+        ring: true,
+        do_not_disturb: false,
         aor: aor.into(),
         contact: "sip:1001@192.0.2.7:5060".into(),
         transport: "UDP",

@@ -221,6 +221,10 @@ pub enum Feature {
     NotReady(Option<Arc<str>>),
     /// End the wrap-up now.
     EndWrap,
+    /// Switch do-not-disturb on or off.
+    DoNotDisturb(bool),
+    /// Let this phone ring, or not.
+    Ring(bool),
     /// Hear yourself until you hang up.
     Echo,
     /// Hear the time of day. The interpreter speaks it itself; the switch never sees this one.

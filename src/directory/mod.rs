@@ -8,6 +8,7 @@ pub mod dialled;
 pub mod list;
 pub mod number;
 pub mod place;
+pub mod toggles;
 pub mod user;
 
 use std::hash::BuildHasher;

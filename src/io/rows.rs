@@ -29,6 +29,7 @@ pub fn of_record(record: &Record, text: Option<String>) -> Option<Row> {
         | Record::Alive { .. }
         | Record::Acd(_)
         | Record::Outbound(_)
+        | Record::Toggles { .. }
         | Record::Seq(_) => None,
     }
 }

@@ -295,8 +295,8 @@ impl ReferenceAcd {
                     refused_by: Vec::new(),
                 });
             }
-            // no queue of a simulation has hours
-            AcdCommand::QueueHours { .. } => {}
+            // no queue of a simulation has hours, and why nothing rings changes nothing
+            AcdCommand::QueueHours { .. } | AcdCommand::Silent { .. } => {}
             AcdCommand::CallerIs { item, caller } => {
                 if let Some(known) = self.items.iter_mut().find(|i| i.id == *item) {
                     known.caller = caller.extension.clone();

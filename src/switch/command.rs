@@ -58,6 +58,22 @@ pub enum Command {
         /// The contact of the device; all when it is absent.
         contact: Option<Arc<str>>,
     },
+    /// Do-not-disturb of an extension.
+    SetDoNotDisturb {
+        /// The extension.
+        extension: Arc<str>,
+        /// On, or off.
+        on: bool,
+    },
+    /// Whether a registered device rings.
+    SetRing {
+        /// The extension.
+        extension: Arc<str>,
+        /// The contact of the device; all when it is absent.
+        contact: Option<Arc<str>>,
+        /// On, or off.
+        on: bool,
+    },
     /// Registers a trunk now, whatever it waits for.
     RegisterTrunk {
         /// Its name.

@@ -16,6 +16,7 @@ use crate::auth::Nonces;
 use crate::base::{Entropy, Instant, Key, Now, TimerId, TimerQueue, WallTime};
 use crate::call::{Call, CallOutput, Calls, Ctx, Leg, User};
 use crate::config::Settings;
+use crate::directory::toggles::AllToggles;
 use crate::event::CallRecord;
 use crate::media::Ports;
 use crate::notifier::Notifier;
@@ -83,6 +84,7 @@ pub struct Switch {
     pub(super) notifier: Notifier,
     pub(super) trunks: Trunks,
     pub(super) outbound: Outbound,
+    pub(super) toggles: AllToggles,
     /// Legs whose gateway has said nothing yet.
     pub(super) silences: BTreeMap<Key<Leg>, TimerId>,
     /// Calls of which a branch waits for a trunk with room.
@@ -152,6 +154,7 @@ impl Switch {
             notifier: Notifier::new(entropy.fork()),
             trunks: Trunks::new(entropy.fork()),
             outbound: Outbound::default(),
+            toggles: AllToggles::default(),
             silences: BTreeMap::new(),
             held: VecDeque::new(),
             room: None,

@@ -184,6 +184,9 @@ impl Switch {
                 if live >= user.max_concurrent_calls as usize {
                     return Err(StatusCode::BUSY_HERE);
                 }
+                if self.toggles.do_not_disturb(extension) {
+                    return Err(StatusCode::BUSY_HERE);
+                }
                 let specs = self.device_specs(now, call, &user.extension, Role::Callee);
                 if specs.is_empty() {
                     return Err(StatusCode::TEMPORARILY_UNAVAILABLE);
@@ -223,7 +226,8 @@ impl Switch {
         extension: &Arc<str>,
         role: Role,
     ) -> Vec<LegSpec> {
-        self.specs_to(now, call, extension, role, |_| true)
+        let on = |binding: &Binding| self.device_rings(extension, binding);
+        self.specs_to(now, call, extension, role, on)
     }
 
     /// One leg for each of those that `wanted` wants; the several flows of a device are ways of one leg.

@@ -39,6 +39,7 @@ mod record;
 mod restore;
 mod routing;
 mod source;
+mod toggles;
 mod trunks;
 mod view;
 mod watching;

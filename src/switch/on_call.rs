@@ -239,7 +239,9 @@ impl Switch {
             }
             Action::Dial(dial) => self.dial_through_gates(now, call, dial, fx),
             Action::Queue(queue) => self.enter_queue(now, call, queue),
-            Action::Feature(feature) => self.feature(now, call, feature),
+            Action::Feature(feature) => self
+                .toggle_feature(now, call, &feature, fx)
+                .or_else(|| self.feature(now, call, feature)),
             Action::Pickup(whose) => self.pickup_step(now, call, whose.as_deref()),
             Action::Park {
                 slot,
@@ -399,7 +401,9 @@ impl Switch {
                 agent,
                 by: WrapEndedBy::Agent,
             },
-            Feature::Echo | Feature::Time => return Some(StepInput::Done),
+            Feature::Echo | Feature::Time | Feature::DoNotDisturb(_) | Feature::Ring(_) => {
+                return Some(StepInput::Done);
+            }
         };
         self.orders.push_back(order);
         Some(StepInput::Done)

@@ -45,6 +45,14 @@ impl Switch {
             Command::DropDevice { aor, contact } => {
                 self.drop_devices(now, &aor, contact.as_deref(), fx)
             }
+            Command::SetDoNotDisturb { extension, on } => {
+                self.set_do_not_disturb(now, &extension, on, fx)
+            }
+            Command::SetRing {
+                extension,
+                contact,
+                on,
+            } => self.set_ring(now, &extension, contact.as_deref(), on, fx),
             Command::RegisterTrunk { name } => self.register_trunk(now, &name, fx),
             Command::Originate { from, to } => {
                 self.may_order(now, &from, &to, fx)?;

@@ -8,7 +8,6 @@ use super::core::Switch;
 use super::effect::{Effect, Effects};
 use super::record::{BindingRecord, Fact, Record};
 use super::source::Source;
-use crate::acd::AcdCommand;
 use crate::base::{Duration, Now, Secret};
 use crate::call::{Endpoint, User};
 use crate::config::ProfileAuth;
@@ -221,20 +220,7 @@ impl Switch {
         }
     }
 
-    /// Tells the ACD how many devices of an agent ring now.
-    pub(super) fn report_devices(&mut self, now: Now, extension: &str) {
-        if !self.acd.knows_agent(extension) {
-            return;
-        }
-        let aor = self.aor(extension);
-        let ringable = self.registrar.targets(now, &aor).len();
-        self.orders.push_back(AcdCommand::Devices {
-            agent: Arc::from(extension),
-            ringable: u32::try_from(ringable).unwrap_or(u32::MAX),
-        });
-    }
-
-    /// The same for every agent: after a start or a reload.
+    /// Tells the ACD of the devices of every agent: after a start or a reload.
     pub(super) fn report_all_devices(&mut self, now: Now) {
         let extensions: Vec<Arc<str>> = self
             .settings

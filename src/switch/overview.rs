@@ -42,6 +42,8 @@ impl Switch {
             user_agent: binding.user_agent.clone(),
             expires_at: now.wall_at(binding.expires_at),
             healthy: self.registrar.healthy(now, binding),
+            ring: self.device_rings(aor.user(), binding),
+            do_not_disturb: self.toggles.do_not_disturb(aor.user()),
         }
     }
 

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::acd::{AcdEvent, AcdRecord};
 use crate::base::{Secret, Text, Ulid, WallTime};
+use crate::directory::toggles::Toggles;
 use crate::event::{CallFact, CallRecord, GateRecord, RegistrationFact, TrunkFact};
 use crate::notifier::{Messages, SubscriptionRecord};
 use crate::outbound::OutboundRecord;
@@ -165,6 +166,13 @@ pub enum Record {
     Event(Event),
     /// State of queues and agents.
     Acd(AcdRecord),
+    /// Do-not-disturb and ring toggles of a person.
+    Toggles {
+        /// The extension.
+        extension: Arc<str>,
+        /// All of them.
+        toggles: Toggles,
+    },
     /// Lists of numbers, calls that were tried, PINs.
     Outbound(OutboundRecord),
     /// Snapshot only: the number of the last event.

@@ -56,6 +56,7 @@ impl Switch {
             }
             Record::Seq(seq) => self.seq = self.seq.max(seq),
             Record::Outbound(record) => self.outbound.restore(&record),
+            Record::Toggles { extension, toggles } => self.toggles.restore(extension, toggles),
             Record::Acd(record) => {
                 // the ACD's settings come first, so that what is restored finds its queue
                 self.settle_orders(now);
@@ -231,6 +232,11 @@ impl Switch {
             });
         }
         records.extend(self.acd.snapshot().into_iter().map(Record::Acd));
+        let toggles = self.toggles.all();
+        records.extend(toggles.map(|(extension, toggles)| Record::Toggles {
+            extension: extension.clone(),
+            toggles: toggles.clone(),
+        }));
         let outbound = self.outbound.snapshot(now.wall).into_iter();
         records.extend(outbound.map(Record::Outbound));
         for (_, call) in self.calls.all() {

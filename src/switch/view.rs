@@ -114,6 +114,10 @@ pub struct RegistrationView {
     pub expires_at: WallTime,
     /// False while the flow is known to be dead.
     pub healthy: bool,
+    /// False when its owner has switched it off.
+    pub ring: bool,
+    /// Its owner has do-not-disturb on, so nothing rings.
+    pub do_not_disturb: bool,
 }
 
 /// One trunk.

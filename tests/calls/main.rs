@@ -23,6 +23,7 @@ mod refreshing;
 mod reliable;
 mod session_timer;
 mod stage;
+mod toggles;
 mod transfer;
 mod transferred;
 mod trunks;

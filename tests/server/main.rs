@@ -25,6 +25,7 @@ mod protocol;
 mod queue;
 mod reconnecting;
 mod registration;
+mod toggles;
 mod transports;
 mod trunk;
 mod usage;

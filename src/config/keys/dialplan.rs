@@ -139,6 +139,10 @@ pub const FEATURES: &[&str] = &[
     "ready",
     "not-ready",
     "end-wrap",
+    "do-not-disturb-on",
+    "do-not-disturb-off",
+    "ring-on",
+    "ring-off",
     "echo",
     "time",
 ];
@@ -159,6 +163,19 @@ pub const FEATURE_DOCS: &[(&str, &str)] = &[
         "the agent takes none; `reason` is shown to supervisors",
     ),
     ("end-wrap", "ends the wrap-up now"),
+    (
+        "do-not-disturb-on",
+        "nothing of the caller's rings; callers hear busy, queues offer nothing; for every extension",
+    ),
+    ("do-not-disturb-off", "ends that"),
+    (
+        "ring-on",
+        "the phone that calls the code rings again; for every extension",
+    ),
+    (
+        "ring-off",
+        "the phone that calls the code does not ring any more; others of the same person do",
+    ),
     ("echo", "the caller hears itself; for anybody"),
     ("time", "speaks the time of day; for anybody"),
 ];
