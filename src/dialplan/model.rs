@@ -76,6 +76,31 @@ pub enum StepKind {
     },
 }
 
+impl StepKind {
+    /// Steps that need a voice path both ways answer the call first.
+    pub fn needs_answer(&self) -> bool {
+        match self {
+            StepKind::Answer
+            | StepKind::Play { .. }
+            | StepKind::Say(_)
+            | StepKind::Menu(_)
+            | StepKind::Collect(_)
+            | StepKind::Queue(_)
+            | StepKind::Conference(_)
+            | StepKind::Feature { .. } => true,
+            StepKind::Ring(_)
+            | StepKind::Set(_)
+            | StepKind::Dial(_)
+            | StepKind::Pickup(_)
+            | StepKind::Park(_)
+            | StepKind::Wait(_)
+            | StepKind::Hangup(_)
+            | StepKind::Goto(_)
+            | StepKind::Log(_) => false,
+        }
+    }
+}
+
 /// A value to speak.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Say {

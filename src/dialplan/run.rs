@@ -339,7 +339,7 @@ impl Run {
                 continue;
             };
             self.place = Some(step.place.clone());
-            if needs_answer(&step.kind) && !self.answered {
+            if step.kind.needs_answer() && !self.answered {
                 // The step itself comes again after `Done`.
                 return self.wait(Waiting::Answer, Action::Answer);
             }
@@ -674,28 +674,5 @@ impl Run {
         } else {
             Some(self.hang_up(HangupCause::NOT_FOUND))
         }
-    }
-}
-
-/// Steps that need a voice path both ways answer the call first.
-fn needs_answer(kind: &StepKind) -> bool {
-    match kind {
-        StepKind::Answer
-        | StepKind::Play { .. }
-        | StepKind::Say(_)
-        | StepKind::Menu(_)
-        | StepKind::Collect(_)
-        | StepKind::Queue(_)
-        | StepKind::Conference(_)
-        | StepKind::Feature { .. } => true,
-        StepKind::Ring(_)
-        | StepKind::Set(_)
-        | StepKind::Dial(_)
-        | StepKind::Pickup(_)
-        | StepKind::Park(_)
-        | StepKind::Wait(_)
-        | StepKind::Hangup(_)
-        | StepKind::Goto(_)
-        | StepKind::Log(_) => false,
     }
 }

@@ -605,7 +605,7 @@ ring = false"#, &[
         r#"dialplans/internal.toml:5:22: error: the `{` is never closed (for example `{ext}`)"#,
     ]),
     (r#"dialplans/internal.toml"#, r#"{ dial = "{ext}" }"#, r#"{ feature = "login" }"#, &[
-        r#"dialplans/internal.toml:5:20: error: `feature` cannot be `login` (expected `queue-login`, `queue-logout`, `ready`, `not-ready`, `end-wrap`, `echo` or `time`)"#,
+        r#"dialplans/internal.toml:5:20: error: `feature` cannot be `login` (expected `queue-login`, `queue-logout`, `ready`, `not-ready`, `end-wrap`, `do-not-disturb-on`, `do-not-disturb-off`, `ring-on`, `ring-off`, `echo` or `time`)"#,
     ]),
     (r#"dialplans/internal.toml"#, r#"{ dial = "{ext}" }"#, r#"{ feature = "ready", reason = "x" }"#, &[
         r#"dialplans/internal.toml:5:29: error: `reason` says nothing beside `ready`"#,
