@@ -337,6 +337,14 @@ fn hours_are_those_of_the_called_number_and_the_stricter_zone_counts() {
         hours,
         "America/Chicago",
     );
+    // in the evening the eastern one is the stricter
+    denied(
+        &outbound,
+        at("02:30"),
+        &question("+18505550123"),
+        hours,
+        "America/New_York",
+    );
     // an area code that nobody knows is anywhere
     denied(
         &outbound,
