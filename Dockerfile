@@ -13,7 +13,7 @@ RUN useradd --system --uid 10001 --home-dir /etc/strowger --shell /usr/sbin/nolo
 COPY --from=build /src/target/release/strowger /usr/local/bin/strowger
 COPY LICENSE /usr/share/doc/strowger/LICENSE
 # The shipped example; mount your own directory over it.
-COPY strowger.toml /etc/strowger/
+COPY strowger.toml outbound.toml /etc/strowger/
 COPY sip-profiles /etc/strowger/sip-profiles
 COPY dialplans /etc/strowger/dialplans
 COPY directory /etc/strowger/directory
