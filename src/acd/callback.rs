@@ -1,5 +1,5 @@
-//! Callbacks: promised at the place that the caller had, one per number, offered like calls, tried again, superseded when the customer
-//! calls in. The ACD names the number; whether it may be called, and calling it, is the switch's.
+//! Callbacks: promised at the place that the caller had, one per number, offered like calls, superseded when the customer calls in; how
+//! often and when they are tried is in `callback_tries`. The ACD names the number; whether it may be called, and calling it, is the switch's.
 
 use std::sync::Arc;
 
@@ -7,10 +7,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::agent::{Agent, Assignment};
-use super::command::{CallerInfo, OfferId, Preference, SkillNeed, WorkItemId};
+use super::command::{CallerInfo, Preference, SkillNeed, WorkItemId};
 use super::core::{Acd, Cx};
 use super::effect::{AcdEffect, CancelReason};
-use super::event::{AcdEvent, CallbackEnd, OfferResult};
+use super::event::{AcdEvent, CallbackEnd};
 use super::explain::Trigger;
 use super::item::{Item, ItemTimer, Order, Place, nanos, nanos_at, needs_of};
 use super::metrics::{CHOSE_CALLBACK, SegmentEnd, millis};
@@ -81,8 +81,6 @@ pub enum CallbackFailure {
     Machine,
     /// A gate does not let the call out.
     NotAllowed,
-    /// It may not be called at this time, or not again so soon.
-    NotNow,
 }
 
 /// What makes a work item a callback.
@@ -95,6 +93,8 @@ pub(super) struct Callback {
     pub attempts: u32,
     /// The next try, while it waits for that.
     pub due: Option<(Instant, WallTime)>,
+    /// It may not be called before that: no try was made, and its place does not change.
+    pub postponed: bool,
 }
 
 impl Callback {
@@ -105,6 +105,7 @@ impl Callback {
             expires: self.expires_wall,
             attempts: self.attempts,
             due: self.due.map(|(_, wall)| wall),
+            postponed: self.postponed,
         }
     }
 
@@ -116,6 +117,7 @@ impl Callback {
             expires_wall: record.expires,
             attempts: record.attempts,
             due: record.due.map(|wall| (now.mono_at(wall), wall)),
+            postponed: record.postponed,
         }
     }
 }
@@ -264,7 +266,7 @@ impl Acd {
         u32::try_from(bound.count()).unwrap_or(u32::MAX)
     }
 
-    fn callback_place(&self, item: &Item) -> Option<u32> {
+    pub(super) fn callback_place(&self, item: &Item) -> Option<u32> {
         let queue = self.queues.get(item.queue).filter(|_| !item.parked)?;
         Some(self.place_of(item, queue))
     }
@@ -311,6 +313,7 @@ impl Acd {
             expires_wall: now.wall + ttl,
             attempts: 0,
             due: None,
+            postponed: false,
         };
         let mut item = Item {
             prefer: request.prefer.map(Box::new),
@@ -402,123 +405,6 @@ impl Acd {
             self.end_callback(cx, id, CallbackEnd::Expired);
         }
         expired
-    }
-
-    /// The call in which the customer is called is the work item's from now on.
-    pub(super) fn callback_called(&mut self, offer: OfferId, call: Ulid) {
-        let offer = self.offers.get(&offer).filter(|offer| offer.answered);
-        let item = offer.and_then(|offer| self.items.get_mut(&offer.item));
-        if let Some(item) = item.filter(|item| item.callback.is_some()) {
-            item.call = call;
-        }
-    }
-
-    /// The agent took it, and the customer could not be had: the agent is free, without a mark, and the customer is called later.
-    pub(super) fn callback_failed(&mut self, cx: &mut Cx, offer: OfferId, why: CallbackFailure) {
-        let Some(id) = self
-            .offers
-            .get(&offer)
-            .filter(|o| o.answered)
-            .map(|o| o.item)
-        else {
-            return;
-        };
-        let Some(item) = self.items.get_mut(&id) else {
-            return;
-        };
-        let Some(callback) = item.callback.as_deref_mut() else {
-            return;
-        };
-        callback.attempts += 1;
-        let attempts = callback.attempts;
-        let Some(queue) = self.queues.get_mut(item.queue) else {
-            return;
-        };
-        queue.counters.callbacks.attempts_failed += 1;
-        self.dirty_queues.insert(item.queue);
-        let retries = queue
-            .settings
-            .callback
-            .as_ref()
-            .map(|c| c.retries.as_slice());
-        // A number that may not be called will not be allowed later.
-        let again = retries
-            .filter(|_| why != CallbackFailure::NotAllowed)
-            .and_then(|retries| retries.get(attempts as usize - 1))
-            .copied();
-        if let Some(again) = again {
-            callback.due = Some((cx.now.mono + again, cx.now.wall + again));
-            item.parked = true;
-            item.state = ItemState::Later;
-            item.note(cx.now.wall, "customer-not-reached", None, "");
-            queue.leave(item);
-            cx.journal(AcdRecord::Item(item.record()));
-        }
-        cx.event(AcdEvent::CallbackTried {
-            callback: id,
-            attempts,
-            failure: why,
-            again_in_ms: again.map(millis),
-        });
-        self.end_offer(cx, offer, OfferResult::CustomerNotReached, None);
-        match again {
-            Some(_) => {
-                // Others who ring for it have nothing to answer any more.
-                self.cancel_all(cx, id, CancelReason::Withdrawn);
-                if !self.expire_if_due(cx, id) {
-                    self.arm_wake(cx.now.mono, id);
-                }
-            }
-            None => self.end_callback(cx, id, CallbackEnd::Failed),
-        }
-    }
-
-    /// The next try is due. The first has the place of the request still; later ones age from when they were due.
-    pub(super) fn try_again(&mut self, cx: &mut Cx, id: WorkItemId) {
-        let Some(item) = self.items.get_mut(&id).filter(|item| item.parked) else {
-            return;
-        };
-        let Some(queue) = self.queues.get_mut(item.queue) else {
-            return;
-        };
-        let Some(callback) = item.callback.as_deref_mut() else {
-            return;
-        };
-        let due = callback.due.take();
-        let before = (item.order, item.credit);
-        if let Some((due, wall)) = due
-            && callback.attempts > 1
-        {
-            item.order.vts = nanos_at(due);
-            (item.aged_from, item.credit) = (wall, Duration::ZERO);
-        }
-        item.parked = false;
-        item.state = ItemState::Queued;
-        queue.join(item);
-        item.note(cx.now.wall, "tried-again", None, "");
-        cx.journal(AcdRecord::Item(item.record()));
-        let (queue_name, class) = (item.queue_name.clone(), item.order.class);
-        if before.0 != item.order {
-            let position = self
-                .items
-                .get(&id)
-                .and_then(|item| self.callback_place(item));
-            cx.event(AcdEvent::Rekeyed {
-                item: id,
-                queue: queue_name,
-                by: "callback-retry".into(),
-                class_before: class,
-                class,
-                credit_before_ms: millis(before.1),
-                credit_ms: 0,
-                position_before: 0,
-                position: position.unwrap_or(0),
-            });
-        }
-        if !self.expire_if_due(cx, id) {
-            self.arm_item(cx, id);
-            self.open_item(id, Trigger::Timer);
-        }
     }
 
     /// One who enters and has a callback in line is told so.

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use super::callback::{CallbackFailure, CallbackRequest};
 use super::record::AcdRecord;
 use super::settings::AcdSettings;
-use crate::base::{Duration, Now, Ulid};
+use crate::base::{Duration, Now, Ulid, WallTime};
 use crate::directory::toggles::Silent;
 
 /// Names one AgentOffer: one attempt to give one work item to one agent.
@@ -196,6 +196,14 @@ pub enum AcdCommand {
         offer: OfferId,
         /// Why.
         failure: CallbackFailure,
+    },
+    /// An agent took the callback, and its customer may not be called now. The agent is free again, no try is counted, and the callback has
+    /// its place again at that time.
+    CallbackPostponed {
+        /// The AgentOffer that was accepted.
+        offer: OfferId,
+        /// When it may be called, where somebody knows.
+        until: Option<WallTime>,
     },
     /// A caller who waits takes the place of the callback that its number has: the two become one, and the callback is superseded.
     TakePlace {

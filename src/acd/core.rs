@@ -225,6 +225,9 @@ impl Acd {
             AcdCommand::CallbackFailed { offer, failure } => {
                 self.callback_failed(cx, offer, failure);
             }
+            AcdCommand::CallbackPostponed { offer, until } => {
+                self.callback_postponed(cx, offer, until);
+            }
             AcdCommand::TakePlace { item, callback } => self.take_place(cx, item, callback),
             AcdCommand::SegmentEnded { item, agent, by } => {
                 self.with_agent(&agent, |acd, key| acd.segment_ended(cx, item, key, by));

@@ -134,6 +134,14 @@ pub enum AcdEvent {
         /// When it is tried again, in milliseconds; `None`: not again.
         again_in_ms: Option<u64>,
     },
+    /// The customer of a callback may not be called now: no try was made, and it keeps its place.
+    CallbackPostponed {
+        /// The callback.
+        #[schema(value_type = String)]
+        callback: WorkItemId,
+        /// When it is offered again, in milliseconds.
+        again_in_ms: u64,
+    },
     /// A callback is over.
     CallbackEnded {
         /// The callback.

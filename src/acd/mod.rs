@@ -10,6 +10,7 @@ mod agents;
 mod ask;
 mod audit;
 mod callback;
+mod callback_tries;
 mod command;
 mod configure;
 mod core;

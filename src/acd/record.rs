@@ -150,4 +150,7 @@ pub struct CallbackRecord {
     /// The next try.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub due: Option<WallTime>,
+    /// It waits because it may not be called yet, and keeps its place.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub postponed: bool,
 }

@@ -68,6 +68,26 @@ pub struct Question<'a> {
     pub channel: Channel,
 }
 
+impl<'a> Question<'a> {
+    /// Whether a program may order a call to this number for somebody.
+    pub fn ordered(number: &'a str, by: Option<&'a Arc<str>>) -> Self {
+        Question {
+            stage: Stage::Asked,
+            number,
+            purpose: Purpose::ClickToDial,
+            by,
+            queue: None,
+            call: None,
+            work: None,
+            pin: None,
+            pin_given: false,
+            recorded: false,
+            presented: &[],
+            channel: Channel::Free,
+        }
+    }
+}
+
 /// The gates with what they know.
 #[derive(Debug, Default)]
 pub struct Outbound {
@@ -123,8 +143,7 @@ impl Outbound {
                 record.not_before = not_before;
                 break;
             }
-            let emergency = self.rules.emergency.contains(&number);
-            if gate == Gate::Emergency && emergency {
+            if gate == Gate::Emergency && self.rules.emergency.contains(&number) {
                 break;
             }
         }

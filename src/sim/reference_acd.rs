@@ -68,6 +68,7 @@ struct Promise {
     agent: Option<Arc<str>>,
     expires: Instant,
     attempts: usize,
+    postponed: bool,
     /// The next try; it stands in no line until then.
     due: Option<Instant>,
 }
@@ -168,7 +169,7 @@ impl ReferenceAcd {
         self.book(now.mono);
         self.promote(now.mono);
         self.keep_promises(now.mono);
-        self.apply(now.mono, command);
+        self.apply(now, command);
         self.keep_promises(now.mono);
         self.give(now.mono);
         std::mem::take(&mut self.given)
@@ -256,7 +257,8 @@ impl ReferenceAcd {
         }
     }
 
-    fn apply(&mut self, now: Instant, command: &AcdCommand) {
+    fn apply(&mut self, at: Now, command: &AcdCommand) {
+        let now = at.mono;
         match command {
             AcdCommand::Enter {
                 item,
@@ -394,16 +396,12 @@ impl ReferenceAcd {
                 }
             }
             AcdCommand::RequestCallback(request) => self.request(now, request),
-            AcdCommand::CancelCallback { callback } => {
-                let open = |i: &Item| i.id == *callback && i.promise.is_some();
-                if self.items.iter().any(open) {
-                    self.withdraw(now, *callback);
-                }
-            }
+            AcdCommand::CancelCallback { callback } => self.take_back(now, *callback),
             AcdCommand::CallbackFailed { offer, failure } => {
-                if let Some(i) = self.by_offer(*offer) {
-                    self.not_reached(now, i, *failure);
-                }
+                self.not_reached(now, *offer, *failure);
+            }
+            AcdCommand::CallbackPostponed { offer, until } => {
+                self.not_yet(now, *offer, until.map(|until| at.mono_at(until)));
             }
             AcdCommand::TakePlace { item, callback } => self.take_place(now, *item, *callback),
             AcdCommand::Configure(_)

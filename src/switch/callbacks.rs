@@ -19,7 +19,7 @@ use crate::call::{Call, Cause, Leg, Role};
 use crate::config::settings::Callbacks;
 use crate::dialplan::{Action, DialOutcome, QueueExit, say};
 use crate::directory::e164;
-use crate::event::{Direction, Gate, Party};
+use crate::event::{Direction, Party};
 use crate::sip::Name;
 
 /// Who asks for a callback, and for whom.
@@ -291,6 +291,7 @@ impl Switch {
         routing.callback = Some(CallingBack {
             offer,
             outcome: None,
+            not_now: None,
         });
         self.routings.insert(call, routing);
         let mut legs = Vec::new();
@@ -432,29 +433,17 @@ impl Switch {
     /// The call of a callback ends before its customer was had, and the ACD is told how.
     pub(super) fn callback_ends(&mut self, call: Key<Call>, by: &str) {
         let routing = self.routings.get_mut(&call);
-        let denied = routing.as_ref().and_then(|of| of.denied);
-        let Some(CallingBack { offer, outcome }) = routing.and_then(|of| of.callback.take()) else {
+        let Some(of) = routing.and_then(|of| of.callback.take()) else {
             return;
         };
-        let Some(state) = self.offers.remove(&offer) else {
+        let Some(state) = self.offers.remove(&of.offer) else {
             return;
         };
-        let failure = match outcome {
-            Some(DialOutcome::Busy) => Some(CallbackFailure::Busy),
-            Some(DialOutcome::Declined) => Some(CallbackFailure::Refused),
-            Some(DialOutcome::NotAllowed) => failure_of(denied),
-            Some(_) => Some(CallbackFailure::NoAnswer),
-            None if by == "dialplan" => Some(CallbackFailure::NotAllowed),
-            None => None,
-        };
-        self.orders
-            .push_back(match failure.filter(|_| state.answered.is_some()) {
-                Some(failure) => AcdCommand::CallbackFailed { offer, failure },
-                None => AcdCommand::OfferEnded {
-                    offer,
-                    outcome: OfferOutcome::Failed(487),
-                },
-            });
+        let answered = state.answered.is_some();
+        self.orders.push_back(match answered {
+            true => of.ends(by),
+            false => dropped(of.offer),
+        });
     }
 
     /// A program asks for a callback.
@@ -549,11 +538,29 @@ impl Switch {
     }
 }
 
-/// What a number that a gate denied is to its callback: over, to be tried another time, or (for want of a channel) no try at all.
-fn failure_of(denied: Option<Gate>) -> Option<CallbackFailure> {
-    match denied {
-        Some(Gate::Channel) => None,
-        Some(Gate::Hours | Gate::Attempts) => Some(CallbackFailure::NotNow),
-        Some(_) | None => Some(CallbackFailure::NotAllowed),
+impl CallingBack {
+    /// What the ACD is told when the call with the agent ends, and the customer was not had.
+    pub(super) fn ends(&self, by: &str) -> AcdCommand {
+        let offer = self.offer;
+        let failure = match self.outcome {
+            Some(DialOutcome::NotAllowed) => match self.not_now {
+                Some(until) => return AcdCommand::CallbackPostponed { offer, until },
+                None => CallbackFailure::NotAllowed,
+            },
+            Some(DialOutcome::Busy) => CallbackFailure::Busy,
+            Some(DialOutcome::Declined) => CallbackFailure::Refused,
+            Some(_) => CallbackFailure::NoAnswer,
+            None if by == "dialplan" => CallbackFailure::NotAllowed,
+            None => return dropped(offer),
+        };
+        AcdCommand::CallbackFailed { offer, failure }
+    }
+}
+
+/// The agent's call is over before it came to anything.
+pub(super) fn dropped(offer: OfferId) -> AcdCommand {
+    AcdCommand::OfferEnded {
+        offer,
+        outcome: OfferOutcome::Failed(487),
     }
 }

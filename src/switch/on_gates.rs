@@ -39,6 +39,11 @@ fn words(gate: Gate) -> &'static str {
     }
 }
 
+/// What this gate denies it may allow later.
+fn passes(gate: Gate) -> bool {
+    matches!(gate, Gate::Hours | Gate::Attempts | Gate::Channel)
+}
+
 impl Switch {
     /// Why the number of a dial step is called, when the gates are to be asked.
     fn purpose(&self, call: Key<Call>, dial: &DialAction) -> Option<Purpose> {
@@ -212,7 +217,10 @@ impl Switch {
     fn gates_deny(&mut self, now: Now, call: Key<Call>, record: &GateRecord) -> Option<StepInput> {
         let gate = record.decided().map_or(Gate::Number, |answer| answer.gate);
         if let Some(routing) = self.routings.get_mut(&call) {
-            routing.denied = Some(gate);
+            if let Some(callback) = routing.callback.as_mut() {
+                callback.outcome = Some(DialOutcome::NotAllowed);
+                callback.not_now = passes(gate).then_some(record.not_before);
+            }
             if let Some(run) = routing.run.as_mut() {
                 run.set_variable("gate", gate.as_str());
             }
@@ -228,7 +236,6 @@ impl Switch {
             }
         }
         self.note_failed(call, DialOutcome::NotAllowed);
-        self.customer_not_reached(call, DialOutcome::NotAllowed);
         Some(StepInput::DialEnded(DialOutcome::NotAllowed))
     }
 
@@ -327,20 +334,7 @@ impl Switch {
         }) else {
             return Ok(());
         };
-        let question = Question {
-            stage: Stage::Asked,
-            number: &number,
-            purpose: Purpose::ClickToDial,
-            by: Some(from),
-            queue: None,
-            call: None,
-            work: None,
-            pin: None,
-            pin_given: false,
-            recorded: false,
-            presented: &[],
-            channel: Channel::Free,
-        };
+        let question = Question::ordered(&number, Some(from));
         let record = self.outbound.ask(now.wall, &question);
         if record.verdict == Said::Allow {
             // it is asked again, of all gates, when the call leaves

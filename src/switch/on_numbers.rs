@@ -9,10 +9,9 @@ use super::core::Switch;
 use super::effect::Effects;
 use super::record::Record;
 use crate::base::{Now, WallTime};
-use crate::event::{GateRecord, Purpose};
+use crate::event::GateRecord;
 use crate::outbound::{
-    Channel, Entry, EntryView, Import, ListKind, ListRefusal, ListView, NumberSet, OutboundRecord,
-    Question, Stage,
+    Entry, EntryView, Import, ListKind, ListRefusal, ListView, NumberSet, OutboundRecord, Question,
 };
 
 /// An order, or a question.
@@ -187,23 +186,8 @@ impl Switch {
                 {
                     return Err(Refusal::not_found("extension", from));
                 }
-                let record = self.outbound.ask(
-                    now.wall,
-                    &Question {
-                        stage: Stage::Asked,
-                        number: &number,
-                        purpose: Purpose::ClickToDial,
-                        by: from.as_ref(),
-                        queue: None,
-                        call: None,
-                        work: None,
-                        pin: None,
-                        pin_given: false,
-                        recorded: false,
-                        presented: &[],
-                        channel: Channel::Free,
-                    },
-                );
+                let question = Question::ordered(&number, from.as_ref());
+                let record = self.outbound.ask(now.wall, &question);
                 NumbersAnswer::Gates(Box::new(record))
             }
         };

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use super::callbacks::dropped;
 use super::core::Switch;
 use super::effect::Effects;
 use super::record::{Fact, Record};
-use super::routing::{OfferState, Phase};
+use super::routing::{OfferState, Phase, Then};
 use crate::acd::{
     AcdCommand, AcdEffect, CallerInfo, CancelReason, LeaveWhy, OfferId, OfferOutcome, Preference,
     SkillNeed, WaitBand,
@@ -366,10 +367,20 @@ impl Switch {
             return false;
         };
         self.end_legs(now, offer.legs, Cause::Normal);
-        self.orders.push_back(AcdCommand::OfferEnded {
-            offer: id,
-            outcome: OfferOutcome::Failed(487),
+        // who was just being told that the number may not be called has not dropped it
+        let routing = self.routings.get(&offer.call);
+        let told = routing.filter(|of| {
+            matches!(
+                of.phase,
+                Phase::Telling {
+                    then: Then::NotAllowed,
+                    ..
+                }
+            )
         });
+        let told = told.and_then(|of| of.callback.as_ref());
+        let order = told.map_or_else(|| dropped(id), |of| of.ends("agent"));
+        self.orders.push_back(order);
         self.close_callback(now, offer.call, Cause::Normal, "agent");
         true
     }

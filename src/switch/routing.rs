@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use crate::acd::{OfferId, WorkItemId};
 use crate::auth::identity::Verdict;
-use crate::base::{Duration, Instant, Key, Now, TimerId};
+use crate::base::{Duration, Instant, Key, Now, TimerId, WallTime};
 use crate::call::{Call, Leg, LegSpec, Sides};
 use crate::dialplan::{DialAction, DialOutcome, Run};
-use crate::event::{Gate, Party};
+use crate::event::Party;
 use crate::sip::StatusCode;
 
 /// Timers of the switch itself.
@@ -100,6 +100,8 @@ pub(super) struct CallingBack {
     pub offer: OfferId,
     /// What came of the last try to reach the customer.
     pub outcome: Option<DialOutcome>,
+    /// It may be called later, at this time where somebody knows it.
+    pub not_now: Option<Option<WallTime>>,
 }
 
 /// What a call waits for.
@@ -179,8 +181,6 @@ pub(super) struct Routing {
     pub callback: Option<CallingBack>,
     /// A program has ordered it, and whom it is for has not been had.
     pub ordered: bool,
-    /// The gate that denied the last number.
-    pub denied: Option<Gate>,
     /// A dial step waits for a PIN.
     pub pin_asked: Option<PinAsked>,
     /// PINs that were given.
@@ -207,7 +207,6 @@ impl Routing {
             transfer: None,
             callback: None,
             ordered: false,
-            denied: None,
             pin_asked: None,
             pins: BTreeSet::new(),
             in_line: None,

@@ -6,7 +6,7 @@ use strowger::media::{MediaCommand, MediaEvent};
 use strowger::sip::Method;
 use strowger::switch::{Answer, Command, Input, NumbersOrder, Reply, Residue};
 
-use super::parties::{CARRIER, Parties, request, settings_beside};
+use super::parties::{CARRIER, Line, Parties, request, settings_beside};
 use super::stage::s;
 
 const CUSTOMER: &str = "+4930123456";
@@ -50,7 +50,7 @@ impl Parties {
     }
 
     /// The agent accepts a callback of this number, and has heard what it is.
-    fn accepts_callback(&mut self, number: &str) {
+    fn accepts_callback(&mut self, number: &str) -> Line {
         let asked = self.command(Command::RequestCallback {
             queue: "support".into(),
             number: number.into(),
@@ -59,9 +59,10 @@ impl Parties {
         });
         asked.expect("promised");
         self.log_in("1004");
-        self.answers(AGENT, 200);
+        let agent = self.answers(AGENT, 200);
         assert_eq!(self.prompt(), "callback-identify");
         self.is_told();
+        agent
     }
 
     fn orders(&mut self, from: &str, to: &str) -> Reply {
@@ -77,6 +78,15 @@ impl Parties {
             _ => None,
         });
         tried.collect()
+    }
+
+    /// Callbacks that were put off, and for how long, in milliseconds.
+    fn postponed(&self) -> Vec<u64> {
+        let put_off = self.acd.iter().filter_map(|event| match event {
+            AcdEvent::CallbackPostponed { again_in_ms, .. } => Some(*again_in_ms),
+            _ => None,
+        });
+        put_off.collect()
     }
 
     fn callback_ends(&self) -> Vec<CallbackEnd> {
@@ -98,23 +108,32 @@ impl Parties {
 }
 
 #[test]
-fn a_callback_outside_the_hours_of_its_number_is_tried_again_and_not_given_up() {
+fn a_callback_outside_the_hours_of_its_number_has_its_place_again_when_they_begin_and_no_try_is_counted()
+ {
     let mut house = house("hours = \"08:00-21:00\"\n");
     house.accepts_callback(CUSTOMER);
     assert_eq!(house.prompt(), "not-allowed-hours");
-    assert!(house.failures().is_empty(), "the agent still listens");
+    assert_eq!(house.postponed(), [0; 0], "the agent still listens");
     house.is_told();
-    assert_eq!(house.failures(), [CallbackFailure::NotNow]);
-    assert!(house.callback_ends().is_empty());
+    // at 07:00 UTC it is 8 there; the virtual clock began at midnight
+    let began = house.postponed()[0];
+    assert!((25_100_000..=25_200_000).contains(&began), "{began}");
+    assert!(house.failures().is_empty() && house.callback_ends().is_empty());
     assert_eq!(house.count(CARRIER, request(&Method::Invite)), 0);
     assert_eq!(house.count(AGENT, request(&Method::Bye)), 1);
     assert_eq!(house.decided(), [(Said::Deny, Some(Gate::Hours))]);
     let not_before = house.records[0].gates[0].not_before.expect("a time");
     assert_eq!(not_before.to_string(), "1970-01-01T07:00:00.000Z");
-    house.pass(s(62));
-    let offers = house.acd.iter();
-    let offers = offers.filter(|event| matches!(event, AcdEvent::AgentOffered { .. }));
-    assert_eq!(offers.count(), 2, "again");
+}
+
+#[test]
+fn an_agent_who_hangs_up_while_being_told_that_it_may_not_be_called_now_has_not_dropped_it() {
+    let mut house = house("hours = \"08:00-21:00\"\n");
+    let agent = house.accepts_callback(CUSTOMER);
+    assert_eq!(house.prompt(), "not-allowed-hours");
+    house.says(&agent, "BYE", "", "");
+    assert_eq!(house.postponed().len(), 1);
+    assert!(house.failures().is_empty() && house.callback_ends().is_empty());
 }
 
 #[test]
@@ -141,10 +160,16 @@ fn a_callback_without_a_channel_keeps_its_place_and_no_try_is_counted() {
     assert_eq!(house.prompt(), "not-allowed-channel");
     house.is_told();
     assert!(house.failures().is_empty() && house.callback_ends().is_empty());
+    assert_eq!(house.postponed(), [60_000], "not to the next agent at once");
     let Ok(Answer::Work(list)) = house.command(Command::Callbacks) else {
         panic!("no list");
     };
-    assert_eq!((list.len(), list[0].position), (1, Some(1)));
+    assert_eq!((list.len(), list[0].position), (1, None));
+    house.pass(s(61));
+    let Ok(Answer::Work(list)) = house.command(Command::Callbacks) else {
+        panic!("no list");
+    };
+    assert_eq!(list[0].position, Some(1));
     assert_eq!(house.count(CARRIER, request(&Method::Invite)), 1);
 }
 

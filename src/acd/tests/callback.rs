@@ -377,6 +377,65 @@ fn a_customer_who_is_not_reached_is_called_again_and_the_agent_is_free_without_a
 }
 
 #[test]
+fn a_customer_who_may_not_be_called_yet_costs_no_try_and_has_the_place_again_however_often() {
+    let mut floor = Floor::staffed(taking(None));
+    floor.not_ready("2", "break");
+    ask(&mut floor, request(20, None));
+    for attempt in 1..=2 {
+        let offer = floor.rings("1", 20);
+        floor.answered(offer);
+        failed(&mut floor, offer);
+        floor.wait(secs([300, 1800][attempt - 1]));
+    }
+    // since the second try it ages from when that was due; somebody comes after that, and the place stays before
+    for night in 1..=5 {
+        let offer = floor.rings("1", 20);
+        floor.answered(offer);
+        floor.not_ready("1", "break");
+        let until = Some(floor.now.wall + secs(600));
+        let out = floor.send(AcdCommand::CallbackPostponed { offer, until });
+        assert!(out.contains(&AcdEffect::Event(AcdEvent::CallbackPostponed {
+            callback: item(20),
+            again_in_ms: 600_000,
+        })));
+        if night == 1 {
+            ask(&mut floor, request(21, None));
+        }
+        floor.wait(secs(599));
+        assert_eq!(floor.line("a"), [21]);
+        let mut again = super::restore::restarted(&floor, secs(0));
+        again.wait(secs(1));
+        assert_eq!(again.line("a"), [20, 21], "over a restart too");
+        floor.wait(secs(1));
+        assert_eq!(floor.line("a"), [20, 21], "night {night}");
+        floor.ready("1");
+    }
+    assert_eq!(counters(&floor).attempts_failed, 2);
+    assert!(counters(&floor).identity_holds(2));
+    // a try that fails counts again, and is the third
+    let offer = floor.rings("1", 20);
+    floor.answered(offer);
+    floor.not_ready("1", "break");
+    failed(&mut floor, offer);
+    floor.wait(secs(7200));
+    assert_eq!(floor.line("a"), [21, 20]);
+}
+
+#[test]
+fn a_customer_who_may_be_called_nobody_knows_when_is_offered_again_after_a_minute() {
+    let mut floor = Floor::staffed(taking(None));
+    ask(&mut floor, request(20, None));
+    let offer = floor.rings("1", 20);
+    floor.answered(offer);
+    let out = floor.send(AcdCommand::CallbackPostponed { offer, until: None });
+    assert_eq!(floor.state("1"), AgentDisplay::Ready);
+    assert_eq!(offered(&out), [""; 0], "not to the next agent at once");
+    floor.wait(secs(59));
+    assert_eq!(floor.line("a"), [0; 0]);
+    assert_eq!(offered(&floor.wait(secs(1))).len(), 1);
+}
+
+#[test]
 fn a_number_that_may_not_be_called_is_not_tried_again() {
     let mut floor = Floor::staffed(taking(None));
     ask(&mut floor, request(20, None));

@@ -54,6 +54,7 @@ enum Op {
         agent: Option<usize>,
     },
     CallbackFailed(usize, bool),
+    CallbackPostponed(usize, Option<u16>),
     CancelCallback(usize),
     TakePlace(usize, usize),
     Reload,
@@ -88,6 +89,7 @@ fn op() -> impl proptest::strategy::Strategy<Value = Op> {
         1 => (0..5usize, 0..30u64).prop_map(|(a, by)| Op::ExtendWrap(a, by)),
         3 => (0..20usize, 0..3usize, 0..6u8, proptest::option::weighted(0.3, 0..5usize)).prop_map(|(of, queue, number, agent)| Op::Promise { of, queue, number, agent }),
         2 => (0..5usize, any::<bool>()).prop_map(|(a, allowed)| Op::CallbackFailed(a, allowed)),
+        2 => (0..5usize, any::<Option<u16>>()).prop_map(|(a, until)| Op::CallbackPostponed(a, until)),
         1 => (0..20usize).prop_map(Op::CancelCallback),
         1 => (0..20usize, 0..20usize).prop_map(|(n, c)| Op::TakePlace(n, c)),
         1 => Just(Op::Reload),
@@ -325,6 +327,13 @@ fn apply(floor: &mut Floor, watcher: &mut Watcher, op: &Op) {
                 CallbackFailure::NotAllowed
             };
             floor.send(AcdCommand::CallbackFailed { offer, failure })
+        }
+        Op::CallbackPostponed(a, until) => {
+            let Some((offer, _)) = watcher.ringing.get(AGENTS[*a]).copied() else {
+                return;
+            };
+            let until = until.map(|until| floor.now.wall + secs(u64::from(until)));
+            floor.send(AcdCommand::CallbackPostponed { offer, until })
         }
         Op::CancelCallback(n) => {
             let Some(callback) = any_item(floor, *n) else {

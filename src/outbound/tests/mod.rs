@@ -42,17 +42,8 @@ fn rules() -> Rules {
 fn question(number: &str) -> Question<'_> {
     Question {
         stage: Stage::Leaving,
-        number,
         purpose: Purpose::Callback,
-        by: None,
-        queue: None,
-        call: None,
-        work: None,
-        pin: None,
-        pin_given: false,
-        recorded: false,
-        presented: &[],
-        channel: Channel::Free,
+        ..Question::ordered(number, None)
     }
 }
 

@@ -1,8 +1,8 @@
 //! The reference's callbacks: who gets one, at which place, and when it is tried again.
 
 use super::{Item, Promise, ReferenceAcd, Work, nanos, nanos_of};
-use crate::acd::{CallbackFailure, CallbackRequest, CallbackScope, WorkItemId};
-use crate::base::Instant;
+use crate::acd::{CallbackFailure, CallbackRequest, CallbackScope, OfferId, WorkItemId};
+use crate::base::{Duration, Instant};
 
 impl Item {
     pub(super) fn parked(&self) -> bool {
@@ -64,6 +64,7 @@ impl ReferenceAcd {
                 agent: request.agent.clone(),
                 expires: now + settings.ttl,
                 attempts: 0,
+                postponed: false,
                 due: None,
             }),
             aged_from: nanos(now),
@@ -90,17 +91,48 @@ impl ReferenceAcd {
         self.items.push(item);
     }
 
-    /// The customer could not be had: the agent is free without a mark.
-    pub(super) fn not_reached(&mut self, now: Instant, i: usize, why: CallbackFailure) {
+    /// A promise is taken back.
+    pub(super) fn take_back(&mut self, now: Instant, id: WorkItemId) {
+        let open = |item: &Item| item.id == id && item.promise.is_some();
+        if self.items.iter().any(open) {
+            self.withdraw(now, id);
+        }
+    }
+
+    /// The work item that an agent took and has not been connected with.
+    fn taken_by(&self, i: usize) -> Option<usize> {
         let Work::Rung {
             item: id,
             answered: true,
             ..
         } = self.agents[i].work
         else {
+            return None;
+        };
+        self.items.iter().position(|item| item.id == id)
+    }
+
+    /// The customer may not be called yet: no try, and the place stays.
+    pub(super) fn not_yet(&mut self, now: Instant, offer: OfferId, until: Option<Instant>) {
+        let Some(i) = self.by_offer(offer) else {
             return;
         };
-        let Some(at) = self.items.iter().position(|item| item.id == id) else {
+        let at = self.taken_by(i);
+        let until = until.map_or(now + Duration::from_secs(60), |until| {
+            until.max(now + Duration::from_secs(1))
+        });
+        if let Some(promise) = at.and_then(|at| self.items[at].promise.as_mut()) {
+            (promise.due, promise.postponed) = (Some(until), true);
+            self.drop_offer(now, i);
+        }
+    }
+
+    /// The customer could not be had: the agent is free without a mark.
+    pub(super) fn not_reached(&mut self, now: Instant, offer: OfferId, why: CallbackFailure) {
+        let Some(i) = self.by_offer(offer) else {
+            return;
+        };
+        let Some(at) = self.taken_by(i) else {
             return;
         };
         let of = self.queue(&self.items[at].queue);
@@ -126,7 +158,8 @@ impl ReferenceAcd {
                 && let Some(due) = promise.due.filter(|due| *due <= now)
             {
                 promise.due = None;
-                if promise.attempts > 1 {
+                let postponed = std::mem::take(&mut promise.postponed);
+                if promise.attempts > 1 && !postponed {
                     item.virtual_start = nanos(due);
                     item.aged_from = nanos(due);
                 }

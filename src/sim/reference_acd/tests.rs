@@ -468,6 +468,11 @@ impl Run {
             0 | 1 => self.send(AcdCommand::Alerting { offer }),
             2 if accepted && self.dials.contains(&offer) => {
                 self.offers.remove(&offer);
+                if self.below(4) == 0 {
+                    let wait = Duration::from_secs(self.below(400));
+                    let until = (self.below(3) > 0).then(|| self.now.wall + wait);
+                    return self.send(AcdCommand::CallbackPostponed { offer, until });
+                }
                 let failure = if self.below(5) == 0 {
                     CallbackFailure::NotAllowed
                 } else {
