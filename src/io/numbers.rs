@@ -64,10 +64,17 @@ fn write(folder: &Path, name: &str, set: &NumberSet) -> io::Result<PathBuf> {
     data_dir::make(folder)?;
     let path = folder.join(name);
     let young = folder.join(format!("{name}.new"));
-    let mut file = fs::File::create(&young)?;
-    file.write_all(&set.to_file())?;
-    file.sync_all()?;
-    fs::rename(&young, &path)?;
+    let written = fs::File::create(&young)
+        .and_then(|mut file| {
+            file.write_all(&set.to_file())?;
+            file.sync_all()
+        })
+        .and_then(|()| fs::rename(&young, &path));
+    if let Err(error) = written {
+        // a part of it would be in the way of a full disk
+        let _ = fs::remove_file(&young);
+        return Err(error);
+    }
     fs::File::open(folder)?.sync_all()?;
     Ok(path)
 }
@@ -128,6 +135,15 @@ pub async fn import(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_cannot_be_written_leaves_nothing() {
+        let dir = tempfile::tempdir().expect("dir");
+        let set = NumberSet::read("+442071838750\n").expect("numbers");
+        fs::create_dir(dir.path().join("1.numbers")).expect("in the way");
+        write(dir.path(), "1.numbers", &set).expect_err("a folder is in the way");
+        assert_eq!(fs::read_dir(dir.path()).expect("lists").count(), 1);
+    }
 
     #[test]
     fn what_is_whole_is_loaded_and_what_is_cut_short_is_not() {
